@@ -1,0 +1,1 @@
+"""Deployments: a registered version becomes a BentoML service, an image, an endpoint."""

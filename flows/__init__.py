@@ -1,0 +1,1 @@
+"""Projects as Prefect flows: graph, environments, steps, compilation and launch."""

@@ -1,0 +1,1 @@
+"""Where steps run: uv environments, the running interpreter."""

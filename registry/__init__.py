@@ -1,0 +1,1 @@
+"""Registered models: numbered versions, stages, aliases, gates and approvals."""

@@ -1,0 +1,1 @@
+"""Files that runs leave behind: the store contract, digests, atomic put."""

@@ -1,0 +1,162 @@
+"""The one tree of exceptions.
+
+One class a failure. The first line of a class's docstring is its default message; its fields hold the data. A message
+says what was given, what was wanted and what to do next. Two doors turn these into output: the command line (one line,
+and the class's ``exit_code``) and the server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """A place in a text file.
+
+    Attributes:
+        file: Path of the file, as the user would write it.
+        line: Line number, from 1.
+        column: Column number, from 1; 0 where only the line is known.
+    """
+
+    file: str
+    line: int
+    column: int = 0
+
+    def __str__(self) -> str:
+        """Return ``file:line:column``, the form that editors and terminals make a link of."""
+        return f"{self.file}:{self.line}:{self.column}" if self.column else f"{self.file}:{self.line}"
+
+
+class ToolkitError(Exception):
+    """Something in toolkit failed.
+
+    Args:
+        message: What was given, what was wanted, what to do. Default: the first line of the class's docstring.
+        mark: The place in a file that is at fault, put in front of the message.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str | None = None, *, mark: Mark | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").partition("\n")[0]
+        self.mark = mark
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        """Return the message, with the place in front of it where there is one."""
+        return f"{self.mark}: {self.message}" if self.mark else self.message
+
+
+class UserError(ToolkitError):
+    """The call was wrong: an option, a file, a name or a value."""
+
+    exit_code: ClassVar[int] = 2
+
+
+# -- what was given ---------------------------------------------------------------------------------------------------
+
+
+class InvalidValue(UserError, ValueError):
+    """A value does not have the form that was wanted."""
+
+
+class InvalidSetting(UserError, ValueError):
+    """A setting has a value that cannot be used."""
+
+
+class NotFound(UserError, LookupError):
+    """There is no such thing."""
+
+
+class AlreadyExists(UserError, ValueError):
+    """A thing of this name is there already."""
+
+
+class Conflict(UserError, ValueError):
+    """The change contradicts what is recorded."""
+
+
+# -- projects ---------------------------------------------------------------------------------------------------------
+
+
+class ProjectError(UserError, ValueError):
+    """The project cannot be run as it is written."""
+
+
+class ProjectNotFound(ProjectError, LookupError):
+    """There is no project at this place."""
+
+
+class UnknownEntryPoint(ProjectError, LookupError):
+    """The project has no such entry point."""
+
+
+class UnknownWorkflow(ProjectError, LookupError):
+    """The project has no such workflow."""
+
+
+class MissingParameters(ProjectError):
+    """No value was given for a parameter that has no default."""
+
+
+class InvalidParameter(ProjectError):
+    """A parameter's value does not have the declared type."""
+
+
+class ExpressionError(ProjectError):
+    """An expression cannot be read or evaluated."""
+
+
+class NotYetSupported(ProjectError):
+    """This part of the file is understood, but it cannot be acted on yet."""
+
+
+class EnvironmentBuildError(ProjectError):
+    """The environment of a step cannot be built."""
+
+
+# -- runs -------------------------------------------------------------------------------------------------------------
+
+
+class RunFailed(ToolkitError):
+    """The run failed."""
+
+
+class StepFailed(RunFailed):
+    """A step failed."""
+
+
+class RunKilled(ToolkitError):
+    """The run was stopped."""
+
+    exit_code: ClassVar[int] = 130
+
+
+# -- stores and services ----------------------------------------------------------------------------------------------
+
+
+class StoreError(ToolkitError):
+    """The tracking store cannot be used."""
+
+
+class StoreBusy(StoreError):
+    """The tracking store was locked by another process for longer than the configured wait."""
+
+
+class SchemaError(StoreError):
+    """The database holds a schema that this version cannot use."""
+
+
+class ArtifactError(ToolkitError):
+    """An artifact cannot be stored or read."""
+
+
+class ArtifactCorrupt(ArtifactError):
+    """An artifact's content does not match its recorded digest."""
+
+
+class ServiceError(ToolkitError):
+    """A local service did not start."""

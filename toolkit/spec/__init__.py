@@ -1,0 +1,1 @@
+"""The MLproject file: text to frozen values, without side effects."""

@@ -1,0 +1,1 @@
+"""Test suites and doubles for those who build on the contracts."""

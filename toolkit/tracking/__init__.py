@@ -1,0 +1,1 @@
+"""Runs, metrics, parameters and tags: records, the store contract and its kinds."""

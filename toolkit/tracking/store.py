@@ -1,0 +1,167 @@
+"""The contract of a run store. Every kind (SQL, memory, HTTP) passes the suite in ``toolkit.testing.run_store``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from toolkit.tracking.records import (
+    ArtifactEntry,
+    Experiment,
+    Lifecycle,
+    Metric,
+    NewRun,
+    Owner,
+    Page,
+    Run,
+    RunQuery,
+    RunStatus,
+)
+
+
+class RunStore(Protocol):
+    """Experiments and runs, and what runs log.
+
+    Every method is atomic: what it writes is there whole or not at all, also after ``kill -9``. Every method may be
+    called from any thread. Unknown ids raise `NotFound`; values of a wrong form raise `InvalidValue`; a change that
+    contradicts what is recorded raises `Conflict`; a store that cannot be reached raises `StoreError`, and
+    `StoreBusy` after waiting for a lock. The form of names, keys and values, and the texts of errors, are MLflow's.
+    """
+
+    def create_experiment(
+        self, name: str, *, artifact_location: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> Experiment:
+        """Make an experiment. Without a location it is ``<artifact root>/<experiment id>``.
+
+        Raises:
+            AlreadyExists: There is an active one of this name.
+            InvalidValue: The name is empty or longer than 500 characters, or a tag is out of bounds.
+        """
+        ...
+
+    def ensure_experiment(self, name: str) -> Experiment:
+        """Return the active experiment of this name; make it if there is none. Safe against concurrent callers."""
+        ...
+
+    def get_experiment(self, experiment_id: str) -> Experiment:
+        """Return an experiment, deleted or not. Id ``0`` is always there, with the name ``Default``."""
+        ...
+
+    def find_experiment(self, name: str) -> Experiment | None:
+        """Return the active experiment of this name, else the deleted one, else ``None``."""
+        ...
+
+    def list_experiments(
+        self,
+        *,
+        lifecycle: Lifecycle | None = Lifecycle.ACTIVE,
+        limit: int = 1000,
+        page_token: str | None = None,
+    ) -> Page[Experiment]:
+        """Return experiments, newest first."""
+        ...
+
+    def update_experiment(
+        self,
+        experiment_id: str,
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+        lifecycle: Lifecycle | None = None,
+    ) -> Experiment:
+        """Rename, tag (``None`` removes a tag), delete or restore. Deleting takes the experiment's runs along.
+
+        Raises:
+            AlreadyExists: The name is another active experiment's.
+        """
+        ...
+
+    def create_run(self, new: NewRun) -> Run:
+        """Make a run with its first tags and parameters. The same run id again returns the run that is there.
+
+        The tags ``mlflow.runName``, ``mlflow.user`` and (with a parent) ``mlflow.parentRunId`` are written too.
+        """
+        ...
+
+    def get_run(self, run_id: str) -> Run:
+        """Return a run, deleted or not."""
+        ...
+
+    def list_runs(self, query: RunQuery) -> Page[Run]:
+        """Return runs with all that they logged, newest start first, ties by run id."""
+        ...
+
+    def update_run(
+        self,
+        run_id: str,
+        *,
+        status: RunStatus | None = None,
+        end_time: int | None = None,
+        reason: str | None = None,
+        run_name: str | None = None,
+        lifecycle: Lifecycle | None = None,
+    ) -> Run:
+        """Change a run's state, name or lifecycle.
+
+        A terminal status without ``end_time`` ends the run now and drops its lease. The same terminal status twice is
+        quiet and keeps the first end time; RUNNING or SCHEDULED on an ended run resumes it (clears the end and the
+        reason). Renaming writes the tag ``mlflow.runName`` too.
+
+        Raises:
+            Conflict: The run is deleted and something else than its lifecycle is changed.
+        """
+        ...
+
+    def log_batch(
+        self,
+        run_id: str,
+        *,
+        metrics: Sequence[Metric] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """Log metrics, parameters and tags (``None`` removes a tag) in one transaction, whatever the run's state.
+
+        An exact duplicate of a metric point is ignored. A parameter with the value that it has is ignored. The tag
+        ``mlflow.runName`` renames the run.
+
+        Raises:
+            Conflict: A parameter has another value already, or the run is deleted.
+            InvalidValue: A key, a value or a number is out of bounds.
+        """
+        ...
+
+    def metric_history(
+        self, run_id: str, key: str, *, limit: int = 25_000, page_token: str | None = None
+    ) -> Page[Metric]:
+        """Return all points of a metric, ordered by step, timestamp, value. An unknown key gives an empty page."""
+        ...
+
+    def renew_leases(self, owner: Owner, run_ids: Sequence[str], *, lease_ms: int) -> Sequence[str]:
+        """Say that these runs are alive, by the store's own clock. Return those of them that still run."""
+        ...
+
+    def lost_candidates(self, host: str) -> Sequence[tuple[str, Owner | None, bool]]:
+        """Return what may be lost: each run in state RUNNING that has an owner, as (run id, owner, lease is over).
+
+        Of runs whose lease still holds only those that a process of ``host`` owns are returned.
+        """
+        ...
+
+    def mark_lost(self, run_id: str, reason: str) -> bool:
+        """Make a run FAILED with ``reason`` if it is RUNNING still; tell whether it was."""
+        ...
+
+    def record_artifacts(self, run_id: str, entries: Sequence[ArtifactEntry]) -> None:
+        """List files of a run. A path that is listed already takes the new size and digest."""
+        ...
+
+    def list_artifacts(
+        self, run_id: str, *, prefix: str = "", limit: int = 10_000, page_token: str | None = None
+    ) -> Page[ArtifactEntry]:
+        """Return the files at or below ``prefix`` (a path, not a text prefix), ordered by path."""
+        ...
+
+    def close(self) -> None:
+        """Release connections and files."""
+        ...
