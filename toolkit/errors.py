@@ -56,7 +56,7 @@ class UserError(ToolkitError):
     exit_code: ClassVar[int] = 2
 
 
-# -- what was given ---------------------------------------------------------------------------------------------------
+# -- what was given --------------------------------------------------------------------------------
 
 
 class InvalidValue(UserError, ValueError):
@@ -79,7 +79,7 @@ class Conflict(UserError, ValueError):
     """The change contradicts what is recorded."""
 
 
-# -- projects ---------------------------------------------------------------------------------------------------------
+# -- projects --------------------------------------------------------------------------------------
 
 
 class ProjectError(UserError, ValueError):
@@ -118,7 +118,7 @@ class EnvironmentBuildError(ProjectError):
     """The environment of a step cannot be built."""
 
 
-# -- runs -------------------------------------------------------------------------------------------------------------
+# -- runs ------------------------------------------------------------------------------------------
 
 
 class RunFailed(ToolkitError):
@@ -135,7 +135,7 @@ class RunKilled(ToolkitError):
     exit_code: ClassVar[int] = 130
 
 
-# -- stores and services ----------------------------------------------------------------------------------------------
+# -- stores and services ---------------------------------------------------------------------------
 
 
 class StoreError(ToolkitError):

@@ -16,7 +16,7 @@ _ADJECTIVES = (
     "eager early easy fair fancy fast fine fleet fluent fond frank fresh gentle glad golden grand green happy hardy "
     "honest humble jolly keen kind lively loyal lucid lucky mellow merry mild modest neat nimble noble patient placid "
     "plucky polite proud quick quiet rapid ready regal robust rosy sage serene sharp shiny silent silver sleek smart "
-    "smooth snug solid spry steady stoic sunny swift tidy tough tranquil trusty upbeat valiant vivid warm wise witty zesty"
+    "smooth snug solid spry steady stoic sunny swift tidy tough tranquil trusty upbeat valiant vivid warm wise witty"
 ).split()
 _ANIMALS = (
     "ant ape auk bat bear bee bison boar bream bug calf carp cat chub cod colt cow crab crane crow cub deer dog dove "

@@ -1,0 +1,187 @@
+"""The whole schema.
+
+Small integer keys inside (``id``, ``run``, ``experiment``, ``key``), public ids (``run_id``) at the edge. Times are
+milliseconds since 1970 UTC. A row that can be restored carries ``deleted``, the time of its deletion.
+
+A metric's value is two columns, because SQLite keeps neither NaN (it becomes NULL) nor the sign of -0.0: ``special`` is
+0 for a plain number, 1 for NaN (``value`` is then +infinity) and -1 for -0.0. The pair (value, special) sorts as the
+numbers do, with NaN last, and is exact in every database.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+SCHEMA_TABLE = "toolkit_schema"
+"""Alembic's version table, under a name of our own: ``alembic_version`` is anybody's."""
+
+# Compared by code point everywhere, so that pages, prefixes and sort orders are the same in every database.
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite's row id is an INTEGER by this very name
+
+metadata = MetaData()
+
+schema_version = Table(
+    SCHEMA_TABLE,
+    metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{SCHEMA_TABLE}_pkc"),
+)
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("artifact_location", _TEXT, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("deleted", BigInteger),
+    PrimaryKeyConstraint("id", name="experiments_pk"),
+    sqlite_autoincrement=True,  # an id is never given out twice: it is in URLs and artifact paths
+)
+Index(
+    "experiments_active_name",
+    experiments.c.name,
+    unique=True,
+    sqlite_where=text("deleted IS NULL"),
+    postgresql_where=text("deleted IS NULL"),
+)
+Index("experiments_created", experiments.c.created, experiments.c.id)
+
+experiment_tags = Table(
+    "experiment_tags",
+    metadata,
+    Column("experiment", _ID, ForeignKey("experiments.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _TEXT, nullable=False),
+    Column("value", _TEXT, nullable=False),
+    PrimaryKeyConstraint("experiment", "key", name="experiment_tags_pk"),
+    sqlite_with_rowid=False,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("run_id", _TEXT, nullable=False),
+    Column("experiment", _ID, ForeignKey("experiments.id", ondelete="CASCADE"), nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("user_id", _TEXT, nullable=False),
+    Column("status", _TEXT, nullable=False),
+    Column("reason", _TEXT),
+    Column("start_time", BigInteger, nullable=False),
+    Column("end_time", BigInteger),
+    Column("artifact_uri", _TEXT, nullable=False),
+    Column("parent_run_id", _TEXT),  # what the tag mlflow.parentRunId says; such a run need not be here
+    Column("deleted", BigInteger),
+    Column("owner_host", _TEXT),
+    Column("owner_pid", BigInteger),
+    Column("owner_started", BigInteger),
+    Column("lease_until", BigInteger),  # by the clock of the database
+    PrimaryKeyConstraint("id", name="runs_pk"),
+    UniqueConstraint("run_id", name="runs_run_id"),
+)
+Index("runs_of_experiment", runs.c.experiment, runs.c.start_time.desc(), runs.c.run_id)
+Index("runs_by_start", runs.c.start_time.desc(), runs.c.run_id)
+Index("runs_by_name", runs.c.name, runs.c.start_time.desc(), runs.c.run_id)
+Index(
+    "runs_of_parent",
+    runs.c.parent_run_id,
+    runs.c.start_time.desc(),
+    runs.c.run_id,
+    sqlite_where=text("parent_run_id IS NOT NULL"),
+    postgresql_where=text("parent_run_id IS NOT NULL"),
+)
+Index(
+    "runs_running",
+    runs.c.lease_until,
+    sqlite_where=text("status = 'RUNNING'"),
+    postgresql_where=text("status = 'RUNNING'"),
+)
+
+params = Table(
+    "params",
+    metadata,
+    Column("run", _ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _TEXT, nullable=False),
+    Column("value", _TEXT, nullable=False),
+    PrimaryKeyConstraint("run", "key", name="params_pk"),
+    sqlite_with_rowid=False,
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("run", _ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _TEXT, nullable=False),
+    Column("value", _TEXT, nullable=False),
+    PrimaryKeyConstraint("run", "key", name="tags_pk"),
+    sqlite_with_rowid=False,
+)
+
+# Names of metrics, once each; never removed, so that processes may remember their ids.
+metric_keys = Table(
+    "metric_keys",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("name", _TEXT, nullable=False),
+    PrimaryKeyConstraint("id", name="metric_keys_pk"),
+    UniqueConstraint("name", name="metric_keys_name"),
+)
+
+# Every point, clustered so that a history is one stretch of pages. The whole row is the key: an exact duplicate is
+# refused by it, and nothing need be read before a write. ``key`` has no foreign key of its own: it costs a tenth of the
+# speed, and the ids come from metric_keys within the same transaction.
+metrics = Table(
+    "metrics",
+    metadata,
+    Column("run", _ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("special", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("run", "key", "step", "timestamp", "value", "special", name="metrics_pk"),
+    sqlite_with_rowid=False,
+)
+
+# The greatest (step, timestamp, value, special) of each metric of each run.
+latest_metrics = Table(
+    "latest_metrics",
+    metadata,
+    Column("run", _ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("special", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("run", "key", name="latest_metrics_pk"),
+    sqlite_with_rowid=False,
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("run", _ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("path", _TEXT, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", _TEXT, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    PrimaryKeyConstraint("run", "path", name="artifacts_pk"),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,111 @@
+"""Leases: a run that a process answers for is kept alive by a beat, and lost when the beat stops.
+
+A run is lost when its lease is over, or at once when the process that owned it on this machine is gone. What is left of
+a lost step's process group is ended, so that nothing goes on unseen.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from toolkit.errors import StoreError
+from toolkit.recording.process import end_group, host_name, is_alive, this_process
+from toolkit.tracking.records import Owner, Run
+from toolkit.tracking.store import RunStore
+
+logger = logging.getLogger(__name__)
+
+PROCESS_TAG = "toolkit.process"
+"""Tag with the process that leads a step's group, as ``host:pid:started``."""
+
+_BEATS_PER_LEASE = 4
+
+
+class Leases:
+    """Keeps the leases of this process's runs, with one thread that lives as long as there are any.
+
+    Args:
+        runs: The store that the runs are in.
+        lease_ms: Length of a lease.
+    """
+
+    def __init__(self, runs: RunStore, *, lease_ms: int) -> None:
+        self._runs = runs
+        self._lease_ms = lease_ms
+        self._held: set[str] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self.owner = this_process()
+
+    @property
+    def lease_ms(self) -> int:
+        """Length of a lease in milliseconds."""
+        return self._lease_ms
+
+    def hold(self, run_id: str) -> None:
+        """Keep a run alive from now on; its first lease was given when it was made."""
+        with self._changed:
+            self._held.add(run_id)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._beat, name="toolkit-leases", daemon=True)
+                self._thread.start()
+
+    def release(self, run_id: str) -> None:
+        """Stop keeping a run alive. With the last one the thread ends."""
+        with self._changed:
+            self._held.discard(run_id)
+            if not self._held:
+                self._changed.notify_all()
+
+    def _beat(self) -> None:
+        while True:
+            with self._changed:
+                if self._held:
+                    self._changed.wait(self._lease_ms / 1000 / _BEATS_PER_LEASE)
+                if not self._held:
+                    self._thread = None
+                    return
+                held = sorted(self._held)
+            try:
+                self._runs.renew_leases(self.owner, held, lease_ms=self._lease_ms)
+            except StoreError as error:
+                logger.warning("the lease of %d runs was not renewed: %s", len(held), error)
+
+
+def sweep_lost(runs: RunStore, *, grace: float) -> list[Run]:
+    """Find the runs whose process died without a word, mark them FAILED, and end what is left of their processes.
+
+    Returns:
+        The runs that were marked, as they are now.
+    """
+    lost = []
+    for run_id, owner, expired in runs.lost_candidates(host_name()):
+        reason = _loss(owner, expired)
+        if reason and runs.mark_lost(run_id, reason):
+            run = runs.get_run(run_id)
+            _end_leftovers(run, grace=grace)
+            lost.append(run)
+    return lost
+
+
+def _loss(owner: Owner | None, expired: bool) -> str | None:
+    """Return why a run counts as lost, or ``None`` if it does not."""
+    if owner is not None and owner.host == host_name():
+        if is_alive(owner):
+            return None
+        return f"heartbeat_lost: process {owner.pid} on {owner.host} ended without a word"
+    return "heartbeat_lost: no sign of life within its lease" if expired else None
+
+
+def _end_leftovers(run: Run, *, grace: float) -> None:
+    text = run.data.tags.get(PROCESS_TAG, "")
+    host, _, rest = text.rpartition(":")[0].rpartition(":")
+    started = text.rpartition(":")[2]
+    if host == host_name() and rest.isdigit() and started.isdigit():
+        end_group(Owner(host=host, pid=int(rest), started=int(started)), grace=grace)
+
+
+def process_tag(owner: Owner) -> str:
+    """Return the value of `PROCESS_TAG` for a process."""
+    return f"{owner.host}:{owner.pid}:{owner.started}"

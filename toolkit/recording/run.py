@@ -1,0 +1,179 @@
+"""A run being written: the verbs that log, over both stores."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from toolkit.artifacts.key import check_key
+from toolkit.errors import InvalidValue, NotFound
+from toolkit.ids import new_run_id, now_ms, random_run_name
+from toolkit.recording.context import user_name
+from toolkit.recording.lease import Leases
+from toolkit.recording.stores import Stores
+from toolkit.tracking.records import ArtifactEntry, Metric, NewRun, Run, RunStatus
+
+TAG_LIMIT = 8_000
+"""Longest value of a run's tag, in characters (MLflow's limit)."""
+
+PARAM_LIMIT = 6_000
+"""Longest value of a parameter, in characters (MLflow's limit)."""
+
+
+class RecordedRun:
+    """A run that this process writes to.
+
+    Args:
+        stores: Where it is recorded.
+        run: The run as the store knows it.
+        leases: What keeps it alive; ``None`` for a run that another process answers for.
+    """
+
+    def __init__(self, stores: Stores, run: Run, leases: Leases | None = None) -> None:
+        self.stores = stores
+        self.info = run.info
+        self._leases = leases
+        if leases:
+            leases.hold(run.info.run_id)
+
+    @classmethod
+    def start(
+        cls,
+        stores: Stores,
+        leases: Leases,
+        *,
+        experiment_id: str,
+        name: str | None = None,
+        parent_run_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        params: Mapping[str, object] | None = None,
+    ) -> RecordedRun:
+        """Make a run in state RUNNING that this process answers for."""
+        new = NewRun(
+            experiment_id=experiment_id,
+            run_id=new_run_id(),
+            run_name=name or random_run_name(),
+            user_id=user_name(),
+            start_time=now_ms(),
+            parent_run_id=parent_run_id,
+            tags={key: _cut(value, TAG_LIMIT) for key, value in (tags or {}).items()},
+            params={key: _cut(str(value), PARAM_LIMIT) for key, value in (params or {}).items()},
+            owner=leases.owner,
+            lease_ms=leases.lease_ms,
+        )
+        return cls(stores, stores.runs.create_run(new), leases)
+
+    @property
+    def run_id(self) -> str:
+        """Its id."""
+        return self.info.run_id
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process answers for the run, and so decides how it ends."""
+        return self._leases is not None
+
+    def read(self) -> Run:
+        """Return the run as the store has it now."""
+        return self.stores.runs.get_run(self.run_id)
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Log parameters; values are kept as text.
+
+        Raises:
+            Conflict: One has another value already.
+        """
+        self.stores.runs.log_batch(self.run_id, params={key: str(value) for key, value in params.items()})
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0, timestamp: int | None = None) -> None:
+        """Log one point of each metric.
+
+        Raises:
+            InvalidValue: A value is no number.
+        """
+        moment = now_ms() if timestamp is None else timestamp
+        points = [
+            Metric(key=key, value=_number(key, value), timestamp=moment, step=step) for key, value in metrics.items()
+        ]
+        self.stores.runs.log_batch(self.run_id, metrics=points)
+
+    def set_tags(self, tags: Mapping[str, object | None]) -> None:
+        """Set tags; ``None`` removes one."""
+        values = {key: None if value is None else str(value) for key, value in tags.items()}
+        self.stores.runs.log_batch(self.run_id, tags=values)
+
+    def log_file(self, source: Path, path: str) -> ArtifactEntry:
+        """Store a local file as the artifact ``path``."""
+        return self._record([self._put(source, path)])[0]
+
+    def log_folder(self, source: Path, path: str = "") -> list[ArtifactEntry]:
+        """Store all files below a local folder, under ``path``."""
+        prefix = f"{path.strip('/')}/" if path.strip("/") else ""
+        files = sorted(file for file in source.rglob("*") if file.is_file())
+        return self._record([self._put(file, prefix + file.relative_to(source).as_posix()) for file in files])
+
+    def log_path(self, source: Path, path: str) -> list[ArtifactEntry]:
+        """Store a local file or folder as the artifact ``path``.
+
+        Raises:
+            NotFound: There is nothing at ``source``.
+        """
+        if source.is_dir():
+            return self.log_folder(source, path)
+        if not source.exists():
+            raise NotFound(f"there is no file or folder {source} to log")
+        return [self.log_file(source, path)]
+
+    def log_bytes(self, content: bytes, path: str) -> ArtifactEntry:
+        """Store bytes as the artifact ``path``."""
+        stored = self.stores.artifacts.put_stream(self._key(path), io.BytesIO(content))
+        return self._record([ArtifactEntry(path=path, size=stored.size, sha256=stored.sha256, created=now_ms())])[0]
+
+    def log_text(self, text: str, path: str) -> ArtifactEntry:
+        """Store text, in UTF-8, as the artifact ``path``."""
+        return self.log_bytes(text.encode("utf-8", "surrogateescape"), path)
+
+    def log_json(self, value: object, path: str) -> ArtifactEntry:
+        """Store a value as JSON."""
+        return self.log_text(json.dumps(value, indent=2, default=str) + "\n", path)
+
+    def local_path(self, path: str) -> Path | None:
+        """Return where an artifact lies on this machine, for reading only; else ``None``."""
+        return self.stores.artifacts.local_path(self._key(path))
+
+    def end(self, status: RunStatus = RunStatus.FINISHED, reason: str | None = None) -> None:
+        """Give the run its final state, if this process answers for it; else leave that to who does."""
+        if self._leases is None:
+            return
+        self._leases.release(self.run_id)
+        self._leases = None
+        self.stores.runs.update_run(self.run_id, status=status, reason=reason)
+
+    def _key(self, path: str) -> str:
+        return check_key(f"{self.info.experiment_id}/{self.run_id}/artifacts/{path}")
+
+    def _put(self, source: Path, path: str) -> ArtifactEntry:
+        stored = self.stores.artifacts.put_file(self._key(path), source)
+        return ArtifactEntry(path=path, size=stored.size, sha256=stored.sha256, created=now_ms())
+
+    def _record(self, entries: Iterable[ArtifactEntry]) -> list[ArtifactEntry]:
+        recorded = list(entries)
+        if recorded:
+            self.stores.runs.record_artifacts(self.run_id, recorded)
+        return recorded
+
+
+def _number(key: str, value: object) -> float:
+    if isinstance(value, bool):
+        raise InvalidValue(f"metric {key!r} is {value!r}: wanted a number; log a flag as 0 or 1, or as a tag")
+    try:
+        return float(value)  # type: ignore[arg-type]  # whatever has __float__, such as numpy's and torch's scalars
+    except (TypeError, ValueError):
+        raise InvalidValue(f"metric {key!r} is {value!r} ({type(value).__name__}): wanted a number") from None
+
+
+def _cut(text: str, limit: int) -> str:
+    """Shorten what we log ourselves, where the limit is no matter of the user's."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,34 @@
+"""The two stores that a run is written to, together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.artifacts.store import ArtifactStore
+from toolkit.tracking.store import RunStore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stores:
+    """Where runs are recorded.
+
+    Attributes:
+        runs: Experiments, runs and what they log.
+        artifacts: The bytes of their artifacts.
+        tracking_uri: What a child process is told to log to.
+        artifact_root: The same for artifacts, as a URI.
+        home: Folder that holds everything local.
+        lease_ms: How long a run may be silent before it counts as lost.
+    """
+
+    runs: RunStore
+    artifacts: ArtifactStore
+    tracking_uri: str
+    artifact_root: str
+    home: Path
+    lease_ms: int = 60_000
+
+    def close(self) -> None:
+        """Release what the stores hold."""
+        self.runs.close()

@@ -1,0 +1,172 @@
+"""The one class that reads the environment and the configuration files.
+
+Precedence: a ``TOOLKIT_*`` variable, then the ``MLFLOW_*`` one, then ``toolkit.toml`` or ``[tool.toolkit]`` of
+``pyproject.toml`` in the working directory or the nearest directory above it, then the default.
+``docs/reference/settings.md`` lists them all.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from toolkit.errors import InvalidSetting
+
+
+def _variable(*names: str) -> AliasChoices:
+    """Return the environment variables that give a setting, best first."""
+    return AliasChoices(*names)
+
+
+def _blank_is_unset(value: object) -> object:
+    """Read an empty variable as one that is not set."""
+    return None if value == "" else value
+
+
+OptionalText = Annotated[str | None, BeforeValidator(_blank_is_unset)]
+
+
+class Settings(BaseSettings):
+    """What the user has configured. Frozen; make it with `load`.
+
+    Attributes:
+        home: Folder that holds everything local.
+        tracking_uri: Where runs are recorded: a SQLAlchemy URL; default the SQLite file in ``home``.
+        artifact_root: Where artifacts are kept; default ``artifacts`` in ``home``.
+        experiment_name: Experiment that runs go to.
+        experiment_id: The same by id.
+        run_id: The run that this process is a step of.
+        parent_run_id: The run that a new run is a part of.
+        env_manager: What steps run in: ``uv``, or ``local`` for the running interpreter.
+        max_parallel_steps: How many steps of one workflow may run at the same time.
+        lease: Seconds that a run may be silent before it counts as lost.
+        grace: Seconds that a step gets between SIGTERM and SIGKILL.
+        busy_timeout: Seconds to wait for a locked database.
+        durability: ``full`` also survives power loss, at the cost of speed.
+        quiet: Print nothing but data and errors.
+        prefect_api_url: Prefect's server, where the environment names one.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True)
+
+    home: Path = Field(
+        default=Path("~/.toolkit"), validation_alias=_variable("TOOLKIT_HOME"), description="Local home"
+    )
+    tracking_uri: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_TRACKING_URI", "MLFLOW_TRACKING_URI")
+    )
+    artifact_root: OptionalText = Field(default=None, validation_alias=_variable("TOOLKIT_ARTIFACT_ROOT"))
+    experiment_name: OptionalText = Field(
+        default=None,
+        validation_alias=_variable("TOOLKIT_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_NAME"),
+    )
+    experiment_id: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_ID")
+    )
+    run_id: OptionalText = Field(default=None, validation_alias=_variable("TOOLKIT_RUN_ID", "MLFLOW_RUN_ID"))
+    parent_run_id: OptionalText = Field(default=None, validation_alias=_variable("TOOLKIT_PARENT_RUN_ID"))
+    env_manager: Literal["uv", "local"] | None = Field(
+        default=None, validation_alias=_variable("TOOLKIT_ENV_MANAGER")
+    )
+    max_parallel_steps: int = Field(
+        default=16, ge=1, validation_alias=_variable("TOOLKIT_MAX_PARALLEL_STEPS")
+    )
+    lease: float = Field(default=60.0, ge=1, validation_alias=_variable("TOOLKIT_LEASE"))
+    grace: float = Field(default=5.0, ge=0, validation_alias=_variable("TOOLKIT_GRACE"))
+    busy_timeout: float = Field(default=20.0, ge=0, validation_alias=_variable("TOOLKIT_BUSY_TIMEOUT"))
+    durability: Literal["normal", "full"] = Field(
+        default="normal", validation_alias=_variable("TOOLKIT_DURABILITY")
+    )
+    quiet: bool = Field(
+        default=False,
+        validation_alias=_variable("TOOLKIT_QUIET", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"),
+    )
+    prefect_api_url: OptionalText = Field(default=None, validation_alias=_variable("PREFECT_API_URL"))
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D417 - the names are pydantic's
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Say where values come from, best first."""
+        return env_settings, init_settings
+
+    @property
+    def database_url(self) -> str:
+        """The tracking URI, or the SQLite file in the home."""
+        return self.tracking_uri or f"sqlite:///{self.home / 'toolkit.db'}"
+
+    @property
+    def artifact_uri(self) -> str:
+        """The artifact root, or ``artifacts`` in the home."""
+        return self.artifact_root or (self.home / "artifacts").as_uri()
+
+    @property
+    def lease_ms(self) -> int:
+        """The lease in milliseconds."""
+        return int(self.lease * 1000)
+
+
+def load(directory: Path | None = None) -> Settings:
+    """Read the settings that hold in a directory (default: the working directory).
+
+    Raises:
+        InvalidSetting: A value cannot be used; the message names the setting, the value and what was wanted.
+    """
+    values, file = _file_values((directory or Path.cwd()).resolve())
+    try:
+        settings = Settings(**{f"TOOLKIT_{name.upper()}": value for name, value in values.items()})
+    except ValidationError as error:
+        raise InvalidSetting(_explain(error, file)) from None
+    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+
+
+def _file_values(directory: Path) -> tuple[dict[str, Any], Path | None]:
+    """Return the settings of the nearest configuration file, and that file."""
+    for folder in (directory, *directory.parents):
+        own = folder / "toolkit.toml"
+        if own.is_file():
+            return _read(own), own
+        shared = folder / "pyproject.toml"
+        if shared.is_file():
+            table = _read(shared).get("tool", {}).get("toolkit")
+            if isinstance(table, dict):
+                return table, shared
+    return {}, None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSetting(f"{file} is not valid TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSetting(f"{file} cannot be read: {error}") from None
+
+
+def _explain(error: ValidationError, file: Path | None) -> str:
+    """Say which setting is wrong in one line."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    origin = "the environment" if name.isupper() else f"{file or 'the configuration'}"
+    return f"setting {name} from {origin} is {first['input']!r}: {first['msg']}"
+
+
+def environment(**changes: str | None) -> dict[str, str]:
+    """Return a copy of this process's environment for a child, with variables set, or removed where given ``None``."""
+    result = dict(os.environ)
+    for name, value in changes.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = value
+    return result
