@@ -64,7 +64,7 @@ class Repository:
     files: tuple[str, ...]
 
 
-class Unreadable(Exception):  # noqa: N818 - says what the repository is
+class Unreadable(Exception):
     """Git refuses this repository; the message is Git's own reason. Raised and caught in this package only."""
 
 
@@ -94,7 +94,7 @@ def find(directory: Path) -> Repository | None:
         place, status, config, files = _ask(directory, questions)
     except FileNotFoundError:
         return None
-    top, prefix = (place.splitlines() + ["", ""])[:2]
+    top, prefix = [*place.splitlines(), "", ""][:2]
     if not top:
         return None  # inside of .git itself
     commit, branch, changed = _read_status(status, prefix)

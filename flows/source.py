@@ -145,8 +145,8 @@ def _locate(given: str, caller: Path) -> tuple[Path, str | None]:
             f"{repository.without_credentials(given)} is not a local directory; projects from Git and from archives"
             " cannot be run yet: clone it and run the directory"
         )
-    path = next(iter(_readings(given, caller)))[0] if "#" not in given else list(_readings(given, caller))[-1][0]
-    raise ProjectNotFound(f"there is no directory {path}: give the directory of a project, such as '.'")
+    *_, (shortest, _) = _readings(given, caller)
+    raise ProjectNotFound(f"there is no directory {shortest}: give the directory of a project, such as '.'")
 
 
 def _readings(given: str, caller: Path) -> Iterator[tuple[Path, str | None]]:
