@@ -138,10 +138,14 @@ def open_database(url: str, *, wait: float = 20.0, durability: Durability = "nor
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise InvalidSetting(f"{url!r} is not a database URL: wanted one such as sqlite:////path/to/toolkit.db") from None
+        raise InvalidSetting(
+            f"{url!r} is not a database URL: wanted one such as sqlite:////path/to/toolkit.db"
+        ) from None
     if parsed.get_backend_name() != SQLITE:
         shown = parsed.render_as_string(hide_password=True)
-        raise InvalidSetting(f"{shown!r}: only SQLite databases are supported now, such as sqlite:////path/to/toolkit.db")
+        raise InvalidSetting(
+            f"{shown!r}: only SQLite databases are supported now, such as sqlite:////path/to/toolkit.db"
+        )
     return Database(_sqlite_engine(parsed, wait=wait, durability=durability), wait=wait)
 
 

@@ -1,0 +1,127 @@
+"""The schema's life: made, recognised, upgraded, or refused.
+
+The common case, a database of this version, costs one query. Alembic is imported only where a schema must be upgraded:
+a new database is made from `tables` and stamped, which a test holds to be the same as all migrations in a row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, inspect, select
+from sqlalchemy.exc import DBAPIError
+
+from toolkit.db.dialect import SQLITE
+from toolkit.db.engine import Database
+from toolkit.db.tables import SCHEMA_TABLE, metadata, schema_version
+from toolkit.errors import SchemaError, StoreBusy
+
+HEAD = "0001"
+"""The newest migration: what this version of the code works with."""
+
+_MLFLOW = {"experiments", "runs", "alembic_version"}
+_SHOWN_TABLES = 5
+
+
+def ensure_schema(database: Database) -> None:
+    """Make the schema, or upgrade it, if that is needed. Several processes may do this at once: one works, all wait.
+
+    Raises:
+        SchemaError: The schema is newer than this code, or the database is somebody else's. It is left as it was.
+        StoreError: The database cannot be used.
+        StoreBusy: Another process holds the database for longer than the wait.
+    """
+    if _version(database) == HEAD:
+        return
+    _refuse_foreign(database)
+    with _one_process(database):
+        if _version(database) == HEAD:
+            return
+        _write_ahead(database)
+        with database.write() as connection:
+            if _version_in(connection) is None:
+                metadata.create_all(connection)
+                connection.execute(schema_version.insert().values(version_num=HEAD))
+            else:
+                upgrade(connection, database.place)
+
+
+def upgrade(connection: Connection, place: str, target: str = HEAD) -> None:
+    """Run the migrations up to ``target`` in the transaction of ``connection``.
+
+    Raises:
+        SchemaError: The database has a version that is not among the migrations: a newer one.
+    """
+    from alembic import command  # noqa: PLC0415 - heavy, and hardly ever needed
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", "toolkit.db:migrations")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, target)
+    except CommandError as error:
+        raise SchemaError(
+            f"{place} was made by a newer version of toolkit ({error}): upgrade toolkit, "
+            "or use another database; nothing was changed"
+        ) from error
+
+
+def _version(database: Database) -> str | None:
+    with database.read() as connection:
+        return _version_in(connection)
+
+
+def _version_in(connection: Connection) -> str | None:
+    try:
+        version: str | None = connection.execute(select(schema_version.c.version_num)).scalar()
+    except DBAPIError:
+        if inspect(connection).has_table(SCHEMA_TABLE):  # then it was another failure than that the table is missing
+            raise
+        return None
+    return version
+
+
+def _refuse_foreign(database: Database) -> None:
+    with database.read() as connection:
+        found = set(inspect(connection).get_table_names())
+    if not found or SCHEMA_TABLE in found:
+        return
+    if found >= _MLFLOW:
+        raise SchemaError(
+            f"{database.place} is a database of MLflow's own; it was left as it is. Give toolkit a database of its "
+            "own, such as sqlite:///toolkit.db"
+        )
+    names = ", ".join(sorted(found)[:_SHOWN_TABLES])
+    raise SchemaError(
+        f"{database.place} holds tables of another program ({names}); it was left as it is. Give toolkit a database "
+        "of its own, such as sqlite:///toolkit.db"
+    )
+
+
+def _write_ahead(database: Database) -> None:
+    """Let readers and the writer of an SQLite file go on beside each other, from now on and for everybody."""
+    if database.dialect == SQLITE:
+        raw = database.engine.raw_connection()
+        try:
+            raw.cursor().execute("PRAGMA journal_mode=WAL").close()
+        finally:
+            raw.close()
+
+
+@contextlib.contextmanager
+def _one_process(database: Database) -> Iterator[None]:
+    """Hold the lock file beside an SQLite file: the lock that SQLite has cannot be waited for while tables are made."""
+    if database.file is None:
+        yield
+        return
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - only where a schema is made or upgraded
+
+    path = database.file.with_name(database.file.name + ".lock")
+    try:
+        with FileLock(path, timeout=database.wait):
+            yield
+    except Timeout:
+        raise StoreBusy(f"{database.place} is being upgraded by another process: try again") from None

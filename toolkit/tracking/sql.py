@@ -1,0 +1,236 @@
+"""The run store over SQL: checks what it is given, opens one transaction a call, and hands over to the nouns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from toolkit.db.engine import Database, open_database
+from toolkit.db.schema import ensure_schema
+from toolkit.tracking import limits, sql_artifacts, sql_experiments, sql_history, sql_leases, sql_runs
+from toolkit.tracking.records import (
+    ArtifactEntry,
+    Experiment,
+    Lifecycle,
+    Metric,
+    NewRun,
+    Owner,
+    Page,
+    Run,
+    RunData,
+    RunQuery,
+    RunStatus,
+)
+from toolkit.tracking.sql_values import ValueWriter
+from toolkit.tracking.system_tags import RUN_NAME, first_tags, told_by
+from toolkit.tracking.transition import REASON_LENGTH, RunChange, not_active
+
+
+class SqlRunStore:
+    """A `toolkit.tracking.store.RunStore` in a SQL database. Its schema is made or upgraded if need be.
+
+    Args:
+        database: A database, or the URL of one. Of what it is given, `close` closes only what it opened itself.
+        artifact_root: URI below which new experiments keep their artifacts.
+
+    Raises:
+        InvalidSetting: The URL cannot be used.
+        SchemaError: The database is somebody else's, or newer than this code.
+        StoreError: The database cannot be used.
+    """
+
+    def __init__(self, database: Database | str, artifact_root: str) -> None:
+        self._owned = isinstance(database, str)
+        self._db = open_database(database) if isinstance(database, str) else database
+        self._root = artifact_root.rstrip("/")
+        try:
+            ensure_schema(self._db)
+            self._ensure_default()
+        except BaseException:
+            self.close()
+            raise
+        self._dialect = self._db.dialect
+        self._values = ValueWriter(self._db)
+
+    def _ensure_default(self) -> None:
+        with self._db.read() as connection:
+            there = sql_experiments.has_default(connection)
+        if not there:
+            with self._db.write() as connection:
+                sql_experiments.add_default(connection, self._root, self._db.dialect)
+
+    def create_experiment(
+        self, name: str, *, artifact_location: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> Experiment:
+        """See `RunStore.create_experiment`."""
+        limits.check_experiment_name(name)
+        limits.check_tags(tags or {}, value_length=limits.EXPERIMENT_TAG_VALUE_LENGTH)
+        if artifact_location is not None:
+            limits.check_text(artifact_location, "artifact_location", limits.LOCATION_LENGTH)
+        with self._db.write() as connection:
+            return sql_experiments.create(connection, name, artifact_location or None, self._root, tags or {})
+
+    def ensure_experiment(self, name: str) -> Experiment:
+        """See `RunStore.ensure_experiment`."""
+        limits.check_experiment_name(name)
+        with self._db.read() as connection:
+            found = sql_experiments.find(connection, name, self._dialect)
+        if found and found.lifecycle_stage is Lifecycle.ACTIVE:
+            return found
+        with self._db.write() as connection:
+            found = sql_experiments.find(connection, name, self._dialect)
+            if found and found.lifecycle_stage is Lifecycle.ACTIVE:
+                return found
+            return sql_experiments.create(connection, name, None, self._root, {})
+
+    def get_experiment(self, experiment_id: str) -> Experiment:
+        """See `RunStore.get_experiment`."""
+        with self._db.read() as connection:
+            return sql_experiments.get(connection, experiment_id, self._dialect)
+
+    def find_experiment(self, name: str) -> Experiment | None:
+        """See `RunStore.find_experiment`."""
+        limits.check_experiment_name(name)
+        with self._db.read() as connection:
+            return sql_experiments.find(connection, name, self._dialect)
+
+    def list_experiments(
+        self,
+        *,
+        lifecycle: Lifecycle | None = Lifecycle.ACTIVE,
+        limit: int = 1000,
+        page_token: str | None = None,
+    ) -> Page[Experiment]:
+        """See `RunStore.list_experiments`."""
+        limits.check_page_size(limit, limits.EXPERIMENTS_PER_PAGE)
+        with self._db.read() as connection:
+            return sql_experiments.page(connection, lifecycle, limit, page_token, self._dialect)
+
+    def update_experiment(
+        self,
+        experiment_id: str,
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+        lifecycle: Lifecycle | None = None,
+    ) -> Experiment:
+        """See `RunStore.update_experiment`."""
+        if name is not None:
+            limits.check_experiment_name(name)
+        limits.check_tags(tags or {}, value_length=limits.EXPERIMENT_TAG_VALUE_LENGTH)
+        with self._db.write() as connection:
+            return sql_experiments.change(connection, experiment_id, name, tags or {}, lifecycle, self._dialect)
+
+    def create_run(self, new: NewRun) -> Run:
+        """See `RunStore.create_run`."""
+        limits.check_new_run(new)
+        tags = first_tags(new)
+        with self._db.write() as connection:
+            added = sql_runs.add(connection, new, self._dialect)
+            if added is None:
+                return sql_runs.get(connection, new.run_id, self._dialect)
+            key, info = added
+            self._values.params(connection, key, new.run_id, new.params)
+            self._values.tags(connection, key, tags)
+        return Run(info=info, data=RunData(params=dict(new.params), tags=tags))
+
+    def get_run(self, run_id: str) -> Run:
+        """See `RunStore.get_run`."""
+        with self._db.read() as connection:
+            return sql_runs.get(connection, run_id, self._dialect)
+
+    def list_runs(self, query: RunQuery) -> Page[Run]:
+        """See `RunStore.list_runs`."""
+        limits.check_query(query)
+        with self._db.read() as connection:
+            return sql_runs.page(connection, query, self._dialect)
+
+    def update_run(
+        self,
+        run_id: str,
+        *,
+        status: RunStatus | None = None,
+        end_time: int | None = None,
+        reason: str | None = None,
+        run_name: str | None = None,
+        lifecycle: Lifecycle | None = None,
+    ) -> Run:
+        """See `RunStore.update_run`."""
+        change = RunChange(status=status, end_time=end_time, reason=reason, run_name=run_name, lifecycle=lifecycle)
+        change.check()
+        with self._db.write() as connection:
+            sql_runs.change(connection, run_id, change)
+            if run_name is not None:
+                key = sql_runs.find(connection, run_id).key
+                self._values.tags(connection, key, {RUN_NAME: run_name})
+            return sql_runs.get(connection, run_id, self._dialect)
+
+    def log_batch(
+        self,
+        run_id: str,
+        *,
+        metrics: Sequence[Metric] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """See `RunStore.log_batch`."""
+        points = limits.check_points(metrics)
+        limits.check_params(params or {})
+        limits.check_tags(tags or {})
+        with self._db.write() as connection:
+            run = sql_runs.find(connection, run_id)
+            if run.deleted:
+                raise not_active(run_id)
+            self._values.params(connection, run.key, run_id, params or {})
+            self._values.tags(connection, run.key, tags or {})
+            keys = self._values.metrics(connection, run.key, points)
+            sql_runs.write_fields(connection, run.key, told_by(tags or {}))
+        self._values.remember(keys)
+
+    def metric_history(
+        self, run_id: str, key: str, *, limit: int = 25_000, page_token: str | None = None
+    ) -> Page[Metric]:
+        """See `RunStore.metric_history`."""
+        limits.check_page_size(limit, limits.POINTS_PER_PAGE)
+        with self._db.read() as connection:
+            return sql_history.page(connection, run_id, key, limit, page_token)
+
+    def renew_leases(self, owner: Owner, run_ids: Sequence[str], *, lease_ms: int) -> Sequence[str]:
+        """See `RunStore.renew_leases`."""
+        with self._db.write() as connection:
+            return sql_leases.renew(connection, owner, run_ids, lease_ms, self._dialect)
+
+    def lost_candidates(self, host: str) -> Sequence[tuple[str, Owner | None, bool]]:
+        """See `RunStore.lost_candidates`."""
+        with self._db.read() as connection:
+            return sql_leases.candidates(connection, host, self._dialect)
+
+    def mark_lost(self, run_id: str, reason: str) -> bool:
+        """See `RunStore.mark_lost`."""
+        limits.check_text(reason, "reason", REASON_LENGTH)
+        with self._db.write() as connection:
+            key = sql_runs.find(connection, run_id).key
+            return sql_leases.mark_lost(connection, key, reason, self._dialect)
+
+    def record_artifacts(self, run_id: str, entries: Sequence[ArtifactEntry]) -> None:
+        """See `RunStore.record_artifacts`."""
+        limits.check_artifacts(entries)
+        with self._db.write() as connection:
+            run = sql_runs.find(connection, run_id)
+            if run.deleted:
+                raise not_active(run_id)
+            sql_artifacts.write(connection, run.key, entries, self._dialect)
+
+    def list_artifacts(
+        self, run_id: str, *, prefix: str = "", limit: int = 10_000, page_token: str | None = None
+    ) -> Page[ArtifactEntry]:
+        """See `RunStore.list_artifacts`."""
+        limits.check_page_size(limit, limits.ARTIFACTS_PER_PAGE)
+        if prefix:
+            limits.check_artifact_path(prefix)
+        with self._db.read() as connection:
+            return sql_artifacts.page(connection, run_id, prefix, limit, page_token)
+
+    def close(self) -> None:
+        """See `RunStore.close`."""
+        if self._owned:
+            self._db.close()

@@ -1,0 +1,55 @@
+"""The list of a run's files in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, and_, or_, select
+
+from toolkit.db.dialect import insert
+from toolkit.db.tables import artifacts
+from toolkit.tracking import paging
+from toolkit.tracking.records import ArtifactEntry, Page
+from toolkit.tracking.sql_runs import find
+
+
+def write(connection: Connection, run: int, entries: Sequence[ArtifactEntry], dialect: str) -> None:
+    """List files of a run; a path that is listed already takes the new size, digest and time."""
+    rows = {
+        entry.path: {
+            "run": run,
+            "path": entry.path,
+            "size": entry.size,
+            "sha256": entry.sha256,
+            "created": entry.created,
+        }
+        for entry in entries
+    }
+    if rows:
+        listing = insert(artifacts, dialect)
+        listing = listing.on_conflict_do_update(
+            index_elements=["run", "path"],
+            set_={name: listing.excluded[name] for name in ("size", "sha256", "created")},
+        )
+        connection.execute(listing, list(rows.values()))
+
+
+def page(connection: Connection, run_id: str, prefix: str, limit: int, page_token: str | None) -> Page[ArtifactEntry]:
+    """Return the files at or below a path, ordered by path.
+
+    Raises:
+        InvalidValue: The page token is none of this list.
+        NotFound: There is no such run.
+    """
+    path = artifacts.c.path
+    files = select(artifacts).where(artifacts.c.run == find(connection, run_id).key).order_by(path).limit(limit + 1)
+    if prefix:
+        files = files.where(or_(path == prefix, and_(path > f"{prefix}/", path < f"{prefix}0")))  # 0 comes after /
+    if page_token is not None:
+        files = files.where(path > paging.decode(page_token, "artifacts", (str,))[0])
+    rows = connection.execute(files).all()
+    token = paging.encode("artifacts", (rows[limit - 1].path,)) if len(rows) > limit else None
+    items = [
+        ArtifactEntry(path=row.path, size=row.size, sha256=row.sha256, created=row.created) for row in rows[:limit]
+    ]
+    return Page(items=items, next_page_token=token)

@@ -1,0 +1,57 @@
+"""Leases in SQL: who answers for a run, and until when its silence means nothing; by the clock of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, case, literal_column, or_, select, update
+
+from toolkit.db.dialect import clock_ms
+from toolkit.db.tables import runs
+from toolkit.tracking.records import Owner, RunStatus
+
+# Literal, not bound: only so does SQLite see that the index over running runs serves.
+_RUNNING = runs.c.status == literal_column(f"'{RunStatus.RUNNING.value}'")
+
+
+def renew(connection: Connection, owner: Owner, run_ids: Sequence[str], lease_ms: int, dialect: str) -> list[str]:
+    """Give running runs a new lease and this owner; return their ids, in the order given."""
+    if not run_ids:
+        return []
+    renewing = (
+        update(runs)
+        .where(runs.c.run_id.in_(run_ids), runs.c.status == RunStatus.RUNNING.value)
+        .values(
+            lease_until=clock_ms(dialect) + lease_ms if lease_ms else None,
+            owner_host=owner.host,
+            owner_pid=owner.pid,
+            owner_started=owner.started,
+        )
+        .returning(runs.c.run_id)
+    )
+    alive = set(connection.execute(renewing).scalars())
+    return [run_id for run_id in run_ids if run_id in alive]
+
+
+def candidates(connection: Connection, host: str, dialect: str) -> list[tuple[str, Owner | None, bool]]:
+    """Return running runs whose lease is over, and those whose owner is a process of ``host``."""
+    over = case((runs.c.lease_until < clock_ms(dialect), 1), else_=0)
+    suspects = (
+        select(runs.c.run_id, runs.c.owner_host, runs.c.owner_pid, runs.c.owner_started, over)
+        .where(_RUNNING, or_(runs.c.owner_host == host, over == 1))
+        .order_by(runs.c.run_id)
+    )
+    return [
+        (run_id, None if owner is None else Owner(host=owner, pid=pid, started=started), bool(expired))
+        for run_id, owner, pid, started, expired in connection.execute(suspects)
+    ]
+
+
+def mark_lost(connection: Connection, key: int, reason: str, dialect: str) -> bool:
+    """Make a run FAILED if it is RUNNING; tell whether it was."""
+    marking = (
+        update(runs)
+        .where(runs.c.id == key, runs.c.status == RunStatus.RUNNING.value)
+        .values(status=RunStatus.FAILED.value, reason=reason, end_time=clock_ms(dialect), lease_until=None)
+    )
+    return connection.execute(marking).rowcount == 1

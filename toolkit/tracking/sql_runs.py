@@ -1,0 +1,266 @@
+"""Runs in SQL: made, read, listed, changed. Each function works in the transaction that it is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, literal_column, or_, select, update
+
+from toolkit.db.dialect import clock_ms, insert, one_of
+from toolkit.db.tables import experiments, latest_metrics, metric_keys, params, runs, tags
+from toolkit.errors import Conflict, NotFound
+from toolkit.ids import is_run_id, now_ms
+from toolkit.tracking import paging
+from toolkit.tracking.number import from_stored
+from toolkit.tracking.records import Lifecycle, Metric, NewRun, Page, Run, RunData, RunInfo, RunQuery, RunStatus
+from toolkit.tracking.sql_experiments import number_of
+from toolkit.tracking.system_tags import first_parent
+from toolkit.tracking.transition import RunChange, changed
+
+_INFO = (
+    runs.c.id,
+    runs.c.run_id,
+    runs.c.experiment,
+    runs.c.name,
+    runs.c.user_id,
+    runs.c.status,
+    runs.c.reason,
+    runs.c.start_time,
+    runs.c.end_time,
+    runs.c.artifact_uri,
+    runs.c.parent_run_id,
+    runs.c.deleted,
+)
+_STATUSES = {status.value: status for status in RunStatus}
+
+
+class Found(NamedTuple):
+    """A run by its public id: its inner key, and whether it is deleted."""
+
+    key: int
+    deleted: bool
+
+
+def find(connection: Connection, run_id: str) -> Found:
+    """Return the inner key of a run.
+
+    Raises:
+        NotFound: There is none of this id.
+    """
+    row = _row(connection, select(runs.c.id, runs.c.deleted), run_id)
+    return Found(row.id, row.deleted is not None)
+
+
+def _row(connection: Connection, columns: Select[Any], run_id: str) -> Row[Any]:
+    known = is_run_id(run_id)  # nothing else is even asked for: it may be text that no database takes
+    row = connection.execute(columns.where(runs.c.run_id == run_id)).first() if known else None
+    if row is None:
+        raise not_found(run_id)
+    return row
+
+
+def not_found(run_id: str) -> NotFound:
+    """Return the error for a run that is not there."""
+    return NotFound(f"Run with id={run_id} not found")
+
+
+def add(connection: Connection, new: NewRun, dialect: str) -> tuple[int, RunInfo] | None:
+    """Make a run without its values; return its inner key and record, or ``None`` if there is one of its id already.
+
+    Raises:
+        Conflict: The experiment is deleted.
+        NotFound: There is no such experiment.
+    """
+    number = number_of(new.experiment_id)
+    place = select(experiments.c.artifact_location, experiments.c.deleted).where(experiments.c.id == number)
+    experiment = connection.execute(place).first() if number is not None else None
+    if experiment is None:
+        raise NotFound(f"No Experiment with id={new.experiment_id} exists")
+    if experiment.deleted is not None:
+        if connection.execute(select(runs.c.id).where(runs.c.run_id == new.run_id)).first():
+            return None
+        raise Conflict(f"The experiment {new.experiment_id} must be in the 'active' state. Current state is deleted.")
+    info = RunInfo(
+        run_id=new.run_id,
+        experiment_id=new.experiment_id,
+        run_name=new.run_name,
+        user_id=new.user_id,
+        status=RunStatus.RUNNING,
+        start_time=new.start_time,
+        artifact_uri=f"{experiment.artifact_location.rstrip('/')}/{new.run_id}/artifacts",
+        parent_run_id=first_parent(new),
+    )
+    owner = new.owner
+    adding = (
+        insert(runs, dialect)
+        .values(
+            run_id=info.run_id,
+            experiment=number,
+            name=info.run_name,
+            user_id=info.user_id,
+            status=info.status.value,
+            start_time=info.start_time,
+            artifact_uri=info.artifact_uri,
+            parent_run_id=info.parent_run_id,
+            owner_host=owner.host if owner else None,
+            owner_pid=owner.pid if owner else None,
+            owner_started=owner.started if owner else None,
+            lease_until=clock_ms(dialect) + new.lease_ms if new.lease_ms else None,
+        )
+        .on_conflict_do_nothing(index_elements=["run_id"])
+        .returning(runs.c.id)
+    )
+    key = connection.execute(adding).scalar()
+    return None if key is None else (key, info)
+
+
+def get(connection: Connection, run_id: str, dialect: str) -> Run:
+    """Return a run with what it logged.
+
+    Raises:
+        NotFound: There is none of this id.
+    """
+    return with_data(connection, [_row(connection, select(*_INFO), run_id)], dialect)[0]
+
+
+def change(connection: Connection, run_id: str, wanted: RunChange) -> RunInfo:
+    """Change a run's state, name or lifecycle.
+
+    Raises:
+        Conflict: It is deleted, stays so, and something else is changed.
+        NotFound: There is none of this id.
+    """
+    row = _row(connection, select(*_INFO).with_for_update(), run_id)
+    before = _info(row)
+    now = now_ms()
+    after = changed(before, wanted, now)
+    values: dict[str, Any] = {
+        "status": after.status.value,
+        "reason": after.reason,
+        "end_time": after.end_time,
+        "name": after.run_name,
+    }
+    if after.lifecycle_stage is not before.lifecycle_stage:
+        values["deleted"] = now if after.lifecycle_stage is Lifecycle.DELETED else None
+    if after.status.terminal:
+        values["lease_until"] = None
+    elif before.status.terminal:  # who resumes it answers for it from its first beat on
+        values.update(lease_until=None, owner_host=None, owner_pid=None, owner_started=None)
+    connection.execute(update(runs).where(runs.c.id == row.id).values(**values))
+    return after
+
+
+def write_fields(connection: Connection, key: int, fields: Mapping[str, str | None]) -> None:
+    """Set ``run_name`` or ``parent_run_id``, where a tag said the same."""
+    if fields:
+        values = {"name" if field == "run_name" else field: value for field, value in fields.items()}
+        connection.execute(update(runs).where(runs.c.id == key).values(**values))
+
+
+def page(connection: Connection, query: RunQuery, dialect: str) -> Page[Run]:
+    """Return runs with what they logged, newest start first, ties by run id.
+
+    Raises:
+        InvalidValue: The page token is none of this list.
+    """
+    rows = connection.execute(listing(query).limit(query.limit + 1)).all()
+    more = len(rows) > query.limit
+    rows = rows[: query.limit]
+    token = paging.encode("runs", (rows[-1].start_time, rows[-1].run_id)) if more else None
+    return Page(items=with_data(connection, rows, dialect), next_page_token=token)
+
+
+def listing(query: RunQuery) -> Select[Any]:
+    """Return the statement that lists runs, without its limit."""
+    statement = select(*_INFO).where(*_conditions(query)).order_by(runs.c.start_time.desc(), runs.c.run_id)
+    if query.page_token is not None:
+        start, run_id = paging.decode(query.page_token, "runs", (int, str))
+        # The first condition is there for the index: SQLite does not walk it by the second.
+        statement = statement.where(runs.c.start_time <= start, or_(runs.c.start_time < start, runs.c.run_id > run_id))
+    return statement
+
+
+def _conditions(query: RunQuery) -> Iterable[ColumnElement[bool]]:
+    if query.experiment_ids:
+        numbers = [number for text in query.experiment_ids if (number := number_of(text)) is not None]
+        yield runs.c.experiment == numbers[0] if len(numbers) == 1 else runs.c.experiment.in_(numbers)
+    if query.parent_run_id is not None:
+        yield runs.c.parent_run_id == query.parent_run_id
+    if query.top_level:
+        yield runs.c.parent_run_id.is_(None)
+    if query.status:
+        yield runs.c.status.in_([status.value for status in query.status])
+    if query.run_id_prefix:
+        yield and_(runs.c.run_id >= query.run_id_prefix, runs.c.run_id < after_prefix(query.run_id_prefix))
+    if query.run_name is not None:
+        yield runs.c.name == query.run_name
+    if query.lifecycle is Lifecycle.ACTIVE:
+        yield runs.c.deleted.is_(None)
+    elif query.lifecycle is Lifecycle.DELETED:
+        yield runs.c.deleted.isnot(None)
+
+
+def after_prefix(prefix: str) -> str | ColumnElement[str]:
+    """Return the least text that is greater than every text with this prefix."""
+    last = ord(prefix[-1])
+    if last == 0xD7FF:
+        return prefix[:-1] + "\ue000"  # the surrogates between the two are no characters
+    return prefix[:-1] + chr(last + 1) if last < 0x10FFFF else literal_column("x'ff'")
+
+
+def with_data(connection: Connection, rows: Sequence[Row[Any]], dialect: str) -> list[Run]:
+    """Return runs with what they logged, by one statement each for all parameters, tags and latest metrics.
+
+    Args:
+        connection: In the transaction that read the rows.
+        rows: Rows of runs, in the order wanted.
+        dialect: Kind of database.
+    """
+    if not rows:
+        return []
+    keys = [row.id for row in rows]
+    params_of: dict[int, dict[str, str]] = {key: {} for key in keys}
+    tags_of: dict[int, dict[str, str]] = {key: {} for key in keys}
+    latest_of: dict[int, dict[str, Metric]] = {key: {} for key in keys}
+    for run, key, value in connection.execute(select(params).where(one_of(params.c.run, keys, dialect))):
+        params_of[run][key] = value
+    for run, key, value in connection.execute(select(tags).where(one_of(tags.c.run, keys, dialect))):
+        tags_of[run][key] = value
+    points = latest_metrics.c
+    latest = (
+        select(points.run, metric_keys.c.name, points.step, points.timestamp, points.value, points.special)
+        .join(metric_keys, metric_keys.c.id == points.key)
+        .where(one_of(points.run, keys, dialect))
+    )
+    for run, name, step, timestamp, value, special in connection.execute(latest):
+        number = from_stored(value, special)
+        latest_of[run][name] = Metric(key=name, value=number, timestamp=timestamp, step=step)
+    return [
+        Run(
+            info=_info(row),
+            data=RunData(
+                metrics={name: point.value for name, point in latest_of[row.id].items()},
+                params=params_of[row.id],
+                tags=tags_of[row.id],
+                latest=latest_of[row.id],
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _info(row: Row[Any]) -> RunInfo:
+    return RunInfo(
+        run_id=row.run_id,
+        experiment_id=str(row.experiment),
+        run_name=row.name,
+        user_id=row.user_id,
+        status=_STATUSES[row.status],
+        start_time=row.start_time,
+        end_time=row.end_time,
+        artifact_uri=row.artifact_uri,
+        lifecycle_stage=Lifecycle.ACTIVE if row.deleted is None else Lifecycle.DELETED,
+        parent_run_id=row.parent_run_id,
+        reason=row.reason,
+    )
