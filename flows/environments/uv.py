@@ -1,0 +1,325 @@
+"""Environments that uv builds from pip-style requirements, once for each content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit import settings
+from toolkit.errors import EnvironmentBuildError
+from toolkit.flows.environments import requirements
+from toolkit.flows.environments.local import first_on_path
+from toolkit.flows.environments.prepared import PreparedEnvironment, Report, machine, write_lock
+from toolkit.flows.environments.requirements import Requirements
+from toolkit.flows.environments.store import Place, Stored
+from toolkit.spec.project import PythonEnv
+
+_FORMAT = "1"
+"""Raised when environments are made in another way, so that old ones are not used any more."""
+_PROGRESS_EVERY = 10.0
+"""Seconds between two lines of progress while uv works."""
+_SHOWN_LINES = 15
+_CHATTER = re.compile(
+    r"\s*(Using |Creating |Activate |Resolved |Prepared |Installed |Audited |Checked |Building |Built |Downloading |"
+    r"Downloaded |Bytecode |warning: Failed to inspect|[+~-] \S+==)"
+)
+_REASONS = (
+    ("was not found in the package registry", "a package is not on the index"),
+    ("not found in the provided package locations", "a package is not on the index"),
+    ("No solution found", "no set of versions meets all requirements"),
+    ("Couldn't parse", "a requirement cannot be read"),
+    ("Distribution not found", "a local package is not there"),
+    ("No interpreter found", "this Python is not on the machine and uv cannot get it"),
+    ("Invalid version request", "this Python cannot be had"),
+    ("Failed to build", "a package cannot be built from source"),
+    ("Request failed", "the network or the index cannot be reached"),
+    ("error sending request", "the network or the index cannot be reached"),
+    ("No space left", "the disk is full"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Plan:
+    """What is to be built.
+
+    Attributes:
+        spec: The environment as declared.
+        project: The project's directory: what relative paths are relative to.
+        first: Requirements to install first.
+        then: Requirements to install after these.
+        python: What uv is asked for.
+        key: The key.
+    """
+
+    spec: PythonEnv | None
+    project: Path
+    first: Requirements
+    then: Requirements
+    python: str
+    key: str
+
+    @property
+    def title(self) -> str:
+        """The environment's short name for progress and messages."""
+        return self.key[:8]
+
+
+def prepare(spec: PythonEnv | None, *, home: Path, project: Path, report: Report) -> PreparedEnvironment:
+    """Return the environment that a specification describes, building it if there is none yet.
+
+    Builders of the same environment, in threads and in processes, share one build: the others wait.
+
+    Args:
+        spec: What is wanted; ``None`` for the running Python without any package.
+        home: Toolkit's home.
+        project: The project's directory.
+        report: Takes lines of progress.
+
+    Raises:
+        EnvironmentBuildError: It cannot be built; the message says why, with uv's own words.
+    """
+    started = time.perf_counter()
+    plan = _plan(spec, project)
+    place = Place(home, plan.key)
+    stored = place.find()
+    reused = stored is not None
+    if stored is None:
+        with place.claim(report):
+            stored = place.find()
+            reused = stored is not None
+            stored = stored or _build(plan, place, report)
+    seconds = time.perf_counter() - started
+    report(f"using environment {plan.title}" if reused else f"environment {plan.title} ready in {seconds:.1f} s")
+    return PreparedEnvironment(
+        kind="uv",
+        key=plan.key,
+        directory=stored.directory,
+        python=stored.python,
+        lock=stored.lock,
+        variables=_variables(stored),
+        unset=("PYTHONHOME", "__PYVENV_LAUNCHER__"),
+        reused=reused,
+        seconds=seconds,
+    )
+
+
+def _variables(stored: Stored) -> dict[str, str]:
+    """Return what makes a command find the environment."""
+    programs = stored.directory / "bin"
+    variables = {
+        "PATH": first_on_path(programs, settings.environment().get("PATH")),
+        "VIRTUAL_ENV": str(stored.directory),
+    }
+    if not (programs / "pip").exists():
+        # A command that calls pip would reach the one of whoever started us, and change their environment.
+        variables["PIP_PYTHON"] = str(programs / "python")
+    return variables
+
+
+# -- what is wanted ----------------------------------------------------------------------------------
+
+
+def _plan(spec: PythonEnv | None, project: Path) -> _Plan:
+    if spec is None:
+        nothing = Requirements(lines=(), count=0, inputs=())
+        return _with_key(_Plan(spec=None, project=project, first=nothing, then=nothing, python=sys.executable, key=""))
+    if spec.unmet:
+        raise EnvironmentBuildError(
+            f"{spec.file} asks conda for {', '.join(spec.unmet)}, which uv cannot provide: list the Python packages"
+            " among them under 'pip:', or run in the present environment with --env-manager local"
+        )
+    return _with_key(
+        _Plan(
+            spec=spec,
+            project=project,
+            first=requirements.read(spec.build_dependencies, project=project, source=spec.file),
+            then=requirements.read(spec.dependencies, project=project, source=spec.file),
+            python=_wanted_python(spec.python),
+            key="",
+        )
+    )
+
+
+def _wanted_python(text: str | None) -> str:
+    """Return what to ask uv for: ``3.8`` is the newest 3.8, as is ``3.8.*``; nothing is the running Python."""
+    if text is None:
+        return sys.executable
+    return re.sub(r"^(\d+(?:\.\d+)*)\.\*$", r"\1", text.strip())
+
+
+def _with_key(plan: _Plan) -> _Plan:
+    """Return a plan with its key: the SHA-256 over all that decides what the environment is."""
+    spec = plan.spec
+    text = json.dumps(
+        {
+            "format": _FORMAT,
+            "machine": machine(),
+            "python": platform.python_version() if plan.python == sys.executable else plan.python,
+            "implementation": sys.implementation.name,
+            "first": list(spec.build_dependencies) if spec else [],
+            "then": list(spec.dependencies) if spec else [],
+            "inputs": sorted({*plan.first.inputs, *plan.then.inputs}),
+        },
+        sort_keys=True,
+    )
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _Plan(spec=spec, project=plan.project, first=plan.first, then=plan.then, python=plan.python, key=key)
+
+
+# -- building ----------------------------------------------------------------------------------------
+
+
+def _build(plan: _Plan, place: Place, report: Report) -> Stored:
+    """Build an environment; the caller holds the claim."""
+    count = plan.first.count + plan.then.count
+    wanted = platform.python_version() if plan.python == sys.executable else plan.python
+    report(f"building environment {plan.title} (python {wanted}, {count} requirement{'' if count == 1 else 's'})")
+    place.log.parent.mkdir(parents=True, exist_ok=True)
+    place.log.write_bytes(b"")
+    place.log.chmod(0o600)
+    uv = _Uv(plan, place, report)
+    directory = place.start()
+    try:
+        _make(uv, plan.python, directory)
+        for part in (plan.first, plan.then):
+            if part.count:
+                uv.run(
+                    ["pip", "install", "--python", str(directory / "bin" / "python"), "--requirements", "-"],
+                    text="\n".join(part.lines) + "\n",
+                )
+        frozen = uv.run(["pip", "freeze", "--python", str(directory / "bin" / "python")])
+        python = _python_version(directory)
+        stored = Stored(
+            directory=directory, python=python, lock=write_lock(python, [line for line in frozen.splitlines() if line])
+        )
+        place.finish(stored)
+    finally:
+        place.discard()
+    return stored
+
+
+def _make(uv: _Uv, python: str, directory: Path) -> None:
+    """Make an empty virtual environment with a Python of this machine, else one that uv gets."""
+    command = ["venv", "--no-project", "--prompt", f"toolkit-{directory.parent.name[:8]}", str(directory), "--python"]
+    if python == sys.executable:
+        uv.run([*command, python])
+        return
+    try:
+        uv.run([*command, python, "--no-python-downloads"])
+    except EnvironmentBuildError:
+        found = _pyenv_python(python)
+        uv.run([*command, str(found) if found else python])
+
+
+def _pyenv_python(wanted: str) -> Path | None:
+    """Return the newest matching Python that pyenv has; uv finds one only where it is pyenv's active one."""
+    if not re.fullmatch(r"\d+(\.\d+)*", wanted):
+        return None
+    root = Path(settings.environment().get("PYENV_ROOT") or "~/.pyenv").expanduser()
+    matching = [
+        folder
+        for folder in (root / "versions").glob(f"{wanted}*")
+        if re.fullmatch(re.escape(wanted) + r"(\.\d+)*", folder.name) and (folder / "bin" / "python").exists()
+    ]
+    newest = max(matching, key=lambda folder: [int(part) for part in folder.name.split(".")], default=None)
+    return newest / "bin" / "python" if newest else None
+
+
+def _python_version(directory: Path) -> str:
+    """Return the full version of an environment's Python from its own configuration."""
+    text = (directory / "pyvenv.cfg").read_text(encoding="utf-8")
+    match = re.search(r"(?m)^version(?:_info)?\s*=\s*(\S+)", text)
+    return match[1] if match else "unknown"
+
+
+class _Uv:
+    """Runs uv for one environment: everything that it says goes to the environment's log."""
+
+    def __init__(self, plan: _Plan, place: Place, report: Report) -> None:
+        self._plan = plan
+        self._place = place
+        self._report = report
+        self._environment = settings.environment()
+        self._environment.setdefault("UV_COMPILE_BYTECODE", "1")
+        self._environment["NO_COLOR"] = "1"
+        self._program = _find_uv(self._environment.get("PATH"))
+
+    def run(self, arguments: Sequence[str], *, text: str = "") -> str:
+        """Run one command in the project's directory and return what it prints.
+
+        Args:
+            arguments: What follows ``uv``.
+            text: Its standard input.
+
+        Raises:
+            EnvironmentBuildError: It failed.
+        """
+        with self._place.log.open("r+b") as log:
+            log.seek(0, os.SEEK_END)
+            log.write(f"$ uv {' '.join(arguments)}\n{text}".encode())
+            log.flush()
+            begin = log.tell()
+            process = subprocess.Popen(
+                [self._program, *arguments],
+                cwd=self._plan.project,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+            with process:
+                try:
+                    output = self._wait(process, text)
+                except BaseException:
+                    process.kill()
+                    raise
+            if process.returncode != 0:
+                log.seek(begin)
+                raise self._failure(log.read().decode(errors="replace"), process.returncode)
+        return output
+
+    def _wait(self, process: subprocess.Popen[bytes], text: str) -> str:
+        """Wait for uv, saying from time to time that it is still at work."""
+        started = time.perf_counter()
+        given: bytes | None = text.encode()
+        while True:
+            try:
+                output, _ = process.communicate(given, timeout=_PROGRESS_EVERY)
+            except subprocess.TimeoutExpired:
+                given = None
+                elapsed = time.perf_counter() - started
+                self._report(f"still building environment {self._plan.title} … {elapsed:.0f} s")
+            else:
+                return output.decode(errors="replace")
+
+    def _failure(self, said: str, code: int) -> EnvironmentBuildError:
+        lines = [line.rstrip() for line in said.splitlines() if line.strip() and not _CHATTER.match(line)]
+        reason = next((reason for sign, reason in _REASONS if sign in said), f"uv ended with exit code {code}")
+        declared = self._plan.spec.file if self._plan.spec else "the running Python"
+        shown = "".join(f"\n    {line}" for line in lines[-_SHOWN_LINES:])
+        return EnvironmentBuildError(
+            f"the environment of {declared} cannot be built: {reason}; uv says (all of it in {self._place.log}):{shown}"
+        )
+
+
+def _find_uv(path: str | None) -> str:
+    """Return the uv that was installed with us, else the one on the path."""
+    import uv  # noqa: PLC0415 - of use only where something is built
+
+    try:
+        return uv.find_uv_bin()
+    except FileNotFoundError:
+        found = shutil.which("uv", path=path)
+    if found is None:
+        raise EnvironmentBuildError("uv is not installed: pip install uv, or run with --env-manager local")
+    return found
