@@ -90,6 +90,18 @@ def check_tags(tags: Mapping[str, str | None], *, value_length: int = TAG_VALUE_
             check_text(value, prefix + "value", value_length)
 
 
+def check_new_experiment(name: str, artifact_location: str | None, tags: Mapping[str, str]) -> None:
+    """Check an experiment that is to be made.
+
+    Raises:
+        InvalidValue: Something is out of bounds.
+    """
+    check_experiment_name(name)
+    check_tags(tags, value_length=EXPERIMENT_TAG_VALUE_LENGTH)
+    if artifact_location is not None:
+        check_text(artifact_location, "artifact_location", LOCATION_LENGTH)
+
+
 def check_experiment_name(name: str) -> None:
     """Check the name of an experiment.
 

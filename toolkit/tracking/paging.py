@@ -43,7 +43,7 @@ def decode(token: str, kind: str, types: Sequence[type]) -> list[str | int | flo
         if parts[:1] != [kind] or len(parts) != len(types) + 1:
             raise ValueError("another list's")
         return [_part(part, wanted) for part, wanted in zip(parts[1:], types, strict=True)]
-    except (ValueError, RecursionError):
+    except (ValueError, OverflowError, RecursionError):
         shown = token if isinstance(token, str) and len(token) <= 100 else f"{str(token)[:100]}…"
         raise InvalidValue(
             f"Invalid page_token {json.dumps(shown)}: wanted the token that came with the previous page of this list"

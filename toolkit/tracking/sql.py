@@ -62,10 +62,7 @@ class SqlRunStore:
         self, name: str, *, artifact_location: str | None = None, tags: Mapping[str, str] | None = None
     ) -> Experiment:
         """See `RunStore.create_experiment`."""
-        limits.check_experiment_name(name)
-        limits.check_tags(tags or {}, value_length=limits.EXPERIMENT_TAG_VALUE_LENGTH)
-        if artifact_location is not None:
-            limits.check_text(artifact_location, "artifact_location", limits.LOCATION_LENGTH)
+        limits.check_new_experiment(name, artifact_location, tags or {})
         with self._db.write() as connection:
             return sql_experiments.create(connection, name, artifact_location or None, self._root, tags or {})
 

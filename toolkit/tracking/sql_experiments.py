@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,13 +19,12 @@ from toolkit.tracking.records import Experiment, Lifecycle, Page
 DEFAULT_ID = 0
 DEFAULT_NAME = "Default"
 
-_LONGEST_ID = 18  # decimal digits that fit 64 bits for certain
+_ID = re.compile(r"0|[1-9][0-9]{0,17}")  # one spelling each, and 64 bits hold them all
 
 
 def number_of(experiment_id: str) -> int | None:
     """Return the inner number of an experiment's public id; ``None`` where no experiment can have such an id."""
-    plain = experiment_id.isascii() and experiment_id.isdecimal() and len(experiment_id) <= _LONGEST_ID
-    return int(experiment_id) if plain else None
+    return int(experiment_id) if _ID.fullmatch(experiment_id) else None
 
 
 def add_default(connection: Connection, artifact_root: str, dialect: str) -> None:

@@ -151,7 +151,7 @@ def change(connection: Connection, run_id: str, wanted: RunChange) -> RunInfo:
     return after
 
 
-def write_fields(connection: Connection, key: int, fields: Mapping[str, str | None]) -> None:
+def write_fields(connection: Connection, key: int, fields: Mapping[str, Any]) -> None:
     """Set ``run_name`` or ``parent_run_id``, where a tag said the same."""
     if fields:
         values = {"name" if field == "run_name" else field: value for field, value in fields.items()}

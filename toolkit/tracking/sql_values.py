@@ -71,7 +71,7 @@ class ValueWriter:
             return
         self._params.run(connection, [(run, key, value) for key, value in values.items()])
         there = select(params.c.key, params.c.value).where(params.c.run == run, params.c.key.in_(values))
-        clash = changed_params(run_id, dict(connection.execute(there).tuples().all()), values)
+        clash = changed_params(run_id, {row.key: row.value for row in connection.execute(there)}, values)
         if clash:
             raise clash
 
@@ -98,4 +98,4 @@ class ValueWriter:
     @staticmethod
     def _read_keys(connection: Connection, names: Sequence[str]) -> dict[str, int]:
         wanted = select(metric_keys.c.name, metric_keys.c.id).where(metric_keys.c.name.in_(names))
-        return dict(connection.execute(wanted).tuples().all())
+        return {row.name: row.id for row in connection.execute(wanted)}

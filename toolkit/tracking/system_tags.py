@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from toolkit.tracking.records import NewRun
 
@@ -27,12 +28,12 @@ def first_parent(new: NewRun) -> str | None:
     return new.parent_run_id or new.tags.get(PARENT) or None
 
 
-def told_by(tags: Mapping[str, str | None]) -> dict[str, str | None]:
+def told_by(tags: Mapping[str, str | None]) -> dict[str, Any]:
     """Return the fields of a run (``run_name``, ``parent_run_id``) that a change of tags changes with them.
 
     Removing the name's tag leaves the name; removing the parent's makes a run of the top level.
     """
-    fields: dict[str, str | None] = {}
+    fields: dict[str, Any] = {}
     if (name := tags.get(RUN_NAME)) is not None:
         fields["run_name"] = name
     if PARENT in tags:

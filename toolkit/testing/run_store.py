@@ -1,0 +1,23 @@
+"""The contract of `toolkit.tracking.store.RunStore` as tests.
+
+Point a subclass at a store, and pytest runs them all::
+
+    class TestMyStore(RunStoreContract):
+        @pytest.fixture
+        def store(self, tmp_path):
+            store = MyStore(tmp_path)
+            yield store
+            store.close()
+"""
+
+from __future__ import annotations
+
+from toolkit.testing.run_store_experiments import ExperimentContract
+from toolkit.testing.run_store_leases import LeaseContract
+from toolkit.testing.run_store_lists import ListContract
+from toolkit.testing.run_store_runs import RunContract
+from toolkit.testing.run_store_values import ValueContract
+
+
+class RunStoreContract(ExperimentContract, RunContract, ValueContract, ListContract, LeaseContract):
+    """All of the contract. A subclass gives the fixture ``store``: an empty store, closed afterwards."""
