@@ -12,14 +12,14 @@ from toolkit.errors import InvalidValue
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
 
 _ADJECTIVES = (
-    "amber able agile airy apt ardent bold brave breezy bright brisk calm candid clever cosmic crisp daring deft dapper "
+    "amber able agile airy apt ardent bold brave breezy bright brisk calm candid clever cosmic crisp daring deft "
     "eager early easy fair fancy fast fine fleet fluent fond frank fresh gentle glad golden grand green happy hardy "
     "honest humble jolly keen kind lively loyal lucid lucky mellow merry mild modest neat nimble noble patient placid "
     "plucky polite proud quick quiet rapid ready regal robust rosy sage serene sharp shiny silent silver sleek smart "
     "smooth snug solid spry steady stoic sunny swift tidy tough tranquil trusty upbeat valiant vivid warm wise witty"
 ).split()
 _ANIMALS = (
-    "ant ape auk bat bear bee bison boar bream bug calf carp cat chub cod colt cow crab crane crow cub deer dog dove "
+    "ant ape auk bat bear bee bison boar bream bug calf carp cat chub cod colt cow crab crane crow deer dog dove "
     "duck eel elk emu fawn finch fish flea fly foal fowl fox frog gnat goat goose grouse gull hare hawk hen heron hog "
     "horse hound ibis jay kit kite koi lamb lark loon lynx mare mink mole moose moth mouse mule newt owl ox panda perch "
     "pig pike pony pug quail ram rat raven ray robin rook seal shad shark sheep shrew shrike skink slug smelt snail "

@@ -143,6 +143,10 @@ class RecordedRun:
         """Return where an artifact lies on this machine, for reading only; else ``None``."""
         return self.stores.artifacts.local_path(self._key(path))
 
+    def fetch(self, entry: ArtifactEntry, target: Path) -> None:
+        """Write an artifact to a local file, checking its digest."""
+        self.stores.artifacts.get_file(self._key(entry.path), target, sha256=entry.sha256)
+
     def end(self, status: RunStatus = RunStatus.FINISHED, reason: str | None = None) -> None:
         """Give the run its final state, if this process answers for it; else leave that to who does."""
         if self._leases is None:

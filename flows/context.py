@@ -1,0 +1,67 @@
+"""What all steps of one workflow run share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.flows.environments.environment import PreparedEnvironment
+from toolkit.flows.plan import Plan
+from toolkit.flows.report import Reporter
+from toolkit.flows.stop import Stop
+from toolkit.recording.lease import Leases
+from toolkit.recording.run import RecordedRun
+from toolkit.recording.stores import Stores
+from toolkit.spec.project import EnvironmentRef, Step
+
+if TYPE_CHECKING:
+    from toolkit.flows.step import Invocation
+
+
+@dataclass(kw_only=True)
+class RunContext:
+    """What all steps of one workflow run share.
+
+    Attributes:
+        plan: What runs.
+        stores: Where it is recorded.
+        leases: What keeps the runs alive.
+        parent: The workflow's run.
+        experiment: Name of its experiment.
+        environments: What steps run in, by what declares it; ``None`` is for steps that declare nothing.
+        variables: Environment variables for each command.
+        source_tags: Tags that say where the code comes from.
+        work: Folder for workspaces and logs.
+        reporter: Who is told.
+        stop: The wish to stop.
+        grace: Seconds between SIGTERM and SIGKILL.
+        max_parallel: How many steps may run at the same time.
+    """
+
+    plan: Plan
+    stores: Stores
+    leases: Leases
+    parent: RecordedRun
+    experiment: str
+    environments: Mapping[EnvironmentRef | None, PreparedEnvironment]
+    variables: Mapping[str, str]
+    source_tags: Mapping[str, str]
+    work: Path
+    reporter: Reporter
+    stop: Stop
+    grace: float
+    max_parallel: int
+    run_ids: dict[str, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def environment(self, step: Step) -> PreparedEnvironment:
+        """Return what a step's command runs in."""
+        return self.environments[self.plan.environment(step)]
+
+    def opened(self, invocation: Invocation, run_id: str) -> None:
+        """Remember the run of an invocation's latest try."""
+        with self._lock:
+            self.run_ids[invocation.label] = run_id

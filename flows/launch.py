@@ -1,0 +1,398 @@
+"""Running a plan: environments and services first, then the flow, with one end state for flow and run.
+
+Nothing is recorded before all that can fail beforehand has been done: a wrong project, an environment that cannot be
+built or a server that does not start leave no run behind.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from toolkit.errors import ToolkitError
+from toolkit.flows.context import RunContext
+from toolkit.flows.environments.environment import PreparedEnvironment, prepare
+from toolkit.flows.execution import Execution
+from toolkit.flows.plan import Plan
+from toolkit.flows.report import Reporter, RunOutcome, StepOutcome
+from toolkit.flows.services import PrefectServer
+from toolkit.flows.source import Source, snapshot
+from toolkit.flows.step import Invocation, StepRunner, StepStopped
+from toolkit.flows.stop import Stop, stop_on_signals
+from toolkit.recording import context as tag
+from toolkit.recording.lease import Leases
+from toolkit.recording.process import host_name
+from toolkit.recording.run import RecordedRun
+from toolkit.recording.stores import Stores
+from toolkit.spec.environment import read_environment
+from toolkit.spec.expression import StepResult
+from toolkit.spec.project import EnvironmentRef
+from toolkit.tracking.records import Experiment, RunStatus
+
+if TYPE_CHECKING:
+    from prefect.states import State
+
+SNAPSHOT_PATH = "source/snapshot.zip"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaunchOptions:
+    """How to run a plan.
+
+    Attributes:
+        experiment: Where its runs go.
+        run_name: Name of the parent run; default: a random one.
+        parent_run_id: Run that it is a part of (a step that runs a project).
+        env_manager: What steps run in; ``None``: uv where an environment is declared, else the running interpreter.
+        grace: Seconds between SIGTERM and SIGKILL.
+        max_parallel: How many steps may run at the same time.
+    """
+
+    experiment: Experiment
+    run_name: str | None = None
+    parent_run_id: str | None = None
+    env_manager: Literal["uv", "local"] | None = None
+    grace: float = 5.0
+    max_parallel: int = 16
+
+
+class Launch:
+    """One run of a plan.
+
+    Args:
+        plan: What to run.
+        options: How.
+        stores: Where to record it.
+        leases: What keeps its runs alive.
+        reporter: Who is told.
+    """
+
+    def __init__(
+        self, plan: Plan, options: LaunchOptions, *, stores: Stores, leases: Leases, reporter: Reporter
+    ) -> None:
+        self._plan = plan
+        self._options = options
+        self._stores = stores
+        self._leases = leases
+        self._reporter = _OneAtATime(reporter)
+        self._stop = Stop()
+        self._environments: dict[EnvironmentRef | None, PreparedEnvironment] = {}
+        self._server: PrefectServer | None = None
+        self._outcome: RunOutcome | None = None
+        self._began = time.monotonic()
+
+    def run(self, ensure_server: Callable[[Callable[[str], None]], PrefectServer]) -> RunOutcome:
+        """Prepare all, run the flow, and return how it ended.
+
+        Args:
+            ensure_server: Starts Prefect's server where it does not run.
+
+        Raises:
+            EnvironmentBuildError: An environment cannot be built. Nothing was recorded.
+            ServiceError: Prefect's server did not start. Nothing was recorded.
+        """
+        with ThreadPoolExecutor(2, thread_name_prefix="toolkit-prepare") as pool:
+            server = pool.submit(ensure_server, self._reporter.note)
+            environments = pool.submit(self._prepare_environments)
+            from toolkit.flows import prefect_session  # noqa: F401, PLC0415 - most of a second, while the others work
+
+            self._server = server.result()
+            environments.result()
+        return self._run_flow(self._server)
+
+    # -- before the run ----------------------------------------------------------------------------
+
+    def _prepare_environments(self) -> None:
+        for name in self._plan.workflow.steps:
+            ref = self._plan.environment(self._plan.workflow.steps[name])
+            if ref not in self._environments:
+                self._environments[ref] = self._prepare(ref)
+
+    def _prepare(self, ref: EnvironmentRef | None) -> PreparedEnvironment:
+        manager = self._options.env_manager or ("uv" if ref else "local")
+        spec = read_environment(self._plan.project, ref) if ref and manager == "uv" else None
+        return prepare(
+            spec,
+            manager=manager,
+            home=self._stores.home,
+            project=self._plan.project.directory,
+            report=self._reporter.note,
+        )
+
+    # -- the flow ----------------------------------------------------------------------------------
+
+    def _run_flow(self, server: PrefectServer) -> RunOutcome:
+        from toolkit.flows import prefect_session as session  # noqa: PLC0415 - imports Prefect
+        from toolkit.flows.compile import compile_flow, flow_arguments  # noqa: PLC0415 - the same
+
+        session.hush_console()
+        flow = compile_flow(self._plan, self._body, max_parallel=self._options.max_parallel)
+        with session.prefect_settings(server.api_url):
+            flow(**flow_arguments(self._plan), return_state=True)
+        if self._outcome is None:
+            raise ToolkitError("Prefect ended the flow before it began; see its page in Prefect's UI for the reason")
+        return self._outcome
+
+    def _body(self, parameters: Mapping[str, object]) -> State[Any]:
+        """Run the steps; called by the flow, with the parameters that it was given."""
+        from prefect.runtime import flow_run  # noqa: PLC0415 - Prefect is imported by now
+
+        from toolkit.flows.prefect_session import CancelWatch  # noqa: PLC0415 - the same
+
+        flow_run_id = str(flow_run.get_id())
+        with stop_on_signals(self._stop):
+            parent = self._open_parent(flow_run_id, parameters)
+            context = self._run_context(parent)
+            try:
+                with CancelWatch(flow_run_id, self._stop):
+                    self._snapshot(parent)
+                    outcomes = self._run_steps(context)
+            except BaseException as error:
+                self._stop.request(f"{type(error).__name__}: {error}")
+                parent.end(RunStatus.FAILED, f"{type(error).__name__}: {error}"[:1000])
+                raise
+            return self._finish(parent, outcomes, flow_run_id)
+
+    def _open_parent(self, flow_run_id: str, parameters: Mapping[str, object]) -> RecordedRun:
+        plan = self._plan
+        tags = {
+            **_source_tags(plan.source),
+            tag.ENTRY_POINT: plan.workflow.name,
+            tag.PROJECT_BACKEND: "prefect",
+            tag.HOST: host_name(),
+            "toolkit.workflow": plan.flow_name,
+            "prefect.flow_run_id": flow_run_id,
+        }
+        if self._server and self._server.ui_url:
+            tags["prefect.flow_run_url"] = _flow_run_url(self._server, flow_run_id)
+        parent = RecordedRun.start(
+            self._stores,
+            self._leases,
+            experiment_id=self._options.experiment.experiment_id,
+            name=self._options.run_name,
+            parent_run_id=self._options.parent_run_id,
+            tags=tags,
+            params={name: "" if value is None else value for name, value in {**parameters, **plan.extra}.items()},
+        )
+        self._reporter.note(f"run {parent.info.run_name} ({parent.run_id})")
+        if "prefect.flow_run_url" in tags:
+            self._reporter.note(f"Prefect: {tags['prefect.flow_run_url']}")
+        return parent
+
+    def _run_context(self, parent: RecordedRun) -> RunContext:
+        assert self._server is not None
+        variables = {
+            "TOOLKIT_TRACKING_URI": self._stores.tracking_uri,
+            "TOOLKIT_ARTIFACT_ROOT": self._stores.artifact_root,
+            "TOOLKIT_HOME": str(self._stores.home),
+            "PREFECT_API_URL": self._server.api_url,
+        }
+        if self._options.env_manager:
+            variables["TOOLKIT_ENV_MANAGER"] = self._options.env_manager
+        return RunContext(
+            plan=self._plan,
+            stores=self._stores,
+            leases=self._leases,
+            parent=parent,
+            experiment=self._options.experiment.name,
+            environments=self._environments,
+            variables=variables,
+            source_tags=_source_tags(self._plan.source),
+            work=self._stores.home / "work",
+            reporter=self._reporter,
+            stop=self._stop,
+            grace=self._options.grace,
+            max_parallel=self._options.max_parallel,
+        )
+
+    def _snapshot(self, parent: RecordedRun) -> None:
+        """Keep the project's files with the run, unless a commit says it all."""
+        source = self._plan.source
+        if source.commit and not source.dirty:
+            return
+        with tempfile.TemporaryDirectory(prefix="toolkit-") as folder:
+            target = Path(folder) / "snapshot.zip"
+            snapshot(source, target)
+            parent.log_file(target, SNAPSHOT_PATH)
+
+    def _run_steps(self, context: RunContext) -> list[StepOutcome]:
+        tasks = StepTasks(context)
+        execution = Execution(context, tasks.submit)
+        tasks.execution = execution
+        return execution.run()
+
+    def _finish(self, parent: RecordedRun, outcomes: list[StepOutcome], flow_run_id: str) -> State[Any]:
+        """Give the run its final state; return the flow's, which is the same."""
+        from prefect.states import Cancelled, Completed, Failed  # noqa: PLC0415 - Prefect is imported by now
+
+        status, reason = _verdict(outcomes, self._stop)
+        self._log_results(parent, outcomes)
+        parent.end(status, reason)
+        self._outcome = RunOutcome(
+            run_id=parent.run_id,
+            run_name=parent.info.run_name,
+            experiment_id=self._options.experiment.experiment_id,
+            experiment=self._options.experiment.name,
+            status=status,
+            reason=reason,
+            exit_code={RunStatus.FINISHED: 0, RunStatus.FAILED: 1}.get(status, self._stop.exit_code),
+            seconds=time.monotonic() - self._began,
+            steps=outcomes,
+            flow_run_id=flow_run_id,
+            flow_run_url=_flow_run_url(self._server, flow_run_id) if self._server and self._server.ui_url else None,
+        )
+        state = {RunStatus.FINISHED: Completed, RunStatus.FAILED: Failed}.get(status, Cancelled)
+        return state(message=reason or f"run {parent.run_id}")
+
+    def _log_results(self, parent: RecordedRun, outcomes: list[StepOutcome]) -> None:
+        """Put the steps' final metrics on the parent run, so that whole runs can be compared.
+
+        ``<step>.<metric>``; the bare name for an entry point alone. Steps with ``foreach`` are left to their own runs.
+        """
+        metrics = {}
+        for outcome in outcomes:
+            if outcome.status == "FINISHED" and not self._plan.workflow.steps[outcome.step].foreach:
+                prefix = "" if self._plan.single else f"{outcome.step}."
+                own = {key: value for key, value in outcome.metrics.items() if not key.startswith("system/")}
+                metrics |= {prefix + key: value for key, value in own.items()}
+        if metrics:
+            parent.log_metrics(metrics)
+
+
+class StepTasks:
+    """Makes Prefect tasks of steps' runs.
+
+    Args:
+        context: What all steps share.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self.execution: Execution | None = None
+
+    def submit(self, invocation: Invocation, after: Any) -> Any:  # noqa: ANN401 - Prefect's futures
+        """Start an invocation as a task that comes after these futures."""
+        from prefect import Task  # noqa: PLC0415 - Prefect is imported by now
+        from prefect.cache_policies import NO_CACHE  # noqa: PLC0415 - the same
+
+        step = invocation.step
+
+        def run_step(parameters: dict[str, str]) -> object:  # noqa: ARG001 - what Prefect's UI shows
+            return self._run(invocation)
+
+        task = Task(
+            fn=run_step,
+            name=step.name,
+            task_run_name=invocation.label,
+            description=self._context.plan.entry_points[step.name].description,
+            retries=step.retries,
+            retry_condition_fn=lambda *_: not self._context.stop.requested,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
+        shown = {name: str(value) for name, value in invocation.values.items()}
+        return task.submit(shown, wait_for=after)
+
+    def _run(self, invocation: Invocation) -> object:
+        from prefect.logging import get_run_logger  # noqa: PLC0415 - Prefect is imported by now
+        from prefect.states import Cancelled  # noqa: PLC0415 - the same
+
+        from toolkit.flows.prefect_session import LineLog  # noqa: PLC0415 - the same
+
+        assert self.execution is not None
+        attempt = self.execution.attempt(invocation.label)
+        log = LineLog(get_run_logger())
+        try:
+            if attempt > 1:
+                self._wait_before_retry(invocation)
+            result = StepRunner(self._context, invocation, log=log.write).run(attempt=attempt)
+        except StepStopped as error:
+            self.execution.finished(invocation.label, error)
+            return Cancelled(message=str(error))
+        except BaseException as error:
+            self.execution.finished(invocation.label, error)
+            raise
+        finally:
+            log.flush()
+        self.execution.finished(invocation.label, result)
+        _show_in_prefect(result, invocation.label)
+        return result.run_id
+
+    def _wait_before_retry(self, invocation: Invocation) -> None:
+        """Wait between two tries, but not past a wish to stop (Prefect's own wait would)."""
+        self._context.reporter.note(
+            f"{invocation.label} failed; next try in {invocation.step.retry_delay:g} s"
+            if invocation.step.retry_delay
+            else f"{invocation.label} failed; trying again"
+        )
+        if self._context.stop.wait(invocation.step.retry_delay):
+            raise StepStopped(f"step {invocation.label!r} was stopped: {self._context.stop.reason}")
+
+
+class _OneAtATime:
+    """A reporter that passes on one call at a time."""
+
+    def __init__(self, target: Reporter) -> None:
+        self._target = target
+        self._lock = threading.RLock()
+
+    def note(self, text: str) -> None:
+        with self._lock:
+            self._target.note(text)
+
+    def step_started(self, label: str) -> None:
+        with self._lock:
+            self._target.step_started(label)
+
+    def output(self, label: str, line: str) -> None:
+        with self._lock:
+            self._target.output(label, line)
+
+    def step_ended(self, outcome: StepOutcome) -> None:
+        with self._lock:
+            self._target.step_ended(outcome)
+
+
+def _show_in_prefect(result: StepResult, label: str) -> None:
+    """Link the task run to our run, with its metrics."""
+    from toolkit.flows.prefect_session import save_markdown  # noqa: PLC0415 - imports Prefect
+
+    rows = [f"| {key} | {value:g} |" for key, value in sorted(result.metrics.items())]
+    table = "\n".join(["| metric | value |", "| --- | --- |", *rows]) if rows else "No metrics."
+    text = f"**{label}** is run `{result.run_id}`: `toolkit runs show {result.run_id}`\n\n{table}\n"
+    save_markdown(f"run-{result.name}", text, f"Tracked run of {label}")
+
+
+def _source_tags(source: Source) -> dict[str, str]:
+    """Return the tags that say where the code comes from, with MLflow's names."""
+    tags = {tag.SOURCE_NAME: source.name, tag.SOURCE_TYPE: "PROJECT", "toolkit.code_digest": source.digest}
+    if source.commit:
+        tags[tag.GIT_COMMIT] = source.commit
+        tags[tag.GIT_DIRTY] = str(source.dirty)
+    if source.branch:
+        tags[tag.GIT_BRANCH] = source.branch
+    if source.repo_url:
+        tags[tag.GIT_REPO] = source.repo_url
+    return tags
+
+
+def _verdict(outcomes: list[StepOutcome], stop: Stop) -> tuple[RunStatus, str | None]:
+    """Return the state of the whole, and why."""
+    if stop.requested:
+        return RunStatus.KILLED, stop.reason
+    failed = [outcome for outcome in outcomes if outcome.status in ("FAILED", "KILLED")]
+    if failed:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        return RunStatus.FAILED, f"{failed[0].reason or failed[0].label}{more}"[:1000]
+    return RunStatus.FINISHED, None
+
+
+def _flow_run_url(server: PrefectServer | None, flow_run_id: str) -> str:
+    assert server is not None
+    return f"{server.ui_url}/runs/flow-run/{flow_run_id}"

@@ -1,0 +1,253 @@
+"""What is to run: a project's entry point or workflow with its values bound and checked. Nothing runs here.
+
+An entry point alone is a workflow of one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toolkit.errors import NotYetSupported, ProjectError, UnknownWorkflow
+from toolkit.flows.source import Source
+from toolkit.spec.binding import bind, check_types
+from toolkit.spec.command import locate, render
+from toolkit.spec.expression import RunFacts, Scope, Template
+from toolkit.spec.project import EntryPoint, EnvironmentRef, Project, Step, Workflow
+from toolkit.spec.reader import entry_point, read_project
+from toolkit.spec.suggestion import suggest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """What the user asked to run.
+
+    Attributes:
+        entry_point: Name of an entry point.
+        workflow: Name of a workflow, instead; neither: the workflow ``main`` where there is one, else the entry point.
+        parameters: Values given, by name.
+        caller: Directory that relative paths among the values are relative to.
+    """
+
+    entry_point: str | None = None
+    workflow: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    caller: Path = field(default_factory=Path.cwd)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A workflow that is ready to be compiled.
+
+    Attributes:
+        source: Where the project's code comes from.
+        project: The project.
+        workflow: The workflow; for an entry point alone, one step of its name.
+        entry_points: What each step runs, by step.
+        parameters: The workflow's parameters with their values, defaults included.
+        extra: Parameters that the entry point does not declare, appended to its command (for an entry point alone).
+        given: Names of the parameters that the user gave a value for.
+        single: Whether this is an entry point alone.
+        caller: Directory that relative paths among the values are relative to.
+    """
+
+    source: Source
+    project: Project
+    workflow: Workflow
+    entry_points: Mapping[str, EntryPoint]
+    parameters: Mapping[str, object]
+    extra: Mapping[str, object] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
+    single: bool = False
+    caller: Path = field(default_factory=Path.cwd)
+
+    @property
+    def flow_name(self) -> str:
+        """Name of the Prefect flow: the project's, with the workflow's or entry point's unless that is ``main``."""
+        project = self.project.name or self.project.directory.name or "project"
+        name = project if self.workflow.name == "main" else f"{project}: {self.workflow.name}"
+        return "".join("-" if char in "/%&<>" else char for char in name)  # Prefect refuses these in names
+
+    def environment(self, step: Step) -> EnvironmentRef | None:
+        """Return the environment that a step runs in: its own, its entry point's, or the project's."""
+        return step.environment or self.entry_points[step.name].environment or self.project.environment
+
+    def command(self, step: Step, values: Mapping[str, object]) -> str:
+        """Return the exact shell command of a step for values that are located (paths absolute)."""
+        return render(self.entry_points[step.name], values, self.extra)
+
+
+def make_plan(source: Source, target: Target) -> Plan:
+    """Read the project and bind the values.
+
+    Raises:
+        ProjectError: The file, the target or a value is wrong; the message says where and what was wanted.
+    """
+    project = read_project(source.directory)
+    _check_kind(project)
+    if target.workflow is not None and target.entry_point is not None:
+        raise ProjectError("an entry point and a workflow were asked for: choose one of -e and -w")
+    name = target.workflow or ("main" if target.entry_point is None and "main" in project.workflows else None)
+    if name is not None:
+        return _plan_workflow(source, project, _workflow(project, name), target)
+    return _plan_entry_point(source, project, entry_point(project, target.entry_point or "main"), target)
+
+
+def _check_kind(project: Project) -> None:
+    if project.databricks:
+        raise NotYetSupported(f"{project.file} is a databricks_spark_job: it runs on Databricks only")
+    if project.docker is not None:
+        mark = project.environment.mark if project.environment else None
+        raise NotYetSupported(
+            "docker_env is read but cannot be run yet: use --env-manager local with the image's packages installed, "
+            "or declare python_env",
+            mark=mark,
+        )
+
+
+def _workflow(project: Project, name: str) -> Workflow:
+    if name in project.workflows:
+        return project.workflows[name]
+    known = ", ".join(project.workflows) or "none"
+    raise UnknownWorkflow(f"there is no workflow {name!r}; declared: {known}{suggest(name, project.workflows)}")
+
+
+def _plan_workflow(source: Source, project: Project, workflow: Workflow, target: Target) -> Plan:
+    owner = f"workflow {workflow.name!r}"
+    bound = bind(workflow.parameters, target.parameters, owner=owner, typed=True, allow_undeclared=False)
+    entries = {}
+    for step in workflow.steps.values():
+        if step.register is not None:
+            raise NotYetSupported(
+                f"step {step.name!r} registers a model, and there is no registry yet: take out `register:`",
+                mark=step.register.mark or step.mark,
+            )
+        assert step.entry_point is not None
+        entries[step.name] = entry_point(project, step.entry_point)
+    return Plan(
+        source=source,
+        project=project,
+        workflow=workflow,
+        entry_points=entries,
+        parameters=bound.values,
+        given=frozenset(target.parameters),
+        caller=target.caller,
+    )
+
+
+def _plan_entry_point(source: Source, project: Project, entry: EntryPoint, target: Target) -> Plan:
+    owner = f"entry point {entry.name!r}"
+    bound = bind(entry.parameters, target.parameters, owner=owner, typed=False)
+    check_types(entry.parameters, bound.values)
+    step = Step(
+        name=entry.name,
+        entry_point=entry.name,
+        parameters={name: Template(source=f"${{{{ parameters[{name!r}] }}}}") for name in entry.parameters},
+        mark=entry.mark,
+    )
+    plan = Plan(
+        source=source,
+        project=project,
+        workflow=Workflow(name=entry.name, parameters=entry.parameters, steps={entry.name: step}, mark=entry.mark),
+        entry_points={entry.name: entry},
+        parameters=bound.values,
+        extra=bound.extra,
+        given=frozenset(target.parameters),
+        single=True,
+        caller=target.caller,
+    )
+    _check_command(plan, step, bound.values)
+    return plan
+
+
+def _check_command(plan: Plan, step: Step, values: Mapping[str, object]) -> None:
+    """Find what is wrong with a command while nothing runs yet."""
+    located, _ = locate(
+        plan.entry_points[step.name],
+        values,
+        given=plan.given,
+        caller=plan.caller,
+        project=plan.project.directory,
+        fetch=None,
+    )
+    plan.command(step, located)
+
+
+def dry_run(plan: Plan) -> list[str]:
+    """Return the exact shell command of each step that would run, in an order in which they could.
+
+    What only a finished step can tell stands as the expression that asks for it. A ``foreach`` over such a value, or a
+    condition on it, is left open: the command stands once.
+    """
+    scope = Scope(parameters=plan.parameters, run=RunFacts(id="RUN_ID", name="RUN_NAME", experiment="EXPERIMENT"))
+    commands = []
+    for name in (name for level in _levels(plan) for name in level):
+        step = plan.workflow.steps[name]
+        if step.when is not None and not step.when.steps and not step.when.evaluate(scope):
+            continue
+        for values in combinations(plan, step, scope, open_ended=True):
+            entry = plan.entry_points[name]
+            fixed = {key: value for key, value in values.items() if not isinstance(value, _Unknown)}
+            located, _ = locate(
+                entry,
+                fixed,
+                given=plan.given if plan.single else frozenset(fixed),
+                caller=plan.caller,
+                project=plan.project.directory,
+                fetch=None,
+            )
+            commands.append(plan.command(step, {key: located.get(key, values[key]) for key in values}))
+    return commands
+
+
+def _levels(plan: Plan) -> list[list[str]]:
+    from toolkit.spec.workflow import order  # noqa: PLC0415
+
+    return order(plan.workflow)
+
+
+class _Unknown(str):
+    """The text of an expression whose value is not known before the run."""
+
+    __slots__ = ()
+
+
+def combinations(plan: Plan, step: Step, scope: Scope, *, open_ended: bool = False) -> list[dict[str, object]]:
+    """Return the values of each run of a step: one, or one for each combination of its ``foreach`` lists.
+
+    Args:
+        plan: What is to run.
+        step: The step.
+        scope: What expressions can see.
+        open_ended: Put the text of an expression where its value is not known yet.
+
+    Raises:
+        ProjectError: An expression cannot be evaluated, or a ``foreach`` value is no list.
+    """
+    entry = plan.entry_points[step.name]
+    fixed = {name: _value(template, scope, open_ended) for name, template in step.parameters.items()}
+    rows: list[dict[str, object]] = [{}]
+    for name, template in step.foreach.items():
+        values = _value(template, scope, open_ended)
+        if isinstance(values, _Unknown):
+            values = [values]
+        if not isinstance(values, list | tuple):
+            raise ProjectError(
+                f"foreach of step {step.name!r} goes over {name} = {values!r}: wanted a list", mark=template.mark
+            )
+        rows = [{**row, name: value} for row in rows for value in values]
+    return [_bound(plan, entry, {**fixed, **row}) for row in rows]
+
+
+def _value(template: Template, scope: Scope, open_ended: bool) -> object:
+    if open_ended and template.steps:
+        return _Unknown(template.source)
+    return template.evaluate(scope)
+
+
+def _bound(plan: Plan, entry: EntryPoint, values: dict[str, object]) -> dict[str, object]:
+    """Add the entry point's defaults, in its own order."""
+    if plan.single:
+        return values
+    return bind(entry.parameters, values, owner=f"entry point {entry.name!r}", typed=False).values

@@ -1,0 +1,309 @@
+"""One step: a tracked run around a command, from its parameters to its outputs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from toolkit.errors import InvalidValue, NotFound, StepFailed
+from toolkit.flows.context import RunContext
+from toolkit.flows.plan import Plan
+from toolkit.flows.process import CommandProcess, CommandSpec, Exit
+from toolkit.flows.workspace import Workspace
+from toolkit.recording import context as tag
+from toolkit.recording.lease import PROCESS_TAG, process_tag
+from toolkit.recording.run import RecordedRun
+from toolkit.settings import environment
+from toolkit.spec.command import command_argv, locate
+from toolkit.spec.expression import OutputRef, StepResult
+from toolkit.spec.project import EntryPoint, Step
+from toolkit.tracking.records import ArtifactEntry, RunStatus
+
+LOG_PATH = "logs/output.log"
+LOCK_PATH = "environment/requirements.lock"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Invocation:
+    """One run of a step that is to be made.
+
+    Attributes:
+        step: The step.
+        label: Name with what tells it from its siblings.
+        values: The entry point's parameters.
+    """
+
+    step: Step
+    label: str
+    values: Mapping[str, object]
+
+
+class StepStopped(StepFailed):
+    """The step was ended because the run is to stop."""
+
+
+class StepRunner:
+    """Runs one invocation of a step, once.
+
+    Args:
+        run_context: What all steps of the workflow run share.
+        invocation: What to run.
+        log: Takes a line for Prefect's log.
+    """
+
+    def __init__(self, run_context: RunContext, invocation: Invocation, *, log: Callable[[str], None]) -> None:
+        self._context = run_context
+        self._plan: Plan = run_context.plan
+        self._invocation = invocation
+        self._step = invocation.step
+        self._entry: EntryPoint = self._plan.entry_points[invocation.step.name]
+        self._log = log
+
+    def run(self, *, attempt: int = 1) -> StepResult:
+        """Open the step's run, execute its command, collect what it leaves, and give the run its final state.
+
+        Args:
+            attempt: The how-manieth try this is.
+
+        Raises:
+            StepFailed: The command failed, took too long, or did not leave what it declares.
+            StepStopped: The run is to stop.
+        """
+        recorded = self._open(attempt)
+        folder = self._context.work / recorded.run_id
+        folder.mkdir(parents=True)
+        try:
+            result = self._execute(recorded, folder)
+        except StepStopped as error:
+            recorded.end(RunStatus.KILLED, str(error))
+            raise
+        except BaseException as error:
+            recorded.end(RunStatus.FAILED, str(error)[:1000] or type(error).__name__)
+            raise
+        recorded.end(RunStatus.FINISHED)
+        return result
+
+    # -- the run -----------------------------------------------------------------------------------
+
+    def _open(self, attempt: int) -> RecordedRun:
+        context = self._context
+        tags = {
+            **context.source_tags,
+            tag.ENTRY_POINT: self._entry.name,
+            tag.PROJECT_BACKEND: "prefect",
+            "toolkit.step": self._step.name,
+            "toolkit.attempt": str(attempt),
+        }
+        prepared = context.environment(self._step)
+        if prepared.kind != "local":
+            tags[tag.PROJECT_ENV] = prepared.kind
+        tags["toolkit.environment"] = prepared.key
+        tags[tag.PYTHON] = prepared.python
+        parameters = {**self._invocation.values, **self._plan.extra}
+        recorded = RecordedRun.start(
+            context.stores,
+            context.leases,
+            experiment_id=context.parent.info.experiment_id,
+            name=self._invocation.label,
+            parent_run_id=context.parent.run_id,
+            tags=tags,
+            params={name: "" if value is None else value for name, value in parameters.items()},
+        )
+        context.opened(self._invocation, recorded.run_id)
+        return recorded
+
+    def _execute(self, recorded: RecordedRun, folder: Path) -> StepResult:
+        workspace = Workspace(
+            project=self._plan.project.directory, entry_point=self._entry, folder=folder / "workspace"
+        )
+        workspace.make()
+        command = self._command(folder)
+        prepared = self._context.environment(self._step)
+        with (folder / "output.log").open("w", encoding="utf-8", errors="surrogateescape") as log:
+            process = CommandProcess(
+                CommandSpec(
+                    argv=command_argv(self._entry, command),
+                    directory=workspace.directory,
+                    environment=self._variables(recorded, workspace.directory),
+                    timeout=self._step.timeout,
+                    grace=self._context.grace,
+                ),
+                on_line=lambda line: self._on_line(line, log),
+                stop=self._context.stop,
+            )
+            owner = process.start()
+            recorded.set_tags({"toolkit.command": command[:8000], PROCESS_TAG: process_tag(owner)})
+            ended = process.wait()
+        recorded.log_text(prepared.lock, LOCK_PATH)
+        recorded.log_file(folder / "output.log", LOG_PATH)
+        self._record_end(recorded, ended)
+        self._check_end(ended, command)
+        metrics = self._log_metrics(recorded, workspace)
+        outputs = self._log_outputs(recorded, workspace)
+        self._clean(recorded, workspace, folder)
+        return StepResult(
+            name=self._step.name,
+            run_id=recorded.run_id,
+            status=RunStatus.FINISHED,
+            parameters=dict(self._invocation.values),
+            metrics=metrics or dict(recorded.read().data.metrics),
+            outputs=outputs,
+        )
+
+    # -- the command -------------------------------------------------------------------------------
+
+    def _command(self, folder: Path) -> str:
+        plan = self._plan
+        located, warnings = locate(
+            self._entry,
+            self._invocation.values,
+            given=plan.given if plan.single else frozenset(self._invocation.values),
+            caller=plan.caller,
+            project=plan.project.directory,
+            fetch=lambda uri: self._fetch(uri, folder / "inputs"),
+        )
+        for warning in warnings:
+            self._context.reporter.note(f"{self._invocation.label}: {warning}")
+        return plan.command(self._step, located)
+
+    def _fetch(self, uri: str, folder: Path) -> Path:
+        """Give an artifact of an earlier run a local path: where it lies, if that is on this machine, else a copy."""
+        if not uri.startswith("runs:/"):
+            raise InvalidValue(f"{uri} cannot be fetched yet: wanted a local path or runs:/<run id>/<path>")
+        run_id, _, path = uri.removeprefix("runs:/").partition("/")
+        run = self._context.stores.runs.get_run(run_id)
+        source = RecordedRun(self._context.stores, run)
+        local = source.local_path(path)
+        if local is not None and local.exists():
+            return local
+        entries = self._context.stores.runs.list_artifacts(run_id, prefix=path).items
+        if not entries:
+            raise NotFound(f"run {run_id} has no artifact {path!r}")
+        target = folder / run_id
+        for entry in entries:
+            source.fetch(entry, target / entry.path)
+        return target / path
+
+    def _variables(self, recorded: RecordedRun, directory: Path) -> dict[str, str]:
+        prepared = self._context.environment(self._step)
+        changes: dict[str, str | None] = dict.fromkeys(prepared.unset)
+        changes |= {**self._context.variables, **prepared.variables}
+        changes |= {
+            "TOOLKIT_RUN_ID": recorded.run_id,
+            "TOOLKIT_PARENT_RUN_ID": self._context.parent.run_id,
+            "TOOLKIT_EXPERIMENT_ID": recorded.info.experiment_id,
+            "PWD": str(directory),
+            "PYTHONUNBUFFERED": "1",
+        }
+        if self._context.stores.tracking_uri.startswith(("http://", "https://")):
+            changes |= {
+                "MLFLOW_RUN_ID": recorded.run_id,
+                "MLFLOW_EXPERIMENT_ID": recorded.info.experiment_id,
+                "MLFLOW_TRACKING_URI": self._context.stores.tracking_uri,
+            }
+        return environment(**changes)
+
+    def _on_line(self, line: str, log: TextIO) -> None:
+        log.write(line + "\n")
+        log.flush()
+        self._context.reporter.output(self._invocation.label, line)
+        self._log(line)
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _record_end(self, recorded: RecordedRun, ended: Exit) -> None:
+        recorded.set_tags({"toolkit.exit_code": ended.code, PROCESS_TAG: None})
+        recorded.log_metrics(
+            {
+                "system/cpu_seconds": round(ended.cpu_seconds, 3),
+                "system/peak_memory_megabytes": round(ended.peak_memory / 1e6, 1),
+            }
+        )
+
+    def _check_end(self, ended: Exit, command: str) -> None:
+        if ended.stopped:
+            raise StepStopped(f"step {self._invocation.label!r} was stopped: {self._context.stop.reason}")
+        if ended.timed_out:
+            raise StepFailed(
+                f"step {self._invocation.label!r} took longer than its timeout of {self._step.timeout:g} s"
+            )
+        if ended.code != 0:
+            how = f"exited with {ended.code}" if ended.code > 0 else f"was ended by signal {-ended.code}"
+            raise StepFailed(f"step {self._invocation.label!r} {how}: {_short(command)}", mark=self._entry.mark)
+
+    def _log_metrics(self, recorded: RecordedRun, workspace: Workspace) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for name in self._entry.metrics:
+            values |= _read_metrics(workspace.file(name), name, self._entry)
+        if values:
+            recorded.log_metrics(values)
+            return dict(recorded.read().data.metrics)
+        return values
+
+    def _log_outputs(self, recorded: RecordedRun, workspace: Workspace) -> dict[str, OutputRef]:
+        outputs = {}
+        for name, path in self._entry.outputs.items():
+            file = workspace.file(path)
+            if not file.exists():
+                raise StepFailed(
+                    f"step {self._invocation.label!r} did not leave its output {name!r}: there is no {path} in its "
+                    "directory after the command",
+                    mark=self._entry.mark,
+                )
+            entries = recorded.log_path(file, path)
+            outputs[name] = OutputRef(run_id=recorded.run_id, path=path, sha256=_digest(entries))
+        return outputs
+
+    def _clean(self, recorded: RecordedRun, workspace: Workspace, folder: Path) -> None:
+        """Remove what nobody needs; keep, and say where, what the command left without declaring it."""
+        left = workspace.leftovers()
+        if left:
+            names = ", ".join(path.name for path in left[:5]) + (", …" if len(left) > 5 else "")
+            recorded.set_tags({"toolkit.workspace": workspace.directory})
+            self._context.reporter.note(
+                f"{self._invocation.label}: {names} not declared as outputs; kept in {workspace.directory}"
+            )
+            (folder / "output.log").unlink()
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _digest(entries: list[ArtifactEntry]) -> str:
+    """Return one digest for what was stored: the file's, or one over all of a folder."""
+    import hashlib  # noqa: PLC0415
+
+    if len(entries) == 1:
+        return entries[0].sha256
+    text = "\n".join(f"{entry.sha256} {entry.path}" for entry in entries)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _read_metrics(file: Path, name: str, entry: EntryPoint) -> dict[str, float]:
+    """Read a JSON file of flat numbers.
+
+    Raises:
+        StepFailed: It is missing or is something else.
+    """
+    wanted = f"entry point {entry.name!r} declares `metrics: {name}`: wanted a JSON file of names and numbers"
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StepFailed(f"{wanted}, and the command left none", mark=entry.mark) from None
+    except (ValueError, OSError) as error:
+        raise StepFailed(f"{wanted}, but {error}", mark=entry.mark) from None
+    if not isinstance(values, dict):
+        raise StepFailed(f"{wanted}, but it holds a {type(values).__name__}", mark=entry.mark)
+    for key, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise StepFailed(f"{wanted}, but {key!r} is {value!r}", mark=entry.mark)
+    return {key: float(value) for key, value in values.items()}
+
+
+def _short(command: str) -> str:
+    first, *rest = command.strip().splitlines() or [""]
+    text = first + (" …" if rest else "")
+    return text if len(text) <= 160 else text[:159] + "…"

@@ -1,0 +1,280 @@
+"""Runs that a script opens: start, resume, end; and how they end when the script does."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from types import FrameType, TracebackType
+
+from toolkit.errors import InvalidValue, NotFound
+from toolkit.recording import current
+from toolkit.recording.context import NOTE, script_tags
+from toolkit.recording.run import RecordedRun
+from toolkit.settings import load
+from toolkit.tracking.records import Experiment, Run, RunData, RunInfo, RunStatus
+
+_experiment: str | None = None
+_open_runs: list[RecordedRun] = []
+_hooks_pid: int | None = None
+_failure: RunStatus | None = None
+
+
+class ActiveRun:
+    """A run to be used with ``with``: it ends with the block.
+
+    FINISHED if the block ends well, KILLED on Ctrl-C, FAILED on any other exception. A step's run, which a script only
+    takes part in, is left to the step.
+    """
+
+    def __init__(self, recorded: RecordedRun, previous: RecordedRun | None) -> None:
+        self._recorded = recorded
+        self._previous = previous
+
+    @property
+    def info(self) -> RunInfo:
+        """What the run is."""
+        return self._recorded.info
+
+    @property
+    def data(self) -> RunData:
+        """What it has logged so far, read from the store."""
+        return self._recorded.read().data
+
+    def __enter__(self) -> ActiveRun:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _end(self._recorded, _status_of(error), reason=_reason_of(error))
+        current.set_context_run(self._previous)
+
+    def __repr__(self) -> str:
+        return f"<ActiveRun {self.info.run_id[:8]} {self.info.run_name}>"
+
+
+def set_experiment(experiment_name: str | None = None, experiment_id: str | None = None) -> Experiment:
+    """Choose the experiment that new runs go to; one that is not there is made.
+
+    Args:
+        experiment_name: Its name.
+        experiment_id: Its id, instead of the name.
+
+    Raises:
+        InvalidValue: Neither or both were given.
+        NotFound: There is no experiment of this id.
+    """
+    global _experiment
+    if (experiment_name is None) == (experiment_id is None):
+        raise InvalidValue("set_experiment wants experiment_name or experiment_id, one of them")
+    runs = current.stores().runs
+    experiment = runs.ensure_experiment(experiment_name) if experiment_name else runs.get_experiment(str(experiment_id))
+    _experiment = experiment.experiment_id
+    return experiment
+
+
+def start_run(
+    run_id: str | None = None,
+    experiment_id: str | None = None,
+    run_name: str | None = None,
+    nested: bool = False,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, object] | None = None,
+    description: str | None = None,
+) -> ActiveRun:
+    """Start a run, or resume one, and make it the active one.
+
+    In a step of ``toolkit run`` the first call resumes the step's own run.
+
+    Args:
+        run_id: Resume this run instead of making one.
+        experiment_id: Experiment of a new run; default: `set_experiment`'s, else the settings', else ``Default``.
+        run_name: Name of a new run; default: a random one.
+        nested: Allow a run inside the active one, as its child.
+        parent_run_id: Run that the new one is a part of.
+        tags: Tags of a new run.
+        description: Text for the tag ``mlflow.note.content``.
+
+    Raises:
+        InvalidValue: A run is active and ``nested`` is not set.
+        NotFound: There is no run ``run_id``, or no experiment ``experiment_id``.
+    """
+    previous = current.context_run()
+    if previous is not None and not nested:
+        raise InvalidValue(
+            f"run {previous.run_id} is active already: end it with toolkit.end_run(), or start a child of it "
+            "with start_run(nested=True)"
+        )
+    _install_hooks()
+    if run_id is not None:
+        recorded = _resume(run_id)
+    elif previous is None and parent_run_id is None and (step := step_run()) is not None:
+        recorded = step
+    else:
+        parent = parent_run_id or (previous.run_id if previous else load().parent_run_id)
+        own_tags = {**script_tags(), **{key: str(value) for key, value in (tags or {}).items()}}
+        if description:
+            own_tags[NOTE] = description
+        recorded = RecordedRun.start(
+            current.stores(),
+            current.leases(),
+            experiment_id=experiment_id or (previous.info.experiment_id if previous else _chosen_experiment()),
+            name=run_name,
+            parent_run_id=parent,
+            tags=own_tags,
+        )
+        _open_runs.append(recorded)
+    current.set_context_run(recorded)
+    return ActiveRun(recorded, previous)
+
+
+def end_run(status: str = "FINISHED") -> None:
+    """End the active run; nothing happens if there is none.
+
+    Raises:
+        InvalidValue: The status is none of FINISHED, FAILED, KILLED.
+    """
+    try:
+        final = RunStatus(status)
+    except ValueError:
+        final = RunStatus.RUNNING
+    if not final.terminal:
+        raise InvalidValue(f"{status!r} is not a final status: FINISHED, FAILED or KILLED")
+    run = current.active_run()
+    if run is not None:
+        _end(run, final)
+        current.set_context_run(None)
+
+
+def active_run() -> ActiveRun | None:
+    """Return the active run, or ``None``."""
+    run = current.active_run()
+    return ActiveRun(run, current.context_run()) if run else None
+
+
+def get_run(run_id: str) -> Run:
+    """Return a run with all that it logged.
+
+    Raises:
+        NotFound: There is none of this id.
+    """
+    return current.stores().runs.get_run(run_id)
+
+
+def run_to_log_to() -> RecordedRun:
+    """Return the active run; the step's if this process is a step; else start one."""
+    run = current.active_run() or step_run()
+    if run is None:
+        start_run()
+        run = current.context_run()
+        current.set_process_run(run)
+        assert run is not None
+    return run
+
+
+def step_run() -> RecordedRun | None:
+    """Return the run that this process is a step of, where it is one. Its owner decides how it ends."""
+    run_id = load().run_id
+    if run_id is None:
+        return None
+    here = current.active_run()
+    if here is not None:
+        return here if here.run_id == run_id else None
+    stores = current.stores()
+    try:
+        run = stores.runs.get_run(run_id)
+    except NotFound:
+        raise NotFound(
+            f"TOOLKIT_RUN_ID or MLFLOW_RUN_ID names run {run_id}, which is not in {stores.tracking_uri}: "
+            "unset the variable, or set TOOLKIT_TRACKING_URI to the store that has it"
+        ) from None
+    recorded = RecordedRun(stores, run)
+    current.set_process_run(recorded)
+    return recorded
+
+
+def _resume(run_id: str) -> RecordedRun:
+    """Take up a run again. One that has ended runs again, and this process answers for it."""
+    stores = current.stores()
+    run = stores.runs.get_run(run_id)
+    if not run.info.status.terminal:
+        return RecordedRun(stores, run)
+    run = stores.runs.update_run(run_id, status=RunStatus.RUNNING)
+    recorded = RecordedRun(stores, run, current.leases())
+    _open_runs.append(recorded)
+    return recorded
+
+
+def _chosen_experiment() -> str:
+    if _experiment is not None:
+        return _experiment
+    settings = load()
+    if settings.experiment_id is not None:
+        return settings.experiment_id
+    if settings.experiment_name is not None:
+        return current.stores().runs.ensure_experiment(settings.experiment_name).experiment_id
+    return "0"
+
+
+def _end(run: RecordedRun, status: RunStatus, *, reason: str | None = None) -> None:
+    run.end(status, reason)
+    if run in _open_runs:
+        _open_runs.remove(run)
+    if current.active_run() is run:
+        current.set_process_run(None)
+
+
+def _status_of(error: BaseException | None) -> RunStatus:
+    if error is None or (isinstance(error, SystemExit) and not error.code):
+        return RunStatus.FINISHED
+    killed = isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == _TERMINATED)
+    return RunStatus.KILLED if killed else RunStatus.FAILED
+
+
+def _reason_of(error: BaseException | None) -> str | None:
+    return None if error is None or isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"[:1000]
+
+
+# -- the end of the process ------------------------------------------------------------------------
+
+_TERMINATED = 128 + signal.SIGTERM
+
+
+def _install_hooks() -> None:
+    """See to it, once in a process, that open runs end when the process does."""
+    global _hooks_pid
+    if _hooks_pid == os.getpid():
+        return
+    if _hooks_pid is not None:
+        _open_runs.clear()  # the parent's, after a fork
+    else:
+        previous = sys.excepthook
+
+        def note_failure(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+            global _failure
+            _failure = _status_of(error)
+            previous(kind, error, trace)
+
+        sys.excepthook = note_failure
+        atexit.register(_end_open_runs)
+    _hooks_pid = os.getpid()
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the form of a signal handler
+    global _failure
+    _failure = RunStatus.KILLED
+    raise SystemExit(_TERMINATED)
+
+
+def _end_open_runs() -> None:
+    if _hooks_pid != os.getpid():
+        return
+    for run in reversed(_open_runs):
+        run.end(_failure or RunStatus.FINISHED)
+    _open_runs.clear()

@@ -1,0 +1,159 @@
+"""The one composition root: settings become stores, services and runs. What is below takes them as arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from toolkit.errors import InvalidSetting, InvalidValue
+from toolkit.recording import current
+from toolkit.recording.lease import Leases, sweep_lost
+from toolkit.recording.stores import Stores
+from toolkit.settings import Settings, environment, load
+
+if TYPE_CHECKING:
+    from toolkit.flows.plan import Plan
+    from toolkit.flows.report import Reporter, RunOutcome
+    from toolkit.flows.services import Services
+    from toolkit.tracking.records import Experiment, Run
+
+
+def open_stores(settings: Settings) -> Stores:
+    """Open the stores that the settings name, making them where there are none.
+
+    Raises:
+        InvalidSetting: A URI cannot be used.
+        StoreError: A store cannot be opened.
+    """
+    from toolkit.artifacts.local import LocalArtifactStore, local_artifact_root  # noqa: PLC0415 - when a store is used
+    from toolkit.tracking.sql import SqlRunStore  # noqa: PLC0415 - SQLAlchemy
+
+    url = settings.database_url
+    if "://" not in url:
+        raise InvalidSetting(
+            f"the tracking URI is {url!r}: wanted a database URL such as sqlite:////home/me/runs.db "
+            "(TOOLKIT_TRACKING_URI or MLFLOW_TRACKING_URI)"
+        )
+    if not url.startswith("sqlite:"):
+        scheme = url.partition(":")[0]
+        raise InvalidSetting(f"the tracking URI begins with {scheme}: only sqlite:/// can be used yet")
+    root = local_artifact_root(settings.artifact_uri)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    return Stores(
+        runs=SqlRunStore(url, root.as_uri()),
+        artifacts=LocalArtifactStore(root),
+        tracking_uri=url,
+        artifact_root=root.as_uri(),
+        home=settings.home,
+        lease_ms=settings.lease_ms,
+    )
+
+
+def connect() -> None:
+    """Let the verbs of `toolkit` open the stores that the settings name, when they are first used."""
+    current.connect(lambda: open_stores(load()))
+
+
+def local_services(settings: Settings) -> Services:
+    """Return the services of this machine: Prefect's server."""
+    from toolkit.flows.services import Services  # noqa: PLC0415 - when services are wanted
+
+    return Services(settings.home, environ=environment(), directory=Path.cwd())
+
+
+def sweep(stores: Stores, settings: Settings) -> list[Run]:
+    """Mark the runs whose process died without a word, in our store and in Prefect's."""
+    lost = sweep_lost(stores.runs, grace=min(settings.grace, 2.0))
+    flow_runs = [run.data.tags["prefect.flow_run_id"] for run in lost if "prefect.flow_run_id" in run.data.tags]
+    if flow_runs:
+        from toolkit.flows.lost import mark_crashed  # noqa: PLC0415 - rare
+
+        server = local_services(settings).find_prefect()
+        if server is not None:
+            mark_crashed(server.api_url, flow_runs)
+    return lost
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRequest:
+    """What `run_project` is to do.
+
+    Attributes:
+        uri: The project: a directory, or ``directory#subdirectory``.
+        entry_point: Entry point to run.
+        workflow: Workflow to run, instead.
+        parameters: Values by name.
+        experiment_name: Experiment of the runs, made if there is none of this name.
+        experiment_id: The same by id.
+        run_name: Name of the parent run.
+        env_manager: What steps run in.
+    """
+
+    uri: str
+    entry_point: str | None = None
+    workflow: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    experiment_name: str | None = None
+    experiment_id: str | None = None
+    run_name: str | None = None
+    env_manager: Literal["uv", "local"] | None = None
+
+
+def plan_project(request: RunRequest) -> Plan:
+    """Read a project and bind its parameters; nothing runs and nothing is written.
+
+    Raises:
+        ProjectError: Something about the project or the values is wrong.
+    """
+    from toolkit.flows.plan import Target, make_plan  # noqa: PLC0415 - what a run needs, when there is one
+    from toolkit.flows.source import fetch  # noqa: PLC0415 - the same
+
+    target = Target(entry_point=request.entry_point, workflow=request.workflow, parameters=request.parameters)
+    return make_plan(fetch(request.uri, caller=Path.cwd()), target)
+
+
+def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
+    """Run a project as a Prefect flow, recorded in the stores that the settings name.
+
+    Raises:
+        ProjectError: Something about the project, the values or an environment is wrong; nothing was recorded.
+        ServiceError: Prefect's server cannot be used; nothing was recorded.
+    """
+    from toolkit.flows.launch import Launch, LaunchOptions  # noqa: PLC0415 - what a run needs, when there is one
+
+    if request.experiment_name is not None and request.experiment_id is not None:
+        raise InvalidValue("an experiment was given by name and by id: choose one")
+    plan = plan_project(request)
+    settings = load()
+    stores = open_stores(settings)
+    try:
+        for run in sweep(stores, settings):
+            reporter.note(f"run {run.info.run_name} ({run.info.run_id}) was lost: {run.info.reason}")
+        options = LaunchOptions(
+            experiment=_experiment(request, settings, stores),
+            run_name=request.run_name,
+            parent_run_id=settings.run_id,
+            env_manager=request.env_manager or settings.env_manager,
+            grace=settings.grace,
+            max_parallel=settings.max_parallel_steps,
+        )
+        leases = Leases(stores.runs, lease_ms=stores.lease_ms)
+        launch = Launch(plan, options, stores=stores, leases=leases, reporter=reporter)
+        return launch.run(local_services(settings).ensure_prefect)
+    finally:
+        stores.close()
+
+
+def _experiment(request: RunRequest, settings: Settings, stores: Stores) -> Experiment:
+    """Return the experiment that runs go to: the request's, else the settings', else ``Default``."""
+    if request.experiment_name is not None:
+        return stores.runs.ensure_experiment(request.experiment_name)
+    if request.experiment_id is not None:
+        return stores.runs.get_experiment(request.experiment_id)
+    if settings.experiment_id is not None:
+        return stores.runs.get_experiment(settings.experiment_id)
+    if settings.experiment_name is not None:
+        return stores.runs.ensure_experiment(settings.experiment_name)
+    return stores.runs.get_experiment("0")
