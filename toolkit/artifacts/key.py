@@ -42,11 +42,11 @@ def _fault(key: str) -> str | None:
         return "has a control character"
     if key.startswith("/"):
         return "is absolute"
-    if _DRIVE.match(key):
-        return "begins with a drive letter"
     for part in key.split("/"):
         if part in ("", ".", ".."):
             return f"has the part {part!r}"
+        if _DRIVE.match(part):  # in any part: on Windows, joining one throws away all that stood before it
+            return f"has a drive letter in {part!r}"
     try:
         size = len(key.encode())
     except UnicodeEncodeError:

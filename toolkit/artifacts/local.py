@@ -30,7 +30,7 @@ _Entries = list[tuple[str, str, int | None]]  # out here, where ``list`` is the 
 
 _CHUNK = 1 << 20
 _READ_ONLY = 0o444
-_ATTEMPTS = 10
+_ATTEMPTS = 100
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ELOOP)
@@ -145,11 +145,14 @@ class LocalArtifactStore:
     def delete(self, key: str) -> None:
         """See `ArtifactStore.delete`. Folders that it leaves empty go too."""
         parts = _parts(key)
-        with contextlib.suppress(NotFound), _reading(key), open_folder(self._folder, parts[:-1]) as folder:
-            if stat.S_ISDIR(os.stat(parts[-1], dir_fd=folder, follow_symlinks=False).st_mode):
-                return
-            os.unlink(parts[-1], dir_fd=folder)
-            os.fsync(folder)
+        try:
+            with _reading(key), open_folder(self._folder, parts[:-1]) as folder:
+                if stat.S_ISDIR(os.stat(parts[-1], dir_fd=folder, follow_symlinks=False).st_mode):
+                    return
+                os.unlink(parts[-1], dir_fd=folder)
+                os.fsync(folder)
+        except NotFound:
+            return
         for depth in range(len(parts) - 1, 0, -1):
             try:
                 with open_folder(self._folder, parts[: depth - 1]) as folder:
