@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from toolkit.errors import ServiceError
-from toolkit.flows import service_process
+from toolkit.flows import prefect_database, service_process
 from toolkit.flows.environments.prepared import Report
 from toolkit.flows.service_process import ServiceProcess
 
@@ -138,6 +138,7 @@ def launch(home: Path, port: int, environ: Mapping[str, str]) -> ServiceProcess:
     """
     own = home / "prefect"
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prefect_database.make(own / "prefect.db", environ)
     return service_process.start(
         [sys.executable, "-c", _LAUNCH, "server", "start", "--host", HOST, "--port", str(port)],
         environment=_environment(own, port, environ),
@@ -184,7 +185,7 @@ def wait_until_ready(process: ServiceProcess, port: int, home: Path, report: Rep
         PortTaken: It ended because another program listens on its port.
         ServiceError: It ended, or did not answer in time and was ended; the message has its last lines.
     """
-    first = "" if (home / "prefect" / "prefect.db").exists() else " (first time: it makes its database)"
+    first = "" if (home / "prefect" / "memo_store.toml").exists() else ", for the first time"
     report(f"starting Prefect's server{first}")
     begun = said = time.monotonic()
     while True:

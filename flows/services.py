@@ -26,6 +26,8 @@ from toolkit.flows.prefect_server import PortTaken, PrefectServer
 from toolkit.flows.service_process import ServiceProcess
 from toolkit.ids import now_ms
 
+__all__ = ["PrefectServer", "ServiceRecord", "ServiceStatus", "Services"]
+
 _PREFECT = "prefect"
 _TRIES = 5
 _GRACE = 10.0
@@ -70,15 +72,16 @@ class ServiceStatus:
 
     Attributes:
         name: Its name.
-        state: ``running``; ``starting``, alive but without an answer yet; ``stale``, recorded but gone, and dropped
-            from the record by this look at it; ``absent``, never started; ``external``, the user named another one.
+        state: ``running``; ``starting``, alive but without an answer yet; ``silent``, alive but without an answer for
+            too long, so that the next one to need it starts it again; ``stale``, recorded but gone, and dropped from
+            the record by this look at it; ``absent``, not recorded; ``external``, the user has named another one.
         url: Its address for people, where there is one.
         record: What is recorded of it, where something is.
         note: What else there is to know, in words.
     """
 
     name: str
-    state: Literal["running", "starting", "stale", "absent", "external"]
+    state: Literal["running", "starting", "silent", "stale", "absent", "external"]
     url: str | None = None
     record: ServiceRecord | None = None
     note: str = ""
@@ -254,7 +257,7 @@ def _status(record: ServiceRecord) -> ServiceStatus:
     young = time.time() - record.process_started < prefect_server.START_TIMEOUT
     return ServiceStatus(
         name=record.name,
-        state="starting" if young else "stale",
+        state="starting" if young else "silent",
         url=record.url,
         record=record,
         note="its process lives but does not answer",

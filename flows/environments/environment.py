@@ -22,7 +22,7 @@ def prepare(
         manager: ``uv`` for an environment of its own, ``local`` for the interpreter that runs us, whatever is declared.
         home: Toolkit's home; environments are kept in ``envs`` and logs in ``logs`` below it.
         project: The project's directory: what relative paths in requirements are relative to.
-        report: Takes short lines of progress. It may be called from the calling thread only.
+        report: Takes short lines of progress, in the calling thread.
 
     Raises:
         EnvironmentBuildError: It cannot be built; the message says why, and what can be done.
