@@ -93,7 +93,7 @@ class LocalArtifactStore:
         with _writing(f"artifact {key!r}"), open_folder(self._folder, [STAGING], create=True) as staging:
             staged = uuid.uuid4().hex
             try:
-                size, sha256 = _write(staging, staged, source, _READ_ONLY)
+                size, sha256 = _write(staging, staged, source, mode=_READ_ONLY, flush=True)
                 self._publish(staging, staged, parts)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -118,7 +118,7 @@ class LocalArtifactStore:
             with open_folder(target.parent.absolute(), []) as folder:
                 partial = f".{uuid.uuid4().hex}.part"
                 try:
-                    _, found = _write(folder, partial, source, 0o666)
+                    _, found = _write(folder, partial, source, mode=0o666, flush=False)
                     if sha256 is not None and found != sha256:
                         raise ArtifactCorrupt(
                             f"artifact {key!r} has the digest {found} where {sha256} is recorded: it was changed or "
@@ -256,8 +256,8 @@ def _is_key(key: str) -> bool:
     return True
 
 
-def _write(folder: int, name: str, source: BinaryIO, mode: int) -> tuple[int, str]:
-    """Write a stream to a new file in an open folder and flush it to the disk; return size and SHA-256."""
+def _write(folder: int, name: str, source: BinaryIO, *, mode: int, flush: bool) -> tuple[int, str]:
+    """Write a stream to a new file in an open folder, flush it to the disk if asked; return size and SHA-256."""
     digest = hashlib.sha256()
     size = 0
     with os.fdopen(new_file(folder, name, mode=mode), "wb", buffering=0) as file:
@@ -267,7 +267,8 @@ def _write(folder: int, name: str, source: BinaryIO, mode: int) -> tuple[int, st
             view = memoryview(chunk)
             while view:
                 view = view[file.write(view) :]
-        os.fsync(file.fileno())
+        if flush:
+            os.fsync(file.fileno())
     return size, digest.hexdigest()
 
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import URL, Connection, Engine, Pool, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from toolkit.db.dialect import SQLITE
 from toolkit.db.failure import is_busy, translate
+from toolkit.db.fork import no_fork, watch
 from toolkit.errors import InvalidSetting, StoreBusy, StoreError
 
 Durability = Literal["normal", "full"]
 
 _WRITES = "toolkit_writes"
+_BARE = "toolkit_bare"
 _RETRY_PAUSE = 0.005
 _POOL_SIZE = 8
 _POOL_OVERFLOW = 56
@@ -41,7 +41,7 @@ class Database:
         self.engine = engine
         self.wait = wait
         self._turn = threading.Lock()
-        _opened.add(self)
+        watch(self)
 
     @property
     def dialect(self) -> str:
@@ -66,7 +66,7 @@ class Database:
             StoreError: The database cannot be used.
             StoreBusy: It stayed locked for longer than the wait.
         """
-        with self._translated(), self.engine.connect() as connection, connection.begin():
+        with no_fork(), self._translated(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
@@ -84,16 +84,26 @@ class Database:
         if not turn.acquire(timeout=self.wait):
             raise StoreBusy(f"{self.place} was busy for longer than the configured wait: try again")
         try:
-            with self._translated(), self.engine.connect() as connection:
+            with no_fork(), self._translated(), self.engine.connect() as connection:
                 connection = connection.execution_options(**{_WRITES: True})
                 with connection.begin():
                     yield connection
         finally:
             turn.release()
 
+    @contextlib.contextmanager
+    def outside_transaction(self) -> Iterator[Connection]:
+        """Give a connection for what a database does outside transactions only, such as SQLite's change of its mode.
+
+        Raises:
+            StoreError: The database cannot be used.
+            StoreBusy: It stayed locked for longer than the wait.
+        """
+        with no_fork(), self._translated(), self.engine.connect() as connection:
+            yield connection.execution_options(**{_BARE: True})
+
     def close(self) -> None:
         """Close all connections."""
-        _opened.discard(self)
         self.engine.dispose()
 
     @contextlib.contextmanager
@@ -103,24 +113,13 @@ class Database:
         except SQLAlchemyError as error:
             raise translate(error, self.place) from error
 
-    def _forked(self) -> None:
-        """Leave the parent's connections alone: to close them here would take its locks away."""
-        _inherited.append(self.engine.pool)
-        self.engine.dispose(close=False)
+    def release_idle(self) -> None:
+        """Close the connections that nobody uses; before a fork (`toolkit.db.fork`)."""
+        self.engine.dispose()
+
+    def renew_locks(self) -> None:
+        """Forget who has the turn to write, in a forked child: that thread is not here."""
         self._turn = threading.Lock()
-
-
-_opened: weakref.WeakSet[Database] = weakref.WeakSet()
-_inherited: list[Pool] = []
-
-
-def _after_fork() -> None:
-    for database in list(_opened):
-        database._forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def open_database(url: str, *, wait: float = 20.0, durability: Durability = "normal") -> Database:
@@ -181,8 +180,9 @@ def _sqlite_engine(url: URL, *, wait: float, durability: Durability) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A transaction that reads first and writes then fails at once, without waiting, when somebody wrote in between.
-        writes = connection.get_execution_options().get(_WRITES)
-        _begin(connection, "BEGIN IMMEDIATE" if writes else "BEGIN", wait)
+        options = connection.get_execution_options()
+        if not options.get(_BARE):
+            _begin(connection, "BEGIN IMMEDIATE" if options.get(_WRITES) else "BEGIN", wait)
 
     return engine
 

@@ -32,19 +32,20 @@ def ensure_schema(database: Database) -> None:
         StoreError: The database cannot be used.
         StoreBusy: Another process holds the database for longer than the wait.
     """
-    if _version(database) == HEAD:
+    if _is_ready(database):
         return
     _refuse_foreign(database)
     with _one_process(database):
-        if _version(database) == HEAD:
+        if _is_ready(database):
             return
-        _write_ahead(database)
         with database.write() as connection:
-            if _version_in(connection) is None:
+            version = _version(connection)
+            if version is None:
                 metadata.create_all(connection)
                 connection.execute(schema_version.insert().values(version_num=HEAD))
-            else:
+            elif version != HEAD:
                 upgrade(connection, database.place)
+        _write_ahead(database)
 
 
 def upgrade(connection: Connection, place: str, target: str = HEAD) -> None:
@@ -55,26 +56,30 @@ def upgrade(connection: Connection, place: str, target: str = HEAD) -> None:
     """
     from alembic import command  # noqa: PLC0415 - heavy, and hardly ever needed
     from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", "toolkit.db:migrations")
     config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, target)
-    except CommandError as error:
+    version = _version(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if version is not None and version not in known:
         raise SchemaError(
-            f"{place} was made by a newer version of toolkit ({error}): upgrade toolkit, "
-            "or use another database; nothing was changed"
-        ) from error
+            f"{place} was made by a newer version of toolkit (its schema is {version!r}, the newest known here "
+            f"{HEAD!r}): upgrade toolkit, or use another database; nothing was changed"
+        )
+    command.upgrade(config, target)
 
 
-def _version(database: Database) -> str | None:
+def _is_ready(database: Database) -> bool:
     with database.read() as connection:
-        return _version_in(connection)
+        if _version(connection) != HEAD:
+            return False
+        # A file that was restored from a copy may have lost its mode.
+        return database.dialect != SQLITE or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
-def _version_in(connection: Connection) -> str | None:
+def _version(connection: Connection) -> str | None:
     try:
         version: str | None = connection.execute(select(schema_version.c.version_num)).scalar()
     except DBAPIError:
@@ -104,11 +109,8 @@ def _refuse_foreign(database: Database) -> None:
 def _write_ahead(database: Database) -> None:
     """Let readers and the writer of an SQLite file go on beside each other, from now on and for everybody."""
     if database.dialect == SQLITE:
-        raw = database.engine.raw_connection()
-        try:
-            raw.cursor().execute("PRAGMA journal_mode=WAL").close()
-        finally:
-            raw.close()
+        with database.outside_transaction() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
 
 @contextlib.contextmanager
