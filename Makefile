@@ -1,0 +1,55 @@
+# `make demo` and `make test` need Python >= 3.11, git and make; they bring the rest into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+export UV_COMPILE_BYTECODE := 1
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+# Python writes no bytecode where this is set, and everything starts at half the speed.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test check format lint types layers coverage benchmark clean
+
+demo: $(VENV)/.installed  ## Run the example project on this machine: its environment, its flow, its runs.
+	$(BIN)/toolkit run examples/wine-quality
+	@echo
+	$(BIN)/toolkit runs list -n 5
+
+test: $(VENV)/.installed  ## Run the tests.
+	$(BIN)/pytest -q -n 2 --dist loadfile
+
+check: lint types layers coverage  ## Everything that must be green at each commit.
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+layers: $(VENV)/.installed
+	$(BIN)/lint-imports
+
+coverage: $(VENV)/.installed
+	$(BIN)/coverage erase
+	$(BIN)/pytest -q -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85
+
+format: $(VENV)/.installed  ## Format the code and mend what can be mended by itself.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmark: $(VENV)/.installed  ## Measure what a run costs, beside MLflow's own.
+	$(BIN)/python benchmarks/run_overhead.py --with-mlflow
+
+$(VENV)/.installed: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is $$($(PYTHON) --version): wanted Python 3.11 or newer; give another with make PYTHON=python3.12" >&2; exit 2; }
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@test -x $(UV) || { echo "installing uv"; $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8,<0.14'; }
+	@echo "installing the locked dependencies"
+	@$(UV) sync --quiet --locked --python $(BIN)/python
+	@touch $@
+
+clean:  ## Remove what make has made.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info
