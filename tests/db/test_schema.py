@@ -7,6 +7,7 @@ import multiprocessing
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,27 @@ def test_a_restored_copy_is_put_into_its_mode_again(tmp_path: Path) -> None:
     with copy.read() as reading:
         assert reading.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     copy.close()
+
+
+def test_a_reader_does_not_stop_the_first_start(tmp_path: Path) -> None:
+    """SQLite refuses to change its mode while anybody reads, and does not wait by itself."""
+    path = tmp_path / "x.db"
+    made = open_database(url(path))
+    ensure_schema(made)
+    made.close()
+    reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    reader.execute("PRAGMA journal_mode=DELETE")
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM runs").fetchall()
+    release = threading.Timer(0.3, lambda: reader.execute("ROLLBACK"))
+    release.start()
+    database = open_database(url(path))
+    ensure_schema(database)
+    release.join()
+    with database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    database.close()
+    reader.close()
 
 
 def _start(path: Path, ready: object, made: object) -> None:

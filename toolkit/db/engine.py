@@ -91,16 +91,15 @@ class Database:
         finally:
             turn.release()
 
-    @contextlib.contextmanager
-    def outside_transaction(self) -> Iterator[Connection]:
-        """Give a connection for what a database does outside transactions only, such as SQLite's change of its mode.
+    def outside_transaction(self, statement: str) -> None:
+        """Run what a database does outside transactions only, such as SQLite's change of its mode.
 
         Raises:
             StoreError: The database cannot be used.
             StoreBusy: It stayed locked for longer than the wait.
         """
         with no_fork(), self._translated(), self.engine.connect() as connection:
-            yield connection.execution_options(**{_BARE: True})
+            _patiently(connection.execution_options(**{_BARE: True}), statement, self.wait)
 
     def close(self) -> None:
         """Close all connections."""
@@ -182,13 +181,13 @@ def _sqlite_engine(url: URL, *, wait: float, durability: Durability) -> Engine:
         # A transaction that reads first and writes then fails at once, without waiting, when somebody wrote in between.
         options = connection.get_execution_options()
         if not options.get(_BARE):
-            _begin(connection, "BEGIN IMMEDIATE" if options.get(_WRITES) else "BEGIN", wait)
+            _patiently(connection, "BEGIN IMMEDIATE" if options.get(_WRITES) else "BEGIN", wait)
 
     return engine
 
 
-def _begin(connection: Connection, statement: str, wait: float) -> None:
-    """Start a transaction. SQLite does the waiting; what it refuses without waiting is tried again here."""
+def _patiently(connection: Connection, statement: str, wait: float) -> None:
+    """Run a statement that needs a lock. SQLite does the waiting; what it refuses without waiting is tried again."""
     deadline = time.monotonic() + wait
     while True:
         try:

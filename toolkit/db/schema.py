@@ -10,12 +10,11 @@ import contextlib
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, inspect, select
-from sqlalchemy.exc import DBAPIError
 
 from toolkit.db.dialect import SQLITE
 from toolkit.db.engine import Database
 from toolkit.db.tables import SCHEMA_TABLE, metadata, schema_version
-from toolkit.errors import SchemaError, StoreBusy
+from toolkit.errors import SchemaError, StoreBusy, StoreError
 
 HEAD = "0001"
 """The newest migration: what this version of the code works with."""
@@ -72,20 +71,28 @@ def upgrade(connection: Connection, place: str, target: str = HEAD) -> None:
 
 
 def _is_ready(database: Database) -> bool:
+    try:
+        return _is_head(database)
+    except StoreError:
+        with database.read() as connection:
+            there = inspect(connection).has_table(SCHEMA_TABLE)
+        # If it is there, another process made it since, or it was another failure: the second try tells.
+        return there and _is_head(database)
+
+
+def _is_head(database: Database) -> bool:
     with database.read() as connection:
-        if _version(connection) != HEAD:
+        if connection.execute(select(schema_version.c.version_num)).scalar() != HEAD:
             return False
         # A file that was restored from a copy may have lost its mode.
         return database.dialect != SQLITE or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
 def _version(connection: Connection) -> str | None:
-    try:
-        version: str | None = connection.execute(select(schema_version.c.version_num)).scalar()
-    except DBAPIError:
-        if inspect(connection).has_table(SCHEMA_TABLE):  # then it was another failure than that the table is missing
-            raise
+    """Return the version of the schema; ``None`` where there is no schema of ours."""
+    if not inspect(connection).has_table(SCHEMA_TABLE):
         return None
+    version: str | None = connection.execute(select(schema_version.c.version_num)).scalar()
     return version
 
 
@@ -109,8 +116,7 @@ def _refuse_foreign(database: Database) -> None:
 def _write_ahead(database: Database) -> None:
     """Let readers and the writer of an SQLite file go on beside each other, from now on and for everybody."""
     if database.dialect == SQLITE:
-        with database.outside_transaction() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        database.outside_transaction("PRAGMA journal_mode=WAL")
 
 
 @contextlib.contextmanager

@@ -62,6 +62,7 @@ Index(
     sqlite_where=text("deleted IS NULL"),
     postgresql_where=text("deleted IS NULL"),
 )
+Index("experiments_name", experiments.c.name)
 Index("experiments_created", experiments.c.created, experiments.c.id)
 
 experiment_tags = Table(

@@ -36,14 +36,13 @@ def renew(connection: Connection, owner: Owner, run_ids: Sequence[str], lease_ms
 def candidates(connection: Connection, host: str, dialect: str) -> list[tuple[str, Owner | None, bool]]:
     """Return running runs whose lease is over, and those whose owner is a process of ``host``."""
     over = case((runs.c.lease_until < clock_ms(dialect), 1), else_=0)
-    suspects = (
-        select(runs.c.run_id, runs.c.owner_host, runs.c.owner_pid, runs.c.owner_started, over)
-        .where(_RUNNING, or_(runs.c.owner_host == host, over == 1))
-        .order_by(runs.c.run_id)
+    suspects = select(runs.c.run_id, runs.c.owner_host, runs.c.owner_pid, runs.c.owner_started, over).where(
+        _RUNNING, or_(runs.c.owner_host == host, over == 1)
     )
+    found = connection.execute(suspects).all()  # sorted here: SQLite would walk all runs to have them in order
     return [
         (run_id, None if owner is None else Owner(host=owner, pid=pid, started=started), bool(expired))
-        for run_id, owner, pid, started, expired in connection.execute(suspects)
+        for run_id, owner, pid, started, expired in sorted(found)
     ]
 
 

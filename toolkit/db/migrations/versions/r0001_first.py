@@ -40,6 +40,7 @@ def _experiments() -> None:
     op.create_index(
         "experiments_active_name", "experiments", ["name"], unique=True, sqlite_where=alive, postgresql_where=alive
     )
+    op.create_index("experiments_name", "experiments", ["name"])
     op.create_index("experiments_created", "experiments", ["created", "id"])
     op.create_table(
         "experiment_tags",
