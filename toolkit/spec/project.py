@@ -9,10 +9,19 @@ from typing import Literal, TypeAlias
 
 from toolkit.errors import Mark
 from toolkit.spec.expression import Template
+from toolkit.spec.source import Spelling
 
 Scalar: TypeAlias = "str | int | float | bool | None"
-Value: TypeAlias = "Scalar | list[Value] | dict[str, Value]"
-"""A plain value as YAML gives it."""
+Value: TypeAlias = "Scalar | list[Value] | dict[Scalar, Value]"
+"""A plain value as YAML gives it; a date is the text that it prints as."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Warning:  # noqa: A001 - read as spec.Warning; it is what lint prints
+    """Something in a file that is likely a mistake but does no harm to running it."""
+
+    message: str
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +63,7 @@ class PythonEnv:
         build_dependencies: Requirement lines to install first.
         dependencies: Requirement lines. ``-r`` and ``-c`` lines are relative to the project directory.
         unmet: Conda packages that pip cannot be trusted to provide, as written.
+        warnings: What lint has to say about the file.
     """
 
     source: Literal["python_env", "conda_env", "requirements", "pyproject"]
@@ -62,21 +72,7 @@ class PythonEnv:
     build_dependencies: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EnvironmentRef:
-    """An environment that a project or an entry point declares, not read yet.
-
-    Attributes:
-        kind: The key that declares it.
-        path: The file it names, relative to the project directory; ``None`` for docker_env.
-        mark: Where it stands; ``None`` where a file beside the project was found by its name.
-    """
-
-    kind: Literal["python_env", "conda_env", "requirements", "pyproject", "docker_env"]
-    path: str | None = None
-    mark: Mark | None = None
+    warnings: tuple[Warning, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +91,23 @@ class DockerEnv:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentRef:
+    """An environment that a project or an entry point declares, not read yet.
+
+    Attributes:
+        kind: The key that declares it.
+        path: The file it names, relative to the project directory; ``None`` for docker_env.
+        docker: The container that docker_env describes.
+        mark: Where it stands; ``None`` where a file beside the project was found by its name.
+    """
+
+    kind: Literal["python_env", "conda_env", "requirements", "pyproject", "docker_env"]
+    path: str | None = None
+    docker: DockerEnv | None = None
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EntryPoint:
     """A named command of a project.
 
@@ -110,6 +123,7 @@ class EntryPoint:
         strict: Whether the command runs under ``set -euo pipefail``.
         mark: Where it stands; ``None`` for one that is not declared (``train.py``).
         command_mark: Where the command's text begins.
+        command_spelling: How the command is spelled in the file; places inside it are found with it.
     """
 
     name: str
@@ -122,6 +136,7 @@ class EntryPoint:
     strict: bool = False
     mark: Mark | None = None
     command_mark: Mark | None = None
+    command_spelling: Spelling | None = field(default=None, compare=False, repr=False)
 
     @property
     def leaves_files(self) -> bool:
@@ -205,14 +220,6 @@ class Workflow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Warning:  # noqa: A001 - read as spec.Warning; it is what lint prints
-    """Something in a file that is likely a mistake but does no harm to running it."""
-
-    message: str
-    mark: Mark | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
     """A project as its file describes it.
 
@@ -225,6 +232,7 @@ class Project:
         entry_points: Declared entry points by name.
         workflows: Declared workflows by name.
         databricks: Whether the file is a ``databricks_spark_job``, which needs Databricks to run.
+        typed: Whether the file uses keys that MLflow does not know; then its values must have their declared types.
         warnings: What lint has to say.
     """
 
@@ -236,4 +244,5 @@ class Project:
     entry_points: Mapping[str, EntryPoint] = field(default_factory=dict)
     workflows: Mapping[str, Workflow] = field(default_factory=dict)
     databricks: bool = False
+    typed: bool = False
     warnings: tuple[Warning, ...] = ()
