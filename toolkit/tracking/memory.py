@@ -25,8 +25,16 @@ from toolkit.tracking.records import (
     RunQuery,
     RunStatus,
 )
-from toolkit.tracking.system_tags import RUN_NAME, first_parent, first_tags, told_by
-from toolkit.tracking.transition import REASON_LENGTH, RunChange, changed, changed_params, not_active
+from toolkit.tracking.system_tags import RUN_NAME, first_tags, told_by
+from toolkit.tracking.transition import (
+    REASON_LENGTH,
+    RunChange,
+    begun,
+    changed,
+    changed_params,
+    experiment_not_active,
+    not_active,
+)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -159,19 +167,8 @@ class MemoryRunStore:
             if new.run_id in self._runs:
                 return self._runs[new.run_id].record()
             if experiment.lifecycle_stage is Lifecycle.DELETED:
-                raise Conflict(
-                    f"The experiment {new.experiment_id} must be in the 'active' state. Current state is deleted."
-                )
-            info = RunInfo(
-                run_id=new.run_id,
-                experiment_id=new.experiment_id,
-                run_name=new.run_name,
-                user_id=new.user_id,
-                status=RunStatus.RUNNING,
-                start_time=new.start_time,
-                artifact_uri=f"{experiment.artifact_location.rstrip('/')}/{new.run_id}/artifacts",
-                parent_run_id=first_parent(new),
-            )
+                raise experiment_not_active(new.experiment_id)
+            info = begun(new, experiment.artifact_location)
             lease = self._clock() + new.lease_ms if new.lease_ms else None
             entry = _Entry(info=info, params=dict(new.params), tags=first_tags(new), owner=new.owner, lease_until=lease)
             self._runs[new.run_id] = entry

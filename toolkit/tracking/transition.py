@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from toolkit.errors import Conflict
 from toolkit.tracking.limits import TAG_VALUE_LENGTH, check_text, check_time
-from toolkit.tracking.records import Lifecycle, RunInfo, RunStatus
+from toolkit.tracking.records import Lifecycle, NewRun, RunInfo, RunStatus
+from toolkit.tracking.system_tags import first_parent
 
 REASON_LENGTH = 2_000
 
@@ -39,6 +40,20 @@ class RunChange:
     def only_lifecycle(self) -> bool:
         """Whether nothing else than the lifecycle is changed."""
         return self == RunChange(lifecycle=self.lifecycle)
+
+
+def begun(new: NewRun, artifact_location: str) -> RunInfo:
+    """Return the record of a new run in an experiment that keeps its artifacts at ``artifact_location``."""
+    return RunInfo(
+        run_id=new.run_id,
+        experiment_id=new.experiment_id,
+        run_name=new.run_name,
+        user_id=new.user_id,
+        status=RunStatus.RUNNING,
+        start_time=new.start_time,
+        artifact_uri=f"{artifact_location.rstrip('/')}/{new.run_id}/artifacts",
+        parent_run_id=first_parent(new),
+    )
 
 
 def changed(info: RunInfo, change: RunChange, now: int) -> RunInfo:
@@ -78,6 +93,11 @@ def _ended(info: RunInfo, change: RunChange, now: int) -> RunInfo:
 def not_active(run_id: str) -> Conflict:
     """Return the error for a write to a deleted run."""
     return Conflict(f"The run {run_id} must be in the 'active' state. Current state is deleted.")
+
+
+def experiment_not_active(experiment_id: str) -> Conflict:
+    """Return the error for a new run in a deleted experiment."""
+    return Conflict(f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted.")
 
 
 def changed_params(run_id: str, before: Mapping[str, str], params: Mapping[str, str]) -> Conflict | None:
