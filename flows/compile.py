@@ -57,7 +57,7 @@ def compile_flow(plan: Plan, body: Callable[[Mapping[str, object]], object], *, 
 
 
 def flow_parameter_names(plan: Plan) -> dict[str, str]:
-    """Return the flow's name of each parameter: a Python name, as Prefect wants one (``batch-size`` → ``batch_size``)."""
+    """Return the flow's name of each parameter: a Python name, as Prefect wants it (``batch-size``: ``batch_size``)."""
     names: dict[str, str] = {}
     for name in plan.workflow.parameters:
         candidate = re.sub(r"\W", "_", name)

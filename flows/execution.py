@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.spec.workflow import dependencies
+
 from toolkit.errors import ProjectError, ToolkitError
 from toolkit.flows.context import RunContext
 from toolkit.flows.plan import combinations
@@ -19,7 +21,6 @@ from toolkit.flows.report import StepOutcome
 from toolkit.flows.step import Invocation, StepStopped
 from toolkit.spec.expression import RunFacts, Scope, StepResult
 from toolkit.spec.project import Step
-from toolkit.spec.workflow import dependencies
 
 _TICK = 0.5  # seconds between looks at the wish to stop, where nothing else happens
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from toolkit.spec.environment import read_environment
+
 from toolkit.errors import ToolkitError
 from toolkit.flows.context import RunContext
 from toolkit.flows.environments.environment import PreparedEnvironment, prepare
@@ -30,13 +32,12 @@ from toolkit.recording.lease import Leases
 from toolkit.recording.process import host_name
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
-from toolkit.spec.environment import read_environment
 from toolkit.spec.expression import StepResult
 from toolkit.spec.project import EnvironmentRef
 from toolkit.tracking.records import Experiment, RunStatus
 
 if TYPE_CHECKING:
-    from prefect.states import State
+    from prefect.client.schemas.objects import State
 
 SNAPSHOT_PATH = "source/snapshot.zip"
 
@@ -255,7 +256,7 @@ class Launch:
 
         ``<step>.<metric>``; the bare name for an entry point alone. Steps with ``foreach`` are left to their own runs.
         """
-        metrics = {}
+        metrics: dict[str, float] = {}
         for outcome in outcomes:
             if outcome.status == "FINISHED" and not self._plan.workflow.steps[outcome.step].foreach:
                 prefix = "" if self._plan.single else f"{outcome.step}."
@@ -297,7 +298,7 @@ class StepTasks:
             persist_result=False,
         )
         shown = {name: str(value) for name, value in invocation.values.items()}
-        return task.submit(shown, wait_for=after)
+        return task.submit(shown, return_state=False, wait_for=after)
 
     def _run(self, invocation: Invocation) -> object:
         from prefect.logging import get_run_logger  # noqa: PLC0415 - Prefect is imported by now

@@ -12,11 +12,13 @@ from pathlib import Path
 from toolkit.errors import NotYetSupported, ProjectError, UnknownWorkflow
 from toolkit.flows.source import Source
 from toolkit.spec.binding import bind, check_types
-from toolkit.spec.command import locate, render
+from toolkit.spec.command import placeholders, render
 from toolkit.spec.expression import RunFacts, Scope, Template
+from toolkit.spec.location import locate
 from toolkit.spec.project import EntryPoint, EnvironmentRef, Project, Step, Workflow
 from toolkit.spec.reader import entry_point, read_project
-from toolkit.spec.suggestion import suggest
+from toolkit.spec.suggestion import hint
+from toolkit.spec.workflow import order
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,8 +111,7 @@ def _check_kind(project: Project) -> None:
 def _workflow(project: Project, name: str) -> Workflow:
     if name in project.workflows:
         return project.workflows[name]
-    known = ", ".join(project.workflows) or "none"
-    raise UnknownWorkflow(f"there is no workflow {name!r}; declared: {known}{suggest(name, project.workflows)}")
+    raise UnknownWorkflow(f"there is no workflow {name!r}: {hint(name, project.workflows)}")
 
 
 def _plan_workflow(source: Source, project: Project, workflow: Workflow, target: Target) -> Plan:
@@ -125,6 +126,7 @@ def _plan_workflow(source: Source, project: Project, workflow: Workflow, target:
             )
         assert step.entry_point is not None
         entries[step.name] = entry_point(project, step.entry_point)
+        placeholders(entries[step.name])
     return Plan(
         source=source,
         project=project,
@@ -182,7 +184,7 @@ def dry_run(plan: Plan) -> list[str]:
     """
     scope = Scope(parameters=plan.parameters, run=RunFacts(id="RUN_ID", name="RUN_NAME", experiment="EXPERIMENT"))
     commands = []
-    for name in (name for level in _levels(plan) for name in level):
+    for name in (name for level in order(plan.workflow) for name in level):
         step = plan.workflow.steps[name]
         if step.when is not None and not step.when.steps and not step.when.evaluate(scope):
             continue
@@ -199,12 +201,6 @@ def dry_run(plan: Plan) -> list[str]:
             )
             commands.append(plan.command(step, {key: located.get(key, values[key]) for key in values}))
     return commands
-
-
-def _levels(plan: Plan) -> list[list[str]]:
-    from toolkit.spec.workflow import order  # noqa: PLC0415
-
-    return order(plan.workflow)
 
 
 class _Unknown(str):

@@ -140,11 +140,16 @@ def launch(home: Path, port: int, environ: Mapping[str, str]) -> ServiceProcess:
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
     prefect_database.make(own / "prefect.db", environ)
     return service_process.start(
-        [sys.executable, "-c", _LAUNCH, "server", "start", "--host", HOST, "--port", str(port)],
+        command(port),
         environment=_environment(own, port, environ),
         directory=own,  # no project's .env or prefect.toml has a say
         log=log_file(home),
     )
+
+
+def command(port: int) -> list[str]:
+    """Return the command line of our own server."""
+    return [sys.executable, "-c", _LAUNCH, "server", "start", "--host", HOST, "--port", str(port)]
 
 
 def log_file(home: Path) -> Path:

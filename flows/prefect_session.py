@@ -5,6 +5,7 @@ Importing this module imports Prefect, which takes most of a second.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import re
 import threading
@@ -94,7 +95,10 @@ class CancelWatch:
         self._flow_run_id = UUID(flow_run_id)
         self._stop = stop
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="toolkit-cancel-watch", daemon=True)
+        context = contextvars.copy_context()  # Prefect's settings, the server's address among them, are in it
+        self._thread = threading.Thread(
+            target=context.run, args=(self._watch,), name="toolkit-cancel-watch", daemon=True
+        )
         self.cancelled = False
 
     def __enter__(self) -> CancelWatch:

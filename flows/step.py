@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,8 +19,9 @@ from toolkit.recording import context as tag
 from toolkit.recording.lease import PROCESS_TAG, process_tag
 from toolkit.recording.run import RecordedRun
 from toolkit.settings import environment
-from toolkit.spec.command import command_argv, locate
+from toolkit.spec.command import command_argv
 from toolkit.spec.expression import OutputRef, StepResult
+from toolkit.spec.location import locate
 from toolkit.spec.project import EntryPoint, Step
 from toolkit.tracking.records import ArtifactEntry, RunStatus
 
@@ -274,8 +276,6 @@ class StepRunner:
 
 def _digest(entries: list[ArtifactEntry]) -> str:
     """Return one digest for what was stored: the file's, or one over all of a folder."""
-    import hashlib  # noqa: PLC0415
-
     if len(entries) == 1:
         return entries[0].sha256
     text = "\n".join(f"{entry.sha256} {entry.path}" for entry in entries)

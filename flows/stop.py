@@ -12,8 +12,8 @@ from types import FrameType
 class Stop:
     """A flag that says that the run is to end, and why.
 
-    The first request lets each step's processes end in order (SIGTERM, then SIGKILL after a grace); the second ends them
-    at once.
+    The first request lets each step's processes end in order (SIGTERM, then SIGKILL after a grace); the second ends
+    them at once.
     """
 
     def __init__(self) -> None:

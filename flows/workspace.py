@@ -1,8 +1,8 @@
 """The directory that a step's command runs in.
 
 A command whose entry point declares ``outputs`` or ``metrics`` runs in a workspace of its own: a folder of links to the
-project's files, in which the declared files are missing. So steps that run at the same time, or two runs of one project,
-cannot take each other's files for their own. Any other command runs in the project's directory, as in MLflow.
+project's files, in which the declared files are missing. So steps that run at the same time, or two runs of one
+project, cannot take each other's files for their own. Any other command runs in the project's directory, as in MLflow.
 """
 
 from __future__ import annotations
