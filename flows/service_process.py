@@ -12,21 +12,26 @@ from pathlib import Path
 
 import psutil
 
-_START_TOLERANCE = 0.05
-"""Seconds by which two readings of one process's start may differ."""
+_START_TOLERANCE = 0.015
+"""Seconds by which two readings of one process's start may differ: a little more than a tick of the kernel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceProcess:
     """A detached process.
 
+    Ids are used again, so that a process is named by its id together with its start. That is kept twice: where one
+    of the two is computed from the clock, it is off as soon as the clock is set.
+
     Attributes:
         pid: Its process id, which is its process group's as well.
-        started: When it started, seconds since 1970-01-01 UTC. Ids are used again: both together name a process.
+        started: When it started, seconds since 1970-01-01 UTC.
+        since_boot: When it started, seconds since the machine did.
     """
 
     pid: int
     started: float
+    since_boot: float
 
     def is_alive(self) -> bool:
         """Tell whether this very process is still running."""
@@ -72,13 +77,18 @@ class ServiceProcess:
     def _find(self) -> psutil.Process | None:
         try:
             process = psutil.Process(self.pid)
-            if abs(process.create_time() - self.started) > _START_TOLERANCE:
-                return None
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return None
+            started, since_boot = _start(process)
+            gone = process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
-        return process
+        differs = min(abs(started - self.started), abs(since_boot - self.since_boot)) > _START_TOLERANCE
+        return None if gone or differs else process
+
+
+def _start(process: psutil.Process) -> tuple[float, float]:
+    """Return when a process started, since 1970 and since the machine's start, in seconds."""
+    started = process.create_time()
+    return started, started - psutil.boot_time()
 
 
 def start(command: Sequence[str], *, environment: Mapping[str, str], directory: Path, log: Path) -> ServiceProcess:
@@ -104,6 +114,6 @@ def start(command: Sequence[str], *, environment: Mapping[str, str], directory: 
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    started = psutil.Process(process.pid).create_time()
+    started, since_boot = _start(psutil.Process(process.pid))
     process.returncode = 0  # it is nobody's child any more: keeps Popen from complaining that it still runs
-    return ServiceProcess(pid=process.pid, started=started)
+    return ServiceProcess(pid=process.pid, started=started, since_boot=since_boot)

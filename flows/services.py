@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -45,6 +44,7 @@ class ServiceRecord:
         port: The port that it listens on.
         pid: Its process id.
         process_started: When its process started, seconds since 1970-01-01 UTC.
+        process_since_boot: The same in seconds since the machine's start.
         log: Where its output goes.
         started_at: When it was started, milliseconds since 1970-01-01 UTC.
         version: Version of the program.
@@ -56,6 +56,7 @@ class ServiceRecord:
     port: int
     pid: int
     process_started: float
+    process_since_boot: float
     log: str
     started_at: int
     version: str
@@ -63,7 +64,7 @@ class ServiceRecord:
     @property
     def process(self) -> ServiceProcess:
         """Its process."""
-        return ServiceProcess(pid=self.pid, started=self.process_started)
+        return ServiceProcess(pid=self.pid, started=self.process_started, since_boot=self.process_since_boot)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,9 +171,9 @@ class Services:
             return False
         if _answers(record):
             return True
-        if time.time() - record.process_started < prefect_server.START_TIMEOUT:
+        if (left := _time_left(record)) > 0:
             try:
-                prefect_server.wait_until_ready(record.process, record.port, self._home, report)
+                prefect_server.wait_until_ready(record.process, record.port, self._home, report, timeout=left)
             except (ServiceError, PortTaken):
                 return False
             return True
@@ -192,6 +193,7 @@ class Services:
                 port=port,
                 pid=process.pid,
                 process_started=process.started,
+                process_since_boot=process.since_boot,
                 log=str(prefect_server.log_file(self._home)),
                 started_at=now_ms(),
                 version=metadata.version("prefect"),
@@ -247,6 +249,11 @@ def _answers(record: ServiceRecord) -> bool:
     return record.process.is_alive() and prefect_server.answers(record.port)
 
 
+def _time_left(record: ServiceRecord) -> float:
+    """Return the seconds that a service still has to give its first answer."""
+    return prefect_server.START_TIMEOUT - (now_ms() - record.started_at) / 1000
+
+
 def _status(record: ServiceRecord) -> ServiceStatus:
     if not record.process.is_alive():
         return ServiceStatus(
@@ -254,10 +261,9 @@ def _status(record: ServiceRecord) -> ServiceStatus:
         )
     if prefect_server.answers(record.port):
         return ServiceStatus(name=record.name, state="running", url=record.url, record=record)
-    young = time.time() - record.process_started < prefect_server.START_TIMEOUT
     return ServiceStatus(
         name=record.name,
-        state="starting" if young else "silent",
+        state="starting" if _time_left(record) > 0 else "silent",
         url=record.url,
         record=record,
         note="its process lives but does not answer",
