@@ -28,7 +28,8 @@ def open_stores(settings: Settings) -> Stores:
         StoreError: A store cannot be opened.
     """
     from toolkit.artifacts.local import LocalArtifactStore, local_artifact_root  # noqa: PLC0415 - when a store is used
-    from toolkit.tracking.sql import SqlRunStore  # noqa: PLC0415 - SQLAlchemy
+    from toolkit.db.engine import open_database  # noqa: PLC0415 - SQLAlchemy
+    from toolkit.tracking.sql import SqlRunStore  # noqa: PLC0415 - the same
 
     url = settings.database_url
     if "://" not in url:
@@ -41,19 +42,38 @@ def open_stores(settings: Settings) -> Stores:
         raise InvalidSetting(f"the tracking URI begins with {scheme}: only sqlite:/// can be used yet")
     root = local_artifact_root(settings.artifact_uri)
     settings.home.mkdir(parents=True, exist_ok=True)
+    database = open_database(url, wait=settings.busy_timeout, durability=settings.durability)
+    try:
+        runs = SqlRunStore(database, root.as_uri())
+    except BaseException:
+        database.close()
+        raise
     return Stores(
-        runs=SqlRunStore(url, root.as_uri()),
+        runs=runs,
         artifacts=LocalArtifactStore(root),
         tracking_uri=url,
         artifact_root=root.as_uri(),
         home=settings.home,
         lease_ms=settings.lease_ms,
+        release=database.close,
     )
 
 
+class _BySettings:
+    """What the settings name, opened when it is needed."""
+
+    def open_stores(self) -> Stores:
+        """Open the stores."""
+        return open_stores(load())
+
+    def prefect_api_url(self) -> str:
+        """Return the API address of a Prefect server that answers."""
+        return local_services(load()).ensure_prefect(lambda _: None).api_url
+
+
 def connect() -> None:
-    """Let the verbs of `toolkit` open the stores that the settings name, when they are first used."""
-    current.connect(lambda: open_stores(load()))
+    """Let the verbs of `toolkit` open what the settings name, when they are first used."""
+    current.connect(_BySettings())
 
 
 def local_services(settings: Settings) -> Services:
@@ -70,9 +90,9 @@ def sweep(stores: Stores, settings: Settings) -> list[Run]:
     if flow_runs:
         from toolkit.flows.lost import mark_crashed  # noqa: PLC0415 - rare
 
-        server = local_services(settings).find_prefect()
-        if server is not None:
-            mark_crashed(server.api_url, flow_runs)
+        for service in local_services(settings).status():
+            if service.name == "prefect" and service.state in ("running", "external") and service.url:
+                mark_crashed(f"{service.url.rstrip('/').removesuffix('/api')}/api", flow_runs)
     return lost
 
 

@@ -1,24 +1,38 @@
 """The run that the code is inside of, and the stores of this process.
 
-The active run is a context variable: threads and asyncio tasks do not mix. Code that is inside of none, such as a thread that
-a library started, writes to the run of the process: the step that the process is, or the run that a script's first
-``log_*`` call opened.
+The active run is a context variable: threads and asyncio tasks do not mix. Code that is inside of none, such as a
+thread that a library started, writes to the run of the process: the step that the process is, or the run that a
+script's first ``log_*`` call opened.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from toolkit.errors import StoreError
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
+from toolkit.settings import load
 
 _active: ContextVar[RecordedRun | None] = ContextVar("toolkit_active_run", default=None)
+
+
+class Connection(Protocol):
+    """How this process gets at what the settings name. The composition root provides it."""
+
+    def open_stores(self) -> Stores:
+        """Open the stores."""
+        ...
+
+    def prefect_api_url(self) -> str:
+        """Return the API address of a Prefect server that answers, starting ours where need be."""
+        ...
 
 
 @dataclass(kw_only=True)
@@ -29,22 +43,23 @@ class _Process:
     stores: Stores | None = None
     leases: Leases | None = None
     run: RecordedRun | None = None
+    experiment_id: str | None = None
 
 
 _process = _Process()
-_opener: Callable[[], Stores] | None = None
+_connection: Connection | None = None
 
 
-def connect(opener: Callable[[], Stores]) -> None:
+def connect(connection: Connection) -> None:
     """Say how this process opens its stores, once it needs them. The composition root calls this."""
-    global _opener
-    _opener = opener
+    global _connection
+    _connection = connection
 
 
 def _here() -> _Process:
     global _process
-    if _process.pid != os.getpid():
-        _process = _Process()  # connections and threads do not survive a fork
+    if _process.pid != os.getpid():  # connections and threads do not survive a fork
+        _process = _Process(experiment_id=_process.experiment_id)
     return _process
 
 
@@ -56,10 +71,23 @@ def stores() -> Stores:
     """
     here = _here()
     if here.stores is None:
-        if _opener is None:
-            raise StoreError("no store is connected: import toolkit, or call toolkit.wiring.connect()")
-        here.stores = _opener()
+        here.stores = _connected().open_stores()
     return here.stores
+
+
+def prefect_api_url() -> str:
+    """Return the API address of a Prefect server that answers, starting ours where need be.
+
+    Raises:
+        ServiceError: None can be had.
+    """
+    return _connected().prefect_api_url()
+
+
+def _connected() -> Connection:
+    if _connection is None:
+        raise StoreError("no store is connected: import toolkit, or call toolkit.wiring.connect()")
+    return _connection
 
 
 def leases() -> Leases:
@@ -77,6 +105,31 @@ def reset() -> None:
     if here.stores is not None:
         here.stores.close()
     here.stores = here.leases = here.run = None
+    here.experiment_id = None
+
+
+def choose_experiment(experiment_id: str) -> None:
+    """Choose the experiment that new runs of this process go to."""
+    _here().experiment_id = experiment_id
+
+
+def experiment_id() -> str:
+    """Return the experiment that new runs go to: the chosen one, else the settings', else ``Default``."""
+    here = _here()
+    if here.experiment_id is not None:
+        return here.experiment_id
+    settings = load()
+    if settings.experiment_id is not None:
+        return settings.experiment_id
+    if settings.experiment_name is not None:
+        return stores().runs.ensure_experiment(settings.experiment_name).experiment_id
+    return "0"
+
+
+def parent_run_id() -> str | None:
+    """Return the run that a run outside of any other is a part of: the step that this process is, where it is one."""
+    settings = load()
+    return settings.run_id or settings.parent_run_id
 
 
 def active_run() -> RecordedRun | None:

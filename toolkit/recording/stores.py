@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.artifacts.store import ArtifactStore
@@ -20,6 +21,7 @@ class Stores:
         artifact_root: The same for artifacts, as a URI.
         home: Folder that holds everything local.
         lease_ms: How long a run may be silent before it counts as lost.
+        release: What to call when the stores are no longer needed.
     """
 
     runs: RunStore
@@ -28,7 +30,9 @@ class Stores:
     artifact_root: str
     home: Path
     lease_ms: int = 60_000
+    release: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def close(self) -> None:
         """Release what the stores hold."""
         self.runs.close()
+        self.release()
