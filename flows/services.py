@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -44,10 +44,10 @@ class ServiceRecord:
         port: The port that it listens on.
         pid: Its process id.
         process_started: When its process started, seconds since 1970-01-01 UTC.
-        process_since_boot: The same in seconds since the machine's start.
         log: Where its output goes.
         started_at: When it was started, milliseconds since 1970-01-01 UTC.
         version: Version of the program.
+        process_since_boot: When its process started, in seconds since the machine's start.
     """
 
     name: str
@@ -56,10 +56,10 @@ class ServiceRecord:
     port: int
     pid: int
     process_started: float
-    process_since_boot: float
     log: str
     started_at: int
     version: str
+    process_since_boot: float = 0.0
 
     @property
     def process(self) -> ServiceProcess:
@@ -230,10 +230,16 @@ class Services:
             lock.release()
 
     def _read(self) -> dict[str, ServiceRecord]:
-        """Return the records; one that cannot be understood counts as none."""
+        """Return the records; one that cannot be understood counts as none.
+
+        What a newer version adds is passed over and what it lacks has a default: a record that is lost is a server
+        that nobody stops.
+        """
+        known = {field.name for field in fields(ServiceRecord)}
         try:
             entries = json.loads(self._file.read_bytes())["services"]
-            return {entry["name"]: ServiceRecord(**entry) for entry in entries}
+            records = [ServiceRecord(**{key: entry[key] for key in entry if key in known}) for entry in entries]
+            return {record.name: record for record in records}
         except (OSError, ValueError, KeyError, TypeError):
             return {}
 

@@ -267,14 +267,14 @@ def test_a_server_that_has_fallen_silent_is_replaced(
 
 
 def test_a_server_whose_starter_was_killed_is_waited_for(tmp_path: Path, stand_in: dict[str, str]) -> None:
+    """Also where another version recorded it."""
     stand_in["delay"] = "1"
     port = prefect_server.choose_port(0)
     process = prefect_server.launch(tmp_path, port, environment(tmp_path))
     asked = services(tmp_path)
     record = {
         "name": "prefect", "url": "", "host": "127.0.0.1", "port": port, "pid": process.pid,
-        "process_started": process.started, "process_since_boot": process.since_boot, "log": "",
-        "started_at": now_ms(), "version": "",
+        "process_started": process.started, "log": "", "started_at": now_ms(), "version": "", "of_tomorrow": 1,
     }  # fmt: skip
     (tmp_path / "services.json").write_text(json.dumps({"format": 1, "services": [record]}))
     server = asked.ensure_prefect(silent)
