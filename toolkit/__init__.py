@@ -75,6 +75,8 @@ def __getattr__(name: str) -> object:
     from toolkit import wiring  # noqa: PLC0415 - the stores are connected with the first verb
 
     wiring.connect()
+    if _MODULES[name] == "toolkit.flows.decorators":
+        wiring.prepare_prefect()
     value = getattr(importlib.import_module(_MODULES[name]), name)
     globals()[name] = value
     return value

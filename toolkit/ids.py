@@ -21,7 +21,7 @@ _ADJECTIVES = (
 _ANIMALS = (
     "ant ape auk bat bear bee bison boar bream bug calf carp cat chub cod colt cow crab crane crow deer dog dove "
     "duck eel elk emu fawn finch fish flea fly foal fowl fox frog gnat goat goose grouse gull hare hawk hen heron hog "
-    "horse hound ibis jay kit kite koi lamb lark loon lynx mare mink mole moose moth mouse mule newt owl ox panda perch "
+    "horse hound ibis jay kit kite koi lamb lark loon lynx mare mink mole moose moth mouse mule newt owl ox perch "
     "pig pike pony pug quail ram rat raven ray robin rook seal shad shark sheep shrew shrike skink slug smelt snail "
     "snake snipe sow sponge squid stag stork swan tern toad trout turtle vole wasp whale wolf worm wren yak zebra"
 ).split()

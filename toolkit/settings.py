@@ -54,9 +54,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True)
 
-    home: Path = Field(
-        default=Path("~/.toolkit"), validation_alias=_variable("TOOLKIT_HOME"), description="Local home"
-    )
+    home: Path = Field(default=Path("~/.toolkit"), validation_alias=_variable("TOOLKIT_HOME"), description="Local home")
     tracking_uri: OptionalText = Field(
         default=None, validation_alias=_variable("TOOLKIT_TRACKING_URI", "MLFLOW_TRACKING_URI")
     )
@@ -70,18 +68,12 @@ class Settings(BaseSettings):
     )
     run_id: OptionalText = Field(default=None, validation_alias=_variable("TOOLKIT_RUN_ID", "MLFLOW_RUN_ID"))
     parent_run_id: OptionalText = Field(default=None, validation_alias=_variable("TOOLKIT_PARENT_RUN_ID"))
-    env_manager: Literal["uv", "local"] | None = Field(
-        default=None, validation_alias=_variable("TOOLKIT_ENV_MANAGER")
-    )
-    max_parallel_steps: int = Field(
-        default=16, ge=1, validation_alias=_variable("TOOLKIT_MAX_PARALLEL_STEPS")
-    )
+    env_manager: Literal["uv", "local"] | None = Field(default=None, validation_alias=_variable("TOOLKIT_ENV_MANAGER"))
+    max_parallel_steps: int = Field(default=16, ge=1, validation_alias=_variable("TOOLKIT_MAX_PARALLEL_STEPS"))
     lease: float = Field(default=60.0, ge=1, validation_alias=_variable("TOOLKIT_LEASE"))
     grace: float = Field(default=5.0, ge=0, validation_alias=_variable("TOOLKIT_GRACE"))
     busy_timeout: float = Field(default=20.0, ge=0, validation_alias=_variable("TOOLKIT_BUSY_TIMEOUT"))
-    durability: Literal["normal", "full"] = Field(
-        default="normal", validation_alias=_variable("TOOLKIT_DURABILITY")
-    )
+    durability: Literal["normal", "full"] = Field(default="normal", validation_alias=_variable("TOOLKIT_DURABILITY"))
     quiet: bool = Field(
         default=False,
         validation_alias=_variable("TOOLKIT_QUIET", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"),
@@ -89,7 +81,7 @@ class Settings(BaseSettings):
     prefect_api_url: OptionalText = Field(default=None, validation_alias=_variable("PREFECT_API_URL"))
 
     @classmethod
-    def settings_customise_sources(  # noqa: D417 - the names are pydantic's
+    def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
@@ -159,6 +151,12 @@ def _explain(error: ValidationError, file: Path | None) -> str:
     name = str(first["loc"][0])
     origin = "the environment" if name.isupper() else f"{file or 'the configuration'}"
     return f"setting {name} from {origin} is {first['input']!r}: {first['msg']}"
+
+
+def set_default_variables(**defaults: str) -> None:
+    """Set variables of this process's environment that the user has not set."""
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
 
 
 def environment(**changes: str | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from toolkit.errors import InvalidSetting, InvalidValue
 from toolkit.recording import current
 from toolkit.recording.lease import Leases, sweep_lost
 from toolkit.recording.stores import Stores
-from toolkit.settings import Settings, environment, load
+from toolkit.settings import Settings, environment, load, set_default_variables
 
 if TYPE_CHECKING:
     from toolkit.flows.plan import Plan
@@ -57,6 +57,22 @@ def open_stores(settings: Settings) -> Stores:
         lease_ms=settings.lease_ms,
         release=database.close,
     )
+
+
+def prepare_prefect(settings: Settings | None = None) -> None:
+    """Set what Prefect reads when it is imported: call this before that.
+
+    Its telemetry is off unless the user has said otherwise, and its home is below ours unless the user has named a
+    server, and with it a home of their own.
+
+    Args:
+        settings: The settings that hold; default: those of the working directory.
+    """
+    from toolkit.flows.prefect_profile import named_server  # noqa: PLC0415 - for what uses Prefect
+
+    set_default_variables(DO_NOT_TRACK="1")
+    if named_server(environment(), Path.cwd()) is None:
+        set_default_variables(PREFECT_HOME=str((settings or load()).home / "prefect"))
 
 
 class _BySettings:
@@ -160,6 +176,7 @@ def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
             max_parallel=settings.max_parallel_steps,
         )
         leases = Leases(stores.runs, lease_ms=stores.lease_ms)
+        prepare_prefect(settings)
         launch = Launch(plan, options, stores=stores, leases=leases, reporter=reporter)
         return launch.run(local_services(settings).ensure_prefect)
     finally:

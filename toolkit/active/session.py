@@ -17,7 +17,7 @@ from toolkit.recording.run import RecordedRun
 from toolkit.settings import load
 from toolkit.tracking.records import Experiment, Run, RunData, RunInfo, RunStatus
 
-_experiment: str | None = None
+_step_taken = False
 _open_runs: list[RecordedRun] = []
 _hooks_pid: int | None = None
 _failure: RunStatus | None = None
@@ -68,12 +68,11 @@ def set_experiment(experiment_name: str | None = None, experiment_id: str | None
         InvalidValue: Neither or both were given.
         NotFound: There is no experiment of this id.
     """
-    global _experiment
     if (experiment_name is None) == (experiment_id is None):
         raise InvalidValue("set_experiment wants experiment_name or experiment_id, one of them")
     runs = current.stores().runs
     experiment = runs.ensure_experiment(experiment_name) if experiment_name else runs.get_experiment(str(experiment_id))
-    _experiment = experiment.experiment_id
+    current.choose_experiment(experiment.experiment_id)
     return experiment
 
 
@@ -88,7 +87,7 @@ def start_run(
 ) -> ActiveRun:
     """Start a run, or resume one, and make it the active one.
 
-    In a step of ``toolkit run`` the first call resumes the step's own run.
+    In a step of ``toolkit run`` the first call resumes the step's own run; further ones make children of it.
 
     Args:
         run_id: Resume this run instead of making one.
@@ -103,6 +102,7 @@ def start_run(
         InvalidValue: A run is active and ``nested`` is not set.
         NotFound: There is no run ``run_id``, or no experiment ``experiment_id``.
     """
+    global _step_taken
     previous = current.context_run()
     if previous is not None and not nested:
         raise InvalidValue(
@@ -112,17 +112,17 @@ def start_run(
     _install_hooks()
     if run_id is not None:
         recorded = _resume(run_id)
-    elif previous is None and parent_run_id is None and (step := step_run()) is not None:
-        recorded = step
+    elif previous is None and parent_run_id is None and not _step_taken and (step := step_run()) is not None:
+        recorded, _step_taken = step, True
     else:
-        parent = parent_run_id or (previous.run_id if previous else load().parent_run_id)
+        parent = parent_run_id or (previous.run_id if previous else current.parent_run_id())
         own_tags = {**script_tags(), **{key: str(value) for key, value in (tags or {}).items()}}
         if description:
             own_tags[NOTE] = description
         recorded = RecordedRun.start(
             current.stores(),
             current.leases(),
-            experiment_id=experiment_id or (previous.info.experiment_id if previous else _chosen_experiment()),
+            experiment_id=experiment_id or (previous.info.experiment_id if previous else current.experiment_id()),
             name=run_name,
             parent_run_id=parent,
             tags=own_tags,
@@ -207,17 +207,6 @@ def _resume(run_id: str) -> RecordedRun:
     recorded = RecordedRun(stores, run, current.leases())
     _open_runs.append(recorded)
     return recorded
-
-
-def _chosen_experiment() -> str:
-    if _experiment is not None:
-        return _experiment
-    settings = load()
-    if settings.experiment_id is not None:
-        return settings.experiment_id
-    if settings.experiment_name is not None:
-        return current.stores().runs.ensure_experiment(settings.experiment_name).experiment_id
-    return "0"
 
 
 def _end(run: RecordedRun, status: RunStatus, *, reason: str | None = None) -> None:

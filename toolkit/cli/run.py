@@ -1,0 +1,74 @@
+"""``toolkit run``: run a project as a Prefect flow."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Literal, cast
+
+import typer
+
+from toolkit.cli import project
+from toolkit.cli.render import say, show, show_json
+from toolkit.errors import InvalidValue
+from toolkit.wiring import plan_project, run_project
+
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(
+    epilog="Examples:  toolkit run examples/wine-quality  |  toolkit run . -e train -P alpha=0.3",
+)
+def run(
+    uri: str = project.URI,
+    entry_point: str | None = project.ENTRY_POINT,
+    workflow: str | None = project.WORKFLOW,
+    parameters: list[str] | None = project.PARAMETERS,
+    param_file: Path | None = project.PARAM_FILE,
+    experiment_name: str | None = typer.Option(
+        None, "--experiment-name", metavar="NAME", help="Experiment of the runs; made if there is none of this name."
+    ),
+    experiment_id: str | None = typer.Option(None, "--experiment-id", metavar="ID", help="The same by id."),
+    run_name: str | None = typer.Option(None, "--run-name", metavar="NAME", help="Name of the run."),
+    env_manager: str | None = typer.Option(
+        None,
+        "--env-manager",
+        metavar="uv|local",
+        help="What steps run in: an environment of their own, or the interpreter that runs toolkit. "
+        "Default: uv where the project declares an environment.",
+    ),
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="Print the exact shell command of each entry point that would run; run nothing."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print how the run ended as JSON on stdout."),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="Print only what fails."),
+) -> int:
+    """Run a project as a Prefect flow, with every step tracked.
+
+    Exit code: 0 if the run finished, 1 if it failed, 2 if the call or the project is wrong, 130 after Ctrl-C.
+    """
+    if env_manager not in (None, "uv", "local"):
+        raise InvalidValue(f"--env-manager is {env_manager!r}: wanted uv or local")
+    request = replace(
+        project.request(uri, entry_point, workflow, parameters, param_file),
+        experiment_name=experiment_name,
+        experiment_id=experiment_id,
+        run_name=run_name,
+        env_manager=cast(Literal["uv", "local"] | None, env_manager),
+    )
+    if dry_run:
+        from toolkit.flows.plan import dry_run as commands  # noqa: PLC0415 - the spec and the flows
+
+        for command in commands(plan_project(request)):
+            show(command)
+        return 0
+    from toolkit.cli.progress import Progress  # noqa: PLC0415 - the same
+
+    progress = Progress(quiet=quiet)
+    outcome = run_project(request, progress)
+    progress.summary(outcome)
+    if as_json:
+        show_json({"schema": 1, **asdict(outcome)})
+    elif outcome.exit_code and quiet:
+        say(f"error: {outcome.reason}")
+    return outcome.exit_code
