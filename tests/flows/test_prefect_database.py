@@ -29,6 +29,7 @@ def migrate(home: Path) -> list[list[str]]:
     return sorted(sorted(line.strip().rstrip(",") for line in statement.splitlines()) for statement in statements)
 
 
+@pytest.mark.slow
 def test_it_is_what_prefect_itself_makes(tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     ours.mkdir()
