@@ -121,6 +121,7 @@ class CommandProcess:
                 signal_group(process.pid, signal.SIGKILL)
                 self._reap(process, block=True)
             process.stdout.close()
+        self._feed(self._decoder.decode(b"", final=True))
         self._flush()
         cpu, memory = self._usage
         return Exit(code=process.returncode, timed_out=timed_out, stopped=stopped, cpu_seconds=cpu, peak_memory=memory)
