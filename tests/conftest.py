@@ -1,0 +1,45 @@
+"""What holds for all tests: nothing of the user's is read or written, and no test sees what another one left."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_OURS = ("TOOLKIT_", "MLFLOW_", "PREFECT_")
+
+# Before anything imports Prefect, which reads its home once: a home directory that is nobody's. Downloads stay shared.
+_real_home = Path.home()
+_home = tempfile.TemporaryDirectory(prefix="toolkit-tests-", ignore_cleanup_errors=True)
+os.environ.setdefault("UV_CACHE_DIR", str(_real_home / ".cache" / "uv"))
+os.environ.setdefault("UV_PYTHON_INSTALL_DIR", str(_real_home / ".local" / "share" / "uv" / "python"))
+os.environ.setdefault("PIP_CACHE_DIR", str(_real_home / ".cache" / "pip"))
+os.environ["HOME"] = _home.name
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # everything that tests start would run at half its speed
+for _name in [name for name in os.environ if name.startswith(_OURS)]:
+    del os.environ[_name]
+
+
+@pytest.fixture(autouse=True)
+def toolkit_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home of the test's own, no settings of anybody's, and nothing open from the test before."""
+    for name in [name for name in os.environ if name.startswith(_OURS)]:
+        monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("TOOLKIT_HOME", str(home))
+    yield home
+    from toolkit.recording import current
+
+    current.set_context_run(None)
+    current.reset()
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: an empty one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
