@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from toolkit.errors import ServiceError
-from toolkit.flows import prefect_database, service_process
+from toolkit.flows import service_process
 from toolkit.flows.environments.prepared import Report
 from toolkit.flows.service_process import ServiceProcess
 
@@ -138,7 +138,6 @@ def launch(home: Path, port: int, environ: Mapping[str, str]) -> ServiceProcess:
     """
     own = home / "prefect"
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
-    prefect_database.make(own / "prefect.db", environ)
     return service_process.start(
         command(port),
         environment=_environment(own, port, environ),
