@@ -7,7 +7,6 @@ built or a server that does not start leave no run behind.
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,24 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from toolkit.spec.environment import read_environment
-
 from toolkit.errors import ToolkitError
 from toolkit.flows.context import RunContext
 from toolkit.flows.environments.environment import PreparedEnvironment, prepare
 from toolkit.flows.execution import Execution
 from toolkit.flows.plan import Plan
-from toolkit.flows.report import Reporter, RunOutcome, StepOutcome
+from toolkit.flows.report import OneAtATime, Reporter, RunOutcome, StepOutcome
 from toolkit.flows.services import PrefectServer
 from toolkit.flows.source import Source, snapshot
-from toolkit.flows.step import Invocation, StepRunner, StepStopped
 from toolkit.flows.stop import Stop, stop_on_signals
 from toolkit.recording import context as tag
 from toolkit.recording.lease import Leases
 from toolkit.recording.process import host_name
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
-from toolkit.spec.expression import StepResult
+from toolkit.spec.environment import read_environment
 from toolkit.spec.project import EnvironmentRef
 from toolkit.tracking.records import Experiment, RunStatus
 
@@ -81,7 +77,7 @@ class Launch:
         self._options = options
         self._stores = stores
         self._leases = leases
-        self._reporter = _OneAtATime(reporter)
+        self._reporter = OneAtATime(reporter)
         self._stop = Stop()
         self._environments: dict[EnvironmentRef | None, PreparedEnvironment] = {}
         self._server: PrefectServer | None = None
@@ -223,6 +219,8 @@ class Launch:
             parent.log_file(target, SNAPSHOT_PATH)
 
     def _run_steps(self, context: RunContext) -> list[StepOutcome]:
+        from toolkit.flows.tasks import StepTasks  # noqa: PLC0415 - imports Prefect
+
         tasks = StepTasks(context)
         execution = Execution(context, tasks.submit)
         tasks.execution = execution
@@ -264,110 +262,6 @@ class Launch:
                 metrics |= {prefix + key: value for key, value in own.items()}
         if metrics:
             parent.log_metrics(metrics)
-
-
-class StepTasks:
-    """Makes Prefect tasks of steps' runs.
-
-    Args:
-        context: What all steps share.
-    """
-
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self.execution: Execution | None = None
-
-    def submit(self, invocation: Invocation, after: Any) -> Any:  # noqa: ANN401 - Prefect's futures
-        """Start an invocation as a task that comes after these futures."""
-        from prefect import Task  # noqa: PLC0415 - Prefect is imported by now
-        from prefect.cache_policies import NO_CACHE  # noqa: PLC0415 - the same
-
-        step = invocation.step
-
-        def run_step(parameters: dict[str, str]) -> object:  # noqa: ARG001 - what Prefect's UI shows
-            return self._run(invocation)
-
-        task = Task(
-            fn=run_step,
-            name=step.name,
-            task_run_name=invocation.label,
-            description=self._context.plan.entry_points[step.name].description,
-            retries=step.retries,
-            retry_condition_fn=lambda *_: not self._context.stop.requested,
-            cache_policy=NO_CACHE,
-            persist_result=False,
-        )
-        shown = {name: str(value) for name, value in invocation.values.items()}
-        return task.submit(shown, return_state=False, wait_for=after)
-
-    def _run(self, invocation: Invocation) -> object:
-        from prefect.logging import get_run_logger  # noqa: PLC0415 - Prefect is imported by now
-        from prefect.states import Cancelled  # noqa: PLC0415 - the same
-
-        from toolkit.flows.prefect_session import LineLog  # noqa: PLC0415 - the same
-
-        assert self.execution is not None
-        attempt = self.execution.attempt(invocation.label)
-        log = LineLog(get_run_logger())
-        try:
-            if attempt > 1:
-                self._wait_before_retry(invocation)
-            result = StepRunner(self._context, invocation, log=log.write).run(attempt=attempt)
-        except StepStopped as error:
-            self.execution.finished(invocation.label, error)
-            return Cancelled(message=str(error))
-        except BaseException as error:
-            self.execution.finished(invocation.label, error)
-            raise
-        finally:
-            log.flush()
-        self.execution.finished(invocation.label, result)
-        _show_in_prefect(result, invocation.label)
-        return result.run_id
-
-    def _wait_before_retry(self, invocation: Invocation) -> None:
-        """Wait between two tries, but not past a wish to stop (Prefect's own wait would)."""
-        self._context.reporter.note(
-            f"{invocation.label} failed; next try in {invocation.step.retry_delay:g} s"
-            if invocation.step.retry_delay
-            else f"{invocation.label} failed; trying again"
-        )
-        if self._context.stop.wait(invocation.step.retry_delay):
-            raise StepStopped(f"step {invocation.label!r} was stopped: {self._context.stop.reason}")
-
-
-class _OneAtATime:
-    """A reporter that passes on one call at a time."""
-
-    def __init__(self, target: Reporter) -> None:
-        self._target = target
-        self._lock = threading.RLock()
-
-    def note(self, text: str) -> None:
-        with self._lock:
-            self._target.note(text)
-
-    def step_started(self, label: str) -> None:
-        with self._lock:
-            self._target.step_started(label)
-
-    def output(self, label: str, line: str) -> None:
-        with self._lock:
-            self._target.output(label, line)
-
-    def step_ended(self, outcome: StepOutcome) -> None:
-        with self._lock:
-            self._target.step_ended(outcome)
-
-
-def _show_in_prefect(result: StepResult, label: str) -> None:
-    """Link the task run to our run, with its metrics."""
-    from toolkit.flows.prefect_session import save_markdown  # noqa: PLC0415 - imports Prefect
-
-    rows = [f"| {key} | {value:g} |" for key, value in sorted(result.metrics.items())]
-    table = "\n".join(["| metric | value |", "| --- | --- |", *rows]) if rows else "No metrics."
-    text = f"**{label}** is run `{result.run_id}`: `toolkit runs show {result.run_id}`\n\n{table}\n"
-    save_markdown(f"run-{result.name}", text, f"Tracked run of {label}")
 
 
 def _source_tags(source: Source) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -101,3 +102,31 @@ class SilentReporter:
 
     def step_ended(self, outcome: StepOutcome) -> None:
         """Ignore it."""
+
+
+class OneAtATime:
+    """A reporter that passes on one call at a time."""
+
+    def __init__(self, target: Reporter) -> None:
+        self._target = target
+        self._lock = threading.RLock()
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._target.note(text)
+
+    def step_started(self, label: str) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._target.step_started(label)
+
+    def output(self, label: str, line: str) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._target.output(label, line)
+
+    def step_ended(self, outcome: StepOutcome) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._target.step_ended(outcome)

@@ -1,0 +1,88 @@
+"""Runs of steps as Prefect tasks. Importing this module imports Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
+from prefect.states import Cancelled
+
+from toolkit.flows.context import RunContext
+from toolkit.flows.execution import Execution
+from toolkit.flows.prefect_session import LineLog, save_markdown
+from toolkit.flows.step import Invocation, StepRunner, StepStopped
+from toolkit.spec.expression import StepResult
+
+
+class StepTasks:
+    """Makes Prefect tasks of steps' runs.
+
+    Args:
+        context: What all steps share.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self.execution: Execution | None = None
+
+    def submit(self, invocation: Invocation, after: Sequence[PrefectFuture[Any]]) -> PrefectFuture[Any]:
+        """Start an invocation as a task that comes after these futures."""
+        step = invocation.step
+
+        def run_step(parameters: dict[str, str]) -> object:  # noqa: ARG001 - what Prefect's UI shows
+            return self._run(invocation)
+
+        task = Task(
+            fn=run_step,
+            name=step.name,
+            task_run_name=invocation.label,
+            description=self._context.plan.entry_points[step.name].description,
+            retries=step.retries,
+            retry_condition_fn=lambda *_: not self._context.stop.requested,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
+        shown = {name: str(value) for name, value in invocation.values.items()}
+        return task.submit(shown, return_state=False, wait_for=after)
+
+    def _run(self, invocation: Invocation) -> object:
+        assert self.execution is not None
+        attempt = self.execution.attempt(invocation.label)
+        log = LineLog(get_run_logger())
+        try:
+            if attempt > 1:
+                self._wait_before_retry(invocation)
+            result = StepRunner(self._context, invocation, log=log.write).run(attempt=attempt)
+        except StepStopped as error:
+            self.execution.finished(invocation.label, error)
+            return Cancelled(message=str(error))
+        except BaseException as error:
+            self.execution.finished(invocation.label, error)
+            raise
+        finally:
+            log.flush()
+        self.execution.finished(invocation.label, result)
+        _show_in_prefect(result, invocation.label)
+        return result.run_id
+
+    def _wait_before_retry(self, invocation: Invocation) -> None:
+        """Wait between two tries, but not past a wish to stop (Prefect's own wait would)."""
+        self._context.reporter.note(
+            f"{invocation.label} failed; next try in {invocation.step.retry_delay:g} s"
+            if invocation.step.retry_delay
+            else f"{invocation.label} failed; trying again"
+        )
+        if self._context.stop.wait(invocation.step.retry_delay):
+            raise StepStopped(f"step {invocation.label!r} was stopped: {self._context.stop.reason}")
+
+
+def _show_in_prefect(result: StepResult, label: str) -> None:
+    """Link the task run to our run, with its metrics."""
+    rows = [f"| {key} | {value:g} |" for key, value in sorted(result.metrics.items())]
+    table = "\n".join(["| metric | value |", "| --- | --- |", *rows]) if rows else "No metrics."
+    text = f"**{label}** is run `{result.run_id}`: `toolkit runs show {result.run_id}`\n\n{table}\n"
+    save_markdown(f"run-{result.name}", text, f"Tracked run of {label}")
