@@ -27,7 +27,7 @@ def execute(
     stop: Stop | None = None,
     timeout: float | None = None,
     grace: float = 5.0,
-    on_line: Callable[[str], None] = lambda line: None,
+    on_line: Callable[[str], None] = lambda _: None,
 ) -> Ended:
     lines: list[str] = []
 
@@ -84,7 +84,7 @@ def test_lines_arrive_while_the_command_still_runs(tmp_path: Path) -> None:
         bash(f"echo first; until [ -e '{seen}' ]; do sleep 0.01; done; echo second"),
         tmp_path,
         timeout=20,
-        on_line=lambda line: seen.touch(),
+        on_line=lambda _: seen.touch(),
     )
     assert (ended.code, ended.timed_out, lines) == (0, False, ["first", "second"])
 
