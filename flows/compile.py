@@ -29,13 +29,16 @@ _TYPES: dict[str, Any] = {
 }
 
 
-def compile_flow(plan: Plan, body: Callable[[Mapping[str, object]], object], *, max_parallel: int) -> Flow[..., Any]:
+def compile_flow(
+    plan: Plan, body: Callable[[Mapping[str, object]], object], *, max_parallel: int, run_name: str | None = None
+) -> Flow[..., Any]:
     """Return the plan's flow.
 
     Args:
         plan: What to compile.
         body: Called with the parameters' values when the flow runs; returns the flow's final state.
         max_parallel: How many steps may run at the same time.
+        run_name: Name of the flow's runs; default: Prefect makes one up.
     """
     names = flow_parameter_names(plan)
 
@@ -48,6 +51,7 @@ def compile_flow(plan: Plan, body: Callable[[Mapping[str, object]], object], *, 
     return Flow(
         fn=run_workflow,
         name=plan.flow_name,
+        flow_run_name=(lambda: run_name) if run_name else None,
         description=plan.workflow.description,
         version=(plan.source.commit or plan.source.digest)[:12] or None,
         task_runner=ThreadPoolTaskRunner(max_workers=max_parallel),  # type: ignore[arg-type]  # its result type is open

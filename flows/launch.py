@@ -23,6 +23,7 @@ from toolkit.flows.report import OneAtATime, Reporter, RunOutcome, StepOutcome
 from toolkit.flows.services import PrefectServer
 from toolkit.flows.source import Source, snapshot
 from toolkit.flows.stop import Stop, stop_on_signals
+from toolkit.ids import random_run_name
 from toolkit.recording import context as tag
 from toolkit.recording.lease import Leases
 from toolkit.recording.process import host_name
@@ -79,6 +80,7 @@ class Launch:
         self._leases = leases
         self._reporter = OneAtATime(reporter)
         self._stop = Stop()
+        self._run_name = options.run_name or random_run_name()
         self._environments: dict[EnvironmentRef | None, PreparedEnvironment] = {}
         self._server: PrefectServer | None = None
         self._outcome: RunOutcome | None = None
@@ -129,7 +131,7 @@ class Launch:
         from toolkit.flows.compile import compile_flow, flow_arguments  # noqa: PLC0415 - the same
 
         session.hush_console()
-        flow = compile_flow(self._plan, self._body, max_parallel=self._options.max_parallel)
+        flow = compile_flow(self._plan, self._body, max_parallel=self._options.max_parallel, run_name=self._run_name)
         with session.prefect_settings(server.api_url):
             flow(**flow_arguments(self._plan), return_state=True)
         if self._outcome is None:
@@ -172,7 +174,7 @@ class Launch:
             self._stores,
             self._leases,
             experiment_id=self._options.experiment.experiment_id,
-            name=self._options.run_name,
+            name=self._run_name,
             parent_run_id=self._options.parent_run_id,
             tags=tags,
             params={name: "" if value is None else value for name, value in {**parameters, **plan.extra}.items()},
