@@ -1,7 +1,7 @@
 """Processes: who we are, whether somebody is still there, and how a whole process group is ended.
 
-A process is known by its id together with the time at which it began, so that a later one with the same id is never
-taken for it.
+A process is known by its id together with the time at which it began, so that a later one with the same id is not taken
+for it. That time is counted from the machine's start: one counted from 1970 changes when the clock is set.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import psutil
 
 from toolkit.tracking.records import Owner
 
-_TOLERANCE_MS = 1_000  # /proc counts in clock ticks since boot; the boot time itself is adjusted by NTP
+_TOLERANCE_MS = 1_000  # two readings of one start: ticks of the kernel, and a boot time that is rounded to seconds
 
 
 def this_process() -> Owner:
@@ -31,10 +31,15 @@ def process_identity(pid: int) -> Owner:
         ProcessLookupError: There is none of this id.
     """
     try:
-        started = int(psutil.Process(pid).create_time() * 1000)
+        started = _started(psutil.Process(pid))
     except psutil.NoSuchProcess:
         raise ProcessLookupError(pid) from None
     return Owner(host=host_name(), pid=pid, started=started)
+
+
+def _started(process: psutil.Process) -> int:
+    """Return when a process began, in milliseconds since the machine did."""
+    return round((process.create_time() - psutil.boot_time()) * 1000)
 
 
 def host_name() -> str:
@@ -48,7 +53,7 @@ def is_alive(owner: Owner) -> bool:
         process = psutil.Process(owner.pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        return abs(int(process.create_time() * 1000) - owner.started) <= _TOLERANCE_MS
+        return abs(_started(process) - owner.started) <= _TOLERANCE_MS
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

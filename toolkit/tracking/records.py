@@ -116,7 +116,8 @@ class Owner:
     Attributes:
         host: Name of the machine.
         pid: Process id there.
-        started: When that process began, in milliseconds since 1970 (tells it from a later one with its id).
+        started: When that process began, in milliseconds since the machine's start (tells it from a later one with its
+            id).
     """
 
     host: str
