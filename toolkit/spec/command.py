@@ -147,10 +147,10 @@ def _check_heredocs(entry: EntryPoint, reading: Reading, written: Sequence[str])
     """Refuse values with which a here-document would end too early."""
     for document in reading.heredocs:
         for line in "".join(written[document.first : document.last]).split("\n"):
-            if (line.lstrip("\t") if document.tabs else line) == document.delimiter:
+            if document.ended_by(line):
                 raise InvalidParameter(
-                    f"a value would end the here-document of entry point {entry.name!r}: it has the line"
-                    f" {document.delimiter!r}",
+                    f"a value would end the here-document of entry point {entry.name!r}: its delimiter"
+                    f" {document.delimiter!r} begins a line",
                     mark=entry.command_mark,
                 )
 

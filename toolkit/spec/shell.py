@@ -7,8 +7,9 @@ places after it are marked as unsafe for values that need quotes, rather than gu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from toolkit.spec.quoting import Context, Quoting
@@ -18,6 +19,10 @@ Cell: TypeAlias = "str | int"
 
 _BLANKS = " \t\n"
 _BREAKS = " \t\n;&|<>()"
+_WORD_BREAKS = frozenset(_BREAKS)
+_DELIMITER = re.compile(
+    r"(?P<plain>[\w.%+-]+)|'(?P<quoted>[\w.%+-]+)'|\"(?P<double>[\w.%+-]+)\"|\\(?P<escaped>[\w.%+-]+)"
+)
 _SPECIAL_PARAMETERS = "$@*#?-!0123456789"
 _PUZZLES = frozenset({"case", "=~"})
 """Words after which a parenthesis need not have its partner."""
@@ -25,12 +30,26 @@ _PUZZLES = frozenset({"case", "=~"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HereDocument:
-    """The body of a here-document: cells ``first`` up to, but without, ``last``."""
+    """The body of a here-document.
+
+    Attributes:
+        first: Its first cell.
+        last: The first cell of its delimiter's line.
+        delimiter: The line that ends it.
+        tabs: Whether tabs at the begin of a line do not count (``<<-``).
+        nested: Whether it stands inside parentheses: there bash also takes ``EOF …)`` for its end.
+    """
 
     first: int
     last: int
     delimiter: str
     tabs: bool
+    nested: bool
+
+    def ended_by(self, line: str) -> bool:
+        """Tell whether a line ends it."""
+        text = line.lstrip("\t") if self.tabs else line
+        return text.startswith(self.delimiter) if self.nested else text == self.delimiter
 
 
 @dataclass(kw_only=True, slots=True)
@@ -59,8 +78,12 @@ def scan(cells: Sequence[Cell]) -> Reading:
     scanner = _Scanner(cells)
     scanner.code(closer="")
     reading = scanner.reading
-    if not reading.ending and scanner.unsure:
-        reading.ending = scanner.unsure
+    for number in (cell for cell in cells if isinstance(cell, int)):
+        context = reading.contexts.get(number, Context(quoting=Quoting.CODE, unsafe=scanner.broken))
+        # After a syntax error bash goes on with the next line, even one inside quotes: nothing is safe then.
+        reading.contexts[number] = replace(context, unsafe=scanner.broken) if scanner.broken else context
+    if not reading.ending and (scanner.broken or scanner.unsure):
+        reading.ending = scanner.broken or scanner.unsure
     return reading
 
 
@@ -73,7 +96,10 @@ class _Pending:
 
 
 class _Scanner:
-    """A walk over the cells; ``index`` is the next one, ``end`` the first one that is out of reach."""
+    """A walk over the cells; ``index`` is the next one, ``end`` the first one that is out of reach.
+
+    ``unsure`` says why what comes next cannot be relied on, ``broken`` why bash will refuse the whole command.
+    """
 
     def __init__(self, cells: Sequence[Cell]) -> None:
         self.cells = cells
@@ -81,6 +107,7 @@ class _Scanner:
         self.end = len(cells)
         self.reading = Reading()
         self.unsure = ""
+        self.broken = ""
         self._refusal = ""
         self._backquoted = False
         self._depth = 0
@@ -115,19 +142,28 @@ class _Scanner:
 
     # -- code ----------------------------------------------------------------------------------
 
-    def code(self, *, closer: str) -> None:
-        """Pass over commands up to the parenthesis that closes them, or to the end."""
-        fresh, word = True, ""
+    def code(self, *, closer: str, array: bool = False) -> None:
+        """Pass over commands up to the parenthesis that closes them, or to the end.
+
+        Args:
+            closer: That parenthesis; empty: there is none.
+            array: Whether these are the values of an array rather than commands.
+        """
+        fresh, word, outer = True, "", self._refusal
         while self.index < self.end:
             cell = self._cell()
             if cell == closer:
                 self.index += 1
-                self._end_word(word)
-                return
+                break
             if isinstance(cell, str) and cell in _BREAKS:
                 self._end_word(word)
+                if word or cell not in _BLANKS:
+                    self._refusal = outer
+                if array and cell not in _BLANKS and self._cell(1) != "(":
+                    self.unsure = self.unsure or f"{cell!r} among the values of an array comes before"
+                assigns = word.endswith("=")
                 fresh, word = True, ""
-                self._break(cell)
+                self._break(cell, assigns=assigns)
             elif cell == "#" and fresh:
                 self._comment()
             elif self._follows("\\\n"):
@@ -136,9 +172,11 @@ class _Scanner:
                 word += cell if isinstance(cell, str) else "\0"
                 fresh = False
                 self._word_cell(cell)
+        else:
+            if closer:
+                self.broken = self.broken or "a parenthesis of the command is not closed"
         self._end_word(word)
-        if closer:
-            self.unsure = self.unsure or "a parenthesis of the command is not closed"
+        self._refusal = outer
 
     def _end_word(self, word: str) -> None:
         if self._depth and word in _PUZZLES:
@@ -161,7 +199,7 @@ class _Scanner:
         else:
             self.index += 1
 
-    def _break(self, cell: str) -> None:
+    def _break(self, cell: str, *, assigns: bool) -> None:
         """Pass over a blank or an operator."""
         if cell == "\n":
             self.index += 1
@@ -170,10 +208,13 @@ class _Scanner:
             self.index += 3
         elif self._follows("<<"):
             self._here_operator()
-        elif self._follows("(("):
+        elif self._follows("((") and not assigns:
             self._arithmetic(self.index + 2)
         elif cell == "(":
-            self._group()
+            self._group(array=assigns)
+        elif self._follows(">&") or self._follows("<&"):
+            self._refusal = self._refusal or "bash expands what stands after >& twice"
+            self.index += 2
         elif self._follows("||") or self._follows(">|"):
             self.index += 2
         else:
@@ -181,11 +222,11 @@ class _Scanner:
                 self.reading.pipes.append(sum(1 for other in self.cells[: self.index] if other == "|"))
             self.index += 1
 
-    def _group(self) -> None:
+    def _group(self, *, array: bool = False) -> None:
         """Pass over ``(…)``, from its opening parenthesis."""
         self.index += 1
         self._depth += 1
-        self.code(closer=")")
+        self.code(closer=")", array=array)
         self._depth -= 1
 
     def _comment(self) -> None:
@@ -216,7 +257,7 @@ class _Scanner:
         self._unclosed()
 
     def _unclosed(self) -> None:
-        self.unsure = self.unsure or "a quote of the command is not closed"
+        self.broken = self.broken or "a quote of the command is not closed"
 
     def _double(self) -> None:
         """Pass over ``"…"``."""
@@ -306,7 +347,7 @@ class _Scanner:
             last = cell if isinstance(cell, str) else ""
             self.index += 1
         if open_:
-            self.unsure = self.unsure or "a parenthesis of the command is not closed"
+            self.broken = self.broken or "a parenthesis of the command is not closed"
         self._refusal = outer
 
     def _backquote(self, *, inside_double: bool) -> None:
@@ -338,21 +379,16 @@ class _Scanner:
         self.index += tabs
         while self._cell() in {" ", "\t"}:
             self.index += 1
-        delimiter, literal = "", False
-        while (cell := self._cell()) != "" and not (isinstance(cell, str) and cell in _BREAKS):
-            if isinstance(cell, int) or cell in "$`":
-                self.unsure = self.unsure or "a here-document with a strange delimiter comes before"
-                if isinstance(cell, int):
-                    self._place(cell, Quoting.CODE)
-            elif cell in "'\"\\":
-                literal = True
-            else:
-                delimiter += cell
-            self.index += 1
-        if not delimiter:
-            self.unsure = self.unsure or "a here-document without a delimiter comes before"
+        stop = self.index
+        while stop < self.end and self.cells[stop] not in _WORD_BREAKS:
+            stop += 1
+        found = _DELIMITER.fullmatch("".join(str(cell) for cell in self.cells[self.index : stop]))
+        if found is None or any(isinstance(cell, int) for cell in self.cells[self.index : stop]):
+            self.unsure = self.unsure or "a here-document with a strange delimiter comes before"
             return
-        self._pending.append(_Pending(delimiter, literal, tabs, self._depth))
+        self.index = stop
+        delimiter = found["plain"] or found["quoted"] or found["escaped"] or found["double"]
+        self._pending.append(_Pending(delimiter, not found["plain"], tabs, self._depth))
 
     def _bodies(self) -> None:
         """Pass over the bodies of the here-documents that the line before began."""
@@ -366,7 +402,13 @@ class _Scanner:
         first = self.index
         last, after = self._terminator(document)
         self.reading.heredocs.append(
-            HereDocument(first=first, last=last, delimiter=document.delimiter, tabs=document.tabs)
+            HereDocument(
+                first=first,
+                last=last,
+                delimiter=document.delimiter,
+                tabs=document.tabs,
+                nested=self._depth > 0 or self._backquoted,
+            )
         )
         end, self.end = self.end, last
         while self.index < self.end:
@@ -393,6 +435,8 @@ class _Scanner:
             text = "".join(cell if isinstance(cell, str) else "\0" for cell in line)
             if not joined and (text.lstrip("\t") if document.tabs else text) == document.delimiter:
                 return start, min(stop + 1, self.end)
+            if self._depth and text.lstrip("\t").startswith(document.delimiter):
+                self.unsure = self.unsure or f"a line that begins with {document.delimiter!r} comes before"
             joined = not document.literal and (len(text) - len(text.rstrip("\\"))) % 2 == 1
             start = stop + 1
         self.unsure = self.unsure or f"the here-document's delimiter {document.delimiter!r} does not come"
