@@ -15,7 +15,7 @@ from toolkit.spec.binding import bind, check_types
 from toolkit.spec.command import placeholders, render
 from toolkit.spec.expression import RunFacts, Scope, Template
 from toolkit.spec.location import locate
-from toolkit.spec.project import EntryPoint, EnvironmentRef, Project, Step, Workflow
+from toolkit.spec.project import EntryPoint, EnvironmentRef, Parameter, Project, Step, Workflow
 from toolkit.spec.reader import entry_point, read_project
 from toolkit.spec.suggestion import hint
 from toolkit.spec.workflow import order
@@ -30,12 +30,20 @@ class Target:
         workflow: Name of a workflow, instead; neither: the workflow ``main`` where there is one, else the entry point.
         parameters: Values given, by name.
         caller: Directory that relative paths among the values are relative to.
+        to_show: Whether the plan is only shown: then a parameter may lack its value.
     """
 
     entry_point: str | None = None
     workflow: str | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     caller: Path = field(default_factory=Path.cwd)
+    to_show: bool = False
+
+    def needed(self, parameters: Mapping[str, Parameter]) -> Mapping[str, Parameter]:
+        """Return the parameters that must have a value: all, unless the plan is only shown."""
+        if not self.to_show:
+            return parameters
+        return {name: spec for name, spec in parameters.items() if not spec.required or name in self.parameters}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +95,6 @@ def make_plan(source: Source, target: Target) -> Plan:
         ProjectError: The file, the target or a value is wrong; the message says where and what was wanted.
     """
     project = read_project(source.directory)
-    _check_kind(project)
     if target.workflow is not None and target.entry_point is not None:
         raise ProjectError("an entry point and a workflow were asked for: choose one of -e and -w")
     name = target.workflow or ("main" if target.entry_point is None and "main" in project.workflows else None)
@@ -96,14 +103,19 @@ def make_plan(source: Source, target: Target) -> Plan:
     return _plan_entry_point(source, project, entry_point(project, target.entry_point or "main"), target)
 
 
-def _check_kind(project: Project) -> None:
+def check_runnable(plan: Plan) -> None:
+    """Refuse what can be read and shown, but not be run yet.
+
+    Raises:
+        NotYetSupported: The project runs in a container, or on Databricks.
+    """
+    project = plan.project
     if project.databricks:
         raise NotYetSupported(f"{project.file} is a databricks_spark_job: it runs on Databricks only")
     if project.docker is not None:
         mark = project.environment.mark if project.environment else None
         raise NotYetSupported(
-            "docker_env is read but cannot be run yet: use --env-manager local with the image's packages installed, "
-            "or declare python_env",
+            "docker_env is read but not run yet: declare python_env or conda_env instead to run the project",
             mark=mark,
         )
 
@@ -116,7 +128,7 @@ def _workflow(project: Project, name: str) -> Workflow:
 
 def _plan_workflow(source: Source, project: Project, workflow: Workflow, target: Target) -> Plan:
     owner = f"workflow {workflow.name!r}"
-    bound = bind(workflow.parameters, target.parameters, owner=owner, typed=True, allow_undeclared=False)
+    bound = bind(target.needed(workflow.parameters), target.parameters, owner=owner, typed=True, allow_undeclared=False)
     entries = {}
     for step in workflow.steps.values():
         if step.register is not None:
@@ -140,7 +152,7 @@ def _plan_workflow(source: Source, project: Project, workflow: Workflow, target:
 
 def _plan_entry_point(source: Source, project: Project, entry: EntryPoint, target: Target) -> Plan:
     owner = f"entry point {entry.name!r}"
-    bound = bind(entry.parameters, target.parameters, owner=owner, typed=False)
+    bound = bind(target.needed(entry.parameters), target.parameters, owner=owner, typed=False)
     check_types(entry.parameters, bound.values)
     step = Step(
         name=entry.name,
@@ -159,7 +171,10 @@ def _plan_entry_point(source: Source, project: Project, entry: EntryPoint, targe
         single=True,
         caller=target.caller,
     )
-    _check_command(plan, step, bound.values)
+    if target.to_show:
+        placeholders(entry)
+    else:
+        _check_command(plan, step, bound.values)
     return plan
 
 

@@ -137,8 +137,12 @@ class RunRequest:
     env_manager: Literal["uv", "local"] | None = None
 
 
-def plan_project(request: RunRequest) -> Plan:
+def plan_project(request: RunRequest, *, to_show: bool = False) -> Plan:
     """Read a project and bind its parameters; nothing runs and nothing is written.
+
+    Args:
+        request: The project, and what of it.
+        to_show: Whether the plan is only shown: then a parameter may lack its value.
 
     Raises:
         ProjectError: Something about the project or the values is wrong.
@@ -146,7 +150,9 @@ def plan_project(request: RunRequest) -> Plan:
     from toolkit.flows.plan import Target, make_plan  # noqa: PLC0415 - what a run needs, when there is one
     from toolkit.flows.source import fetch  # noqa: PLC0415 - the same
 
-    target = Target(entry_point=request.entry_point, workflow=request.workflow, parameters=request.parameters)
+    target = Target(
+        entry_point=request.entry_point, workflow=request.workflow, parameters=request.parameters, to_show=to_show
+    )
     return make_plan(fetch(request.uri, caller=Path.cwd()), target)
 
 
@@ -158,10 +164,12 @@ def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
         ServiceError: Prefect's server cannot be used; nothing was recorded.
     """
     from toolkit.flows.launch import Launch, LaunchOptions  # noqa: PLC0415 - what a run needs, when there is one
+    from toolkit.flows.plan import check_runnable  # noqa: PLC0415 - the same
 
     if request.experiment_name is not None and request.experiment_id is not None:
         raise InvalidValue("an experiment was given by name and by id: choose one")
     plan = plan_project(request)
+    check_runnable(plan)
     settings = load()
     stores = open_stores(settings)
     try:

@@ -15,7 +15,7 @@ from toolkit.errors import (
     UnknownEntryPoint,
     UnknownWorkflow,
 )
-from toolkit.flows.plan import dry_run
+from toolkit.flows.plan import check_runnable, dry_run
 
 BOTH = """
 entry_points:
@@ -164,8 +164,14 @@ def test_a_workflows_values_get_their_types(tmp_path: Path) -> None:
 )
 def test_what_is_not_supported_yet_is_said_with_its_place(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(NotYetSupported, match=message) as caught:
-        plan(tmp_path, text)
+        check_runnable(plan(tmp_path, text))
     assert caught.value.mark is not None
+
+
+def test_what_cannot_be_run_can_be_shown(tmp_path: Path) -> None:
+    text = "name: x\ndocker_env: {image: x}\nentry_points: {main: {parameters: {a: float}, command: 'go {a}'}}"
+    assert dry_run(plan(tmp_path, text, parameters={"a": "1"})) == ["go 1"]
+    assert plan(tmp_path, text, to_show=True).parameters == {}
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def compile_(
 
     if as_json and mermaid:
         raise InvalidValue("--json and --mermaid were given: choose one")
-    plan = plan_project(project.request(uri, entry_point, workflow, parameters, param_file))
+    plan = plan_project(project.request(uri, entry_point, workflow, parameters, param_file), to_show=True)
     for warning in plan.project.warnings:
         say(f"warning: {f'{warning.mark}: ' if warning.mark else ''}{warning.message}")
     if as_json:
