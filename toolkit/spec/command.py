@@ -46,7 +46,7 @@ def render(entry: EntryPoint, values: Mapping[str, object], extra: Mapping[str, 
     for index, cell in enumerate(cells):
         if isinstance(cell, int):
             _write(written, index, _Slot(entry, fields[cell], reading.contexts[cell]), values)
-    _check_heredocs(entry, reading, written)
+    _check_heredocs(entry, reading, cells, written)
     return "".join(written) + _appended(entry, reading, extra or {})
 
 
@@ -130,6 +130,8 @@ def _write(written: list[str], index: int, slot: _Slot, values: Mapping[str, obj
     if context.unsafe:
         raise slot.unsafe(context.unsafe)
     result = quoted(slot.shaped(text), context)
+    if context.joined and context.quoting in {Quoting.CODE, Quoting.SINGLE} and "\\\n" in result:
+        raise slot.unsafe("a here-document takes a backslash and the line break after it away")
     if context.escaped and context.quoting is Quoting.CODE:
         written[index - 1] = ""
     elif context.escaped:
@@ -143,16 +145,24 @@ def _write(written: list[str], index: int, slot: _Slot, values: Mapping[str, obj
     written[index] = result
 
 
-def _check_heredocs(entry: EntryPoint, reading: Reading, written: Sequence[str]) -> None:
+def _check_heredocs(entry: EntryPoint, reading: Reading, cells: Sequence[Cell], written: Sequence[str]) -> None:
     """Refuse values with which a here-document would end too early."""
     for document in reading.heredocs:
-        for line in "".join(written[document.first : document.last]).split("\n"):
-            if document.ended_by(line):
-                raise InvalidParameter(
-                    f"a value would end the here-document of entry point {entry.name!r}: its delimiter"
-                    f" {document.delimiter!r} begins a line",
-                    mark=entry.command_mark,
-                )
+        body = slice(document.first, document.last)
+        template = "".join(cell if isinstance(cell, str) else "\0" for cell in cells[body])
+        text = "".join(written[body])
+        if document.tabs_lost(text) > document.tabs_lost(template):
+            raise InvalidParameter(
+                f"a value would lose the tabs that its lines begin with: the command of entry point {entry.name!r} has"
+                " it in a '<<-' here-document; write '<<'",
+                mark=entry.command_mark,
+            )
+        if document.endings(text) > document.endings(template):
+            raise InvalidParameter(
+                f"a value would end the here-document of entry point {entry.name!r}: one of its lines begins with the"
+                f" delimiter {document.delimiter!r}",
+                mark=entry.command_mark,
+            )
 
 
 def _appended(entry: EntryPoint, reading: Reading, extra: Mapping[str, object]) -> str:

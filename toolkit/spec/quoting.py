@@ -30,6 +30,7 @@ class Context:
         backquoted: Whether all of it stands in backquotes, which take away one level of backslashes.
         escaped: Whether a backslash stands before it.
         dollar: Whether a ``$`` that would begin an expansion stands before it.
+        joined: Whether a backslash at the end of a line takes the line break away, even inside single quotes.
         unsafe: Why no value that needs quotes can be put here; empty where it can.
     """
 
@@ -37,6 +38,7 @@ class Context:
     backquoted: bool = False
     escaped: bool = False
     dollar: bool = False
+    joined: bool = False
     unsafe: str = ""
 
 

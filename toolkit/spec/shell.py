@@ -46,10 +46,14 @@ class HereDocument:
     tabs: bool
     nested: bool
 
-    def ended_by(self, line: str) -> bool:
-        """Tell whether a line ends it."""
-        text = line.lstrip("\t") if self.tabs else line
-        return text.startswith(self.delimiter) if self.nested else text == self.delimiter
+    def endings(self, body: str) -> int:
+        """Return how many lines of a body would end it."""
+        lines = [line.lstrip("\t") if self.tabs else line for line in body.split("\n")]
+        return sum(line.startswith(self.delimiter) if self.nested else line == self.delimiter for line in lines)
+
+    def tabs_lost(self, body: str) -> int:
+        """Return how many tabs bash takes from the begins of a body's lines."""
+        return sum(len(line) - len(line.lstrip("\t")) for line in body.split("\n")) if self.tabs else 0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -110,6 +114,7 @@ class _Scanner:
         self.broken = ""
         self._refusal = ""
         self._backquoted = False
+        self._joined = False
         self._depth = 0
         self._pending: list[_Pending] = []
 
@@ -130,6 +135,7 @@ class _Scanner:
             backquoted=self._backquoted,
             escaped=escaped,
             dollar=dollar,
+            joined=self._joined,
             unsafe=self._refusal or self.unsure,
         )
 
@@ -395,6 +401,7 @@ class _Scanner:
         pending, self._pending = self._pending, []
         if any(document.depth != self._depth for document in pending):
             self.unsure = self.unsure or "a here-document whose line goes on inside parentheses comes before"
+            return
         for document in pending:
             self._body(document)
 
@@ -411,6 +418,7 @@ class _Scanner:
             )
         )
         end, self.end = self.end, last
+        joined, self._joined = self._joined, not document.literal
         while self.index < self.end:
             cell = self._cell()
             if not document.literal:
@@ -419,7 +427,7 @@ class _Scanner:
             if isinstance(cell, int):
                 self._place(cell, Quoting.LITERAL)
             self.index += 1
-        self.end = end
+        self.end, self._joined = end, joined
         self.index = after
         if after >= len(self.cells):
             self.reading.ending = "the command ends in a here-document"
