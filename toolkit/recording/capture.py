@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from numbers import Number
 from pathlib import Path, PurePath
+from types import SimpleNamespace
 from typing import Annotated, get_args, get_origin, get_type_hints
 
 from toolkit.recording.run import PARAM_LIMIT, RecordedRun
@@ -76,8 +77,11 @@ def _named_parts(function: Callable[..., object], result: object) -> list[tuple[
 
 
 def _return_annotation(function: Callable[..., object]) -> object:
+    """Return the evaluated annotation of the result alone: those of the arguments need not be readable."""
+    plain = inspect.unwrap(function)
+    alone = SimpleNamespace(__annotations__={"return": getattr(plain, "__annotations__", {}).get("return")})
     try:
-        return get_type_hints(function, include_extras=True).get("return")
+        return get_type_hints(alone, getattr(plain, "__globals__", {}), include_extras=True).get("return")
     except (NameError, TypeError, AttributeError):  # an annotation that only a type checker can read
         return None
 
