@@ -344,3 +344,10 @@ def test_tutorial_scripts_do_what_it_says(workdir: Path) -> None:
         assert done.stdout.strip() == shown_after(page, command)
     assert (workdir / "model.json").exists()
     assert (workdir / "metrics.json").exists()
+
+
+def test_benchmarks_page_has_each_row() -> None:
+    script = (ROOT / "benchmarks/run_overhead.py").read_text(encoding="utf-8")
+    measured = set(re.findall(r'work="([^"]+)"', script))
+    assert measured
+    assert measured <= {row[0] for row in table(doc("benchmarks.md"))}
