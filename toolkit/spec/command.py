@@ -151,16 +151,16 @@ def _check_heredocs(entry: EntryPoint, reading: Reading, cells: Sequence[Cell], 
         body = slice(document.first, document.last)
         template = "".join(cell if isinstance(cell, str) else "\0" for cell in cells[body])
         text = "".join(written[body])
-        if document.tabs_lost(text) > document.tabs_lost(template):
-            raise InvalidParameter(
-                f"a value would lose the tabs that its lines begin with: the command of entry point {entry.name!r} has"
-                " it in a '<<-' here-document; write '<<'",
-                mark=entry.command_mark,
-            )
         if document.endings(text) > document.endings(template):
             raise InvalidParameter(
                 f"a value would end the here-document of entry point {entry.name!r}: one of its lines begins with the"
                 f" delimiter {document.delimiter!r}",
+                mark=entry.command_mark,
+            )
+        if document.tabs_lost(text) > document.tabs_lost(template):
+            raise InvalidParameter(
+                f"a value would lose the tabs that its lines begin with: the command of entry point {entry.name!r} has"
+                " it in a '<<-' here-document; write '<<'",
                 mark=entry.command_mark,
             )
 
