@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import logging
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from numbers import Number
@@ -18,6 +20,9 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 
 from toolkit.recording.run import PARAM_LIMIT, RecordedRun
 
+logger = logging.getLogger(__name__)
+
+_NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")  # what the stores refuse in a key, such as the brackets of <lambda>
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -52,7 +57,10 @@ def _describe(value: object) -> str:
 def log_result(run: RecordedRun, function: Callable[..., object], result: object) -> None:
     """Log what a function returned: numbers as metrics, figures, frames, paths and estimators as artifacts."""
     for name, value in _named_parts(function, result):
-        _log_value(run, name, value)
+        try:
+            _log_value(run, _NOT_IN_NAMES.sub("_", name), value)
+        except Exception as error:  # noqa: BLE001 - the function did its work: its result must not be lost over this
+            logger.warning("what %s returned as %r was not logged: %s", function.__name__, name, error)
 
 
 def _named_parts(function: Callable[..., object], result: object) -> list[tuple[str, object]]:
