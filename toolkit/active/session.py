@@ -112,7 +112,7 @@ def start_run(
     _install_hooks()
     if run_id is not None:
         recorded = _resume(run_id)
-    elif previous is None and parent_run_id is None and not _step_taken and (step := step_run()) is not None:
+    elif not _is_child(previous, nested, parent_run_id) and not _step_taken and (step := step_run()) is not None:
         recorded, _step_taken = step, True
     else:
         parent = parent_run_id or (previous.run_id if previous else current.parent_run_id())
@@ -195,6 +195,11 @@ def step_run() -> RecordedRun | None:
     recorded = RecordedRun(stores, run)
     current.set_process_run(recorded)
     return recorded
+
+
+def _is_child(previous: RecordedRun | None, nested: bool, parent_run_id: str | None) -> bool:
+    """Tell whether a new run is a part of another one, and so cannot be the step's own."""
+    return previous is not None or parent_run_id is not None or (nested and current.active_run() is not None)
 
 
 def _resume(run_id: str) -> RecordedRun:
