@@ -164,6 +164,24 @@ def test_an_argument_that_only_a_type_checker_knows_does_not_hide_the_results_na
     assert logged(run, score)[0] == {"rmse": 0.5}
 
 
+def test_a_result_that_cannot_be_logged_does_no_harm(run: RecordedRun, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def savefig(self, path: str) -> None:
+            raise RuntimeError(f"no display for {Path(path).suffix}")
+
+    Broken.__module__ = "matplotlib.figure"
+
+    def work() -> dict[str, object]:
+        return {"curve": Broken(), "accuracy in %": 0.5}
+
+    assert logged(run, work) == ({"accuracy in _": 0.5}, {})
+    assert "'curve' was not logged: no display for .png" in caplog.text
+
+
+def test_a_lambda_has_a_name_that_can_be_logged(run: RecordedRun) -> None:
+    assert logged(run, lambda: 0.5)[0] == {"_lambda_": 0.5}
+
+
 def test_files_and_folders_become_artifacts(run: RecordedRun, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "w.txt").write_text("w")

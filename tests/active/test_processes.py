@@ -1,0 +1,213 @@
+"""Scripts as real processes: a step takes part in its run, and however a script ends, its run has an end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from toolkit import settings, wiring
+from toolkit.recording.lease import Leases
+from toolkit.recording.run import RecordedRun
+from toolkit.recording.stores import Stores
+from toolkit.tracking.records import Run, RunQuery
+
+
+@pytest.fixture
+def stores() -> Iterator[Stores]:
+    opened = wiring.open_stores(settings.load())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def step(stores: Stores) -> Iterator[RecordedRun]:
+    """A step's run, open in this process as in `toolkit run`."""
+    run = RecordedRun.start(stores, Leases(stores.runs, lease_ms=60_000), experiment_id="0", name="step")
+    yield run
+    run.end()
+
+
+def script(text: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", f"import toolkit\n{text}"],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def only(stores: Stores) -> Run:
+    (run,) = stores.runs.list_runs(RunQuery()).items
+    return run
+
+
+# -- a step ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variable", ["TOOLKIT_RUN_ID", "MLFLOW_RUN_ID"])
+def test_a_step_logs_into_its_own_run(stores: Stores, step: RecordedRun, variable: str) -> None:
+    done = script("toolkit.log_metric('m', 1); toolkit.log_text('x', 'x.txt')", **{variable: step.run_id})
+    assert done.returncode == 0, done.stderr
+    run = only(stores)
+    assert run.data.metrics["m"] == 1
+    assert run.info.status == "RUNNING"
+    assert [entry.path for entry in stores.runs.list_artifacts(step.run_id).items] == ["x.txt"]
+
+
+def test_the_first_start_run_of_a_step_is_the_step_and_further_ones_are_its_children(
+    stores: Stores, step: RecordedRun
+) -> None:
+    done = script(
+        """
+with toolkit.start_run(run_name='ignored') as run:
+    toolkit.log_metric('m', 1)
+print(run.info.run_id)
+with toolkit.start_run(run_name='more') as run:
+    toolkit.log_metric('m', 2)
+print(run.info.run_id, run.info.parent_run_id)
+toolkit.log_metric('after', 3)
+""",
+        TOOLKIT_RUN_ID=step.run_id,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second, parent = done.stdout.split()
+    assert first == parent == step.run_id
+    assert second != first
+    assert stores.runs.get_run(second).info.status == "FINISHED"
+    assert dict(step.read().data.metrics) == {"m": 1.0, "after": 3.0}
+    assert step.read().info.status == "RUNNING"
+
+
+def test_a_nested_run_of_a_step_is_its_child(stores: Stores, step: RecordedRun) -> None:
+    done = script(
+        "toolkit.log_metric('m', 1)\nwith toolkit.start_run(nested=True) as run: print(run.info.parent_run_id)",
+        TOOLKIT_RUN_ID=step.run_id,
+    )
+    assert done.stdout.strip() == step.run_id, done.stderr
+
+
+def test_a_tracked_function_in_a_step_is_its_child(stores: Stores, step: RecordedRun) -> None:
+    done = script("f = toolkit.track(lambda: 1.0)\nf()", TOOLKIT_RUN_ID=step.run_id)
+    assert done.returncode == 0, done.stderr
+    (child,) = stores.runs.list_runs(RunQuery(parent_run_id=step.run_id)).items
+    assert child.info.status == "FINISHED"
+
+
+def test_a_step_that_fails_leaves_the_end_to_who_started_it(stores: Stores, step: RecordedRun) -> None:
+    done = script("with toolkit.start_run(): raise SystemExit(3)", TOOLKIT_RUN_ID=step.run_id)
+    assert done.returncode == 3
+    assert step.read().info.status == "RUNNING"
+
+
+def test_a_run_id_that_is_not_in_the_store_is_explained(stores: Stores) -> None:
+    done = script("toolkit.log_metric('m', 1)", TOOLKIT_RUN_ID="0123456789abcdef")
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "TOOLKIT_RUN_ID" in last
+    assert "unset the variable" in last
+
+
+def test_a_script_below_a_parent_is_its_child(stores: Stores, step: RecordedRun) -> None:
+    done = script("with toolkit.start_run() as r: print(r.info.parent_run_id)", TOOLKIT_PARENT_RUN_ID=step.run_id)
+    assert done.stdout.strip() == step.run_id, done.stderr
+
+
+# -- ends --------------------------------------------------------------------------------------------
+
+OPEN = "toolkit.start_run()\n"
+VERB = "toolkit.log_metric('m', 1)\n"
+
+
+@pytest.mark.parametrize("begin", [OPEN, VERB], ids=["start_run", "verb"])
+@pytest.mark.parametrize(
+    ("end", "code", "status"),
+    [
+        ("pass", 0, "FINISHED"),
+        ("raise ValueError('x')", 1, "FAILED"),
+        ("import sys; sys.exit(0)", 0, "FINISHED"),
+        ("import sys; sys.exit()", 0, "FINISHED"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM); signal.pause()", 143, "KILLED"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGINT); signal.pause()", None, "KILLED"),
+    ],
+)
+def test_the_end_of_a_script_is_the_end_of_its_run(
+    stores: Stores, begin: str, end: str, code: int | None, status: str
+) -> None:
+    done = script(begin + end)
+    assert done.returncode == code or (code is None and done.returncode != 0), done.stderr
+    run = only(stores)
+    assert run.info.status == status
+    assert run.info.end_time is not None
+
+
+def test_sigterm_inside_a_block_kills_the_run(stores: Stores) -> None:
+    done = script(
+        "import os, signal\nwith toolkit.start_run():\n  os.kill(os.getpid(), signal.SIGTERM)\n  signal.pause()"
+    )
+    assert done.returncode == 143, done.stderr
+    assert only(stores).info.status == "KILLED"
+
+
+def test_a_users_own_handler_of_sigterm_stays(stores: Stores) -> None:
+    done = script(
+        "import os, signal\nsignal.signal(signal.SIGTERM, lambda *_: print('mine'))\n"
+        "toolkit.start_run()\nos.kill(os.getpid(), signal.SIGTERM)"
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "mine")
+    assert only(stores).info.status == "FINISHED"
+
+
+def test_the_traceback_is_printed_as_ever(stores: Stores) -> None:
+    done = script(OPEN + "raise ValueError('x')")
+    assert done.stderr.startswith("Traceback")
+    assert done.stderr.rstrip().endswith("ValueError: x")
+
+
+def test_a_forked_child_does_not_end_the_parents_run(stores: Stores) -> None:
+    done = script(
+        """
+import os, sys
+toolkit.start_run()
+child = os.fork()
+if child == 0:
+    sys.exit(1)
+os.waitpid(child, 0)
+print(toolkit.get_run(toolkit.active_run().info.run_id).info.status)
+"""
+    )
+    assert done.stdout.strip() == "RUNNING", done.stderr
+    assert only(stores).info.status == "FINISHED"
+
+
+def test_a_forked_child_may_log_into_the_run(stores: Stores) -> None:
+    done = script(
+        """
+import multiprocessing
+def work(n): toolkit.log_metric(f'child{n}', n)
+if __name__ == '__main__':
+    with toolkit.start_run():
+        context = multiprocessing.get_context('fork')
+        children = [context.Process(target=work, args=(n,)) for n in range(4)]
+        for child in children: child.start()
+        for child in children: child.join()
+        assert [child.exitcode for child in children] == [0] * 4
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    runs = stores.runs.list_runs(RunQuery()).items
+    assert [run.info.status for run in runs] == ["FINISHED"] * len(runs)
+    logged = {key: value for run in runs for key, value in run.data.metrics.items()}
+    assert logged == {f"child{n}": float(n) for n in range(4)}
+    assert len(runs) == 1
+
+
+def test_a_script_that_only_imports_toolkit_leaves_nothing(toolkit_home: Path) -> None:
+    assert script("print(toolkit.__version__)").returncode == 0
+    assert list(toolkit_home.iterdir()) == []
