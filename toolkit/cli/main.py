@@ -81,7 +81,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = _take_debug(arguments)
     try:
-        return _invoke(arguments)
+        code = _invoke(arguments)
+        sys.stdout.flush()  # a reader that has gone is noticed here, not when the interpreter ends
+        return code
     except TyperException as error:
         return _usage_error(error)
     except ToolkitError as error:
@@ -91,8 +93,11 @@ def main(argv: list[str] | None = None) -> int:
     except (KeyboardInterrupt, Abort):
         return _fail("interrupted", 130)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - nobody reads on; be quiet at exit
-        return 141
+        return _nobody_reads()
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # what Typer makes of it
+            return _nobody_reads()
+        raise
     except Exception as error:
         if debug:
             raise
@@ -121,6 +126,11 @@ def _usage_error(error: TyperException) -> int:
         return 2
     path = context.command_path if context is not None else "toolkit"
     return _fail(f"{text}; see {path} --help", error.exit_code)
+
+
+def _nobody_reads() -> int:
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - be quiet at exit
+    return 141
 
 
 def _fail(text: str, code: int) -> int:
