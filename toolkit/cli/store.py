@@ -42,6 +42,7 @@ def find_run(stores: Stores, text: str) -> Run:
             return latest[0]
         raise NotFound("there is no run yet: start one with toolkit run")
     found = list(runs.list_runs(RunQuery(run_id_prefix=text, limit=2)).items) if len(text) >= _SHORTEST_PREFIX else []
+    found = [run for run in found if run.info.run_id == text] or found
     found = found or list(runs.list_runs(RunQuery(run_name=text, limit=2)).items)
     if not found:
         raise NotFound(f"there is no run {text!r}: wanted an id, at least 4 characters of one, a run's name, or @last")
