@@ -1,0 +1,86 @@
+"""The command line in this process, and a store with something in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pytest
+
+from toolkit import settings, wiring
+from toolkit.cli.main import main
+from toolkit.recording.lease import Leases
+from toolkit.recording.run import RecordedRun
+from toolkit.recording.stores import Stores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a command said: its exit code, stdout and stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - a JSON document
+        return json.loads(self.out)
+
+    def is_one_clear_error(self) -> bool:
+        """Tell whether this is the user's mistake, said in one line, and nothing else."""
+        return self.code == 2 and not self.out and self.err.startswith("error: ") and self.err.count("\n") == 1
+
+
+class Cli(Protocol):
+    """Calls a command."""
+
+    def __call__(self, *arguments: str) -> Answer: ...
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    def call(*arguments: str) -> Answer:
+        capsys.readouterr()
+        code = main(list(arguments))
+        said = capsys.readouterr()
+        return Answer(code=code, out=said.out, err=said.err)
+
+    return call
+
+
+@pytest.fixture
+def stores() -> Iterator[Stores]:
+    opened = wiring.open_stores(settings.load())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def leases(stores: Stores) -> Leases:
+    return Leases(stores.runs, lease_ms=60_000)
+
+
+@pytest.fixture
+def tree(stores: Stores, leases: Leases) -> list[RecordedRun]:
+    """A run with two steps, all ended, the first with what a run can have."""
+    experiment = stores.runs.ensure_experiment("wine")
+    whole = RecordedRun.start(
+        stores,
+        leases,
+        experiment_id=experiment.experiment_id,
+        name="whole",
+        tags={"team": "red"},
+        params={"alpha": "0.5", "long": "first line\nsecond line"},
+    )
+    steps = [
+        RecordedRun.start(stores, leases, experiment_id=experiment.experiment_id, name=name, parent_run_id=whole.run_id)
+        for name in ("prepare", "train")
+    ]
+    steps[1].log_metrics({"rmse": 0.123456789, "system/cpu_seconds": 1.0, "bad": float("nan")})
+    whole.log_text("notes\n", "notes.txt")
+    whole.log_text("model\n", "model/weights.txt")
+    for run in reversed([whole, *steps]):
+        run.end()
+    return [whole, *steps]
