@@ -87,7 +87,7 @@ def _signature(plan: Plan, names: Mapping[str, str]) -> inspect.Signature:
             inspect.Parameter(
                 flow_name,
                 inspect.Parameter.KEYWORD_ONLY,
-                annotation=_annotation(plan.workflow.parameters[name]),
+                annotation=_annotation(plan.workflow.parameters[name], plan.parameters.get(name)),
                 default=_default(plan.workflow.parameters[name]),
             )
             for name, flow_name in names.items()
@@ -95,8 +95,11 @@ def _signature(plan: Plan, names: Mapping[str, str]) -> inspect.Signature:
     )
 
 
-def _annotation(parameter: Parameter) -> object:
-    return _TYPES.get(parameter.type, str)
+def _annotation(parameter: Parameter, value: object) -> object:
+    """Return the flow's type: the declared one, unless the file's own default does not have it (old files do that)."""
+    wanted = _TYPES.get(parameter.type, str)
+    fits = all(part is None or isinstance(_typed(parameter, part), wanted) for part in (parameter.default, value))
+    return wanted if fits else Any
 
 
 def _default(parameter: Parameter) -> object:

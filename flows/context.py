@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from toolkit.flows.environments.environment import PreparedEnvironment
 from toolkit.flows.plan import Plan
@@ -16,9 +15,6 @@ from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.spec.project import EnvironmentRef, Step
-
-if TYPE_CHECKING:
-    from toolkit.flows.step import Invocation
 
 
 @dataclass(kw_only=True)
@@ -61,7 +57,7 @@ class RunContext:
         """Return what a step's command runs in."""
         return self.environments[self.plan.environment(step)]
 
-    def opened(self, invocation: Invocation, run_id: str) -> None:
+    def opened(self, label: str, run_id: str) -> None:
         """Remember the run of an invocation's latest try."""
         with self._lock:
-            self.run_ids[invocation.label] = run_id
+            self.run_ids[label] = run_id

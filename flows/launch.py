@@ -10,11 +10,11 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ServiceError, ToolkitError
 from toolkit.flows.context import RunContext
 from toolkit.flows.environments.environment import PreparedEnvironment, prepare
 from toolkit.flows.execution import Execution
@@ -132,11 +132,25 @@ class Launch:
 
         session.hush_console()
         flow = compile_flow(self._plan, self._body, max_parallel=self._options.max_parallel, run_name=self._run_name)
-        with session.prefect_settings(server.api_url):
-            flow(**flow_arguments(self._plan), return_state=True)
+        try:
+            with session.prefect_settings(server.api_url):
+                flow(**flow_arguments(self._plan), return_state=True)
+        except session.PREFECT_FAILURES as error:
+            self._explain(server, error)
         if self._outcome is None:
             raise ToolkitError("Prefect ended the flow before it began; see its page in Prefect's UI for the reason")
         return self._outcome
+
+    def _explain(self, server: PrefectServer, error: BaseException) -> None:
+        """Say what it means that Prefect's server failed: nothing for a run that has ended, and its end otherwise."""
+        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        if self._outcome is None:
+            raise ServiceError(
+                f"Prefect's server at {server.api_url} failed while the flow ran ({why}): "
+                "see `toolkit status`, and run again"
+            ) from error
+        self._outcome = replace(self._outcome, prefect_told=False)
+        self._reporter.note(f"Prefect's server was not told how the flow ended ({why}); the run is recorded")
 
     def _body(self, parameters: Mapping[str, object]) -> State[Any]:
         """Run the steps; called by the flow, with the parameters that it was given."""

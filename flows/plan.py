@@ -144,10 +144,26 @@ def _plan_workflow(source: Source, project: Project, workflow: Workflow, target:
         project=project,
         workflow=workflow,
         entry_points=entries,
-        parameters=bound.values,
+        parameters=_located(project, workflow, bound.values, target),
         given=frozenset(target.parameters),
         caller=target.caller,
     )
+
+
+def _located(
+    project: Project, workflow: Workflow, values: Mapping[str, object], target: Target
+) -> Mapping[str, object]:
+    """Make the paths among a workflow's values absolute; one that is not there is refused before anything runs."""
+    owner = EntryPoint(name=workflow.name, command="", parameters=workflow.parameters)
+    located, _ = locate(
+        owner,
+        values,
+        given=frozenset(target.parameters),
+        caller=target.caller,
+        project=project.directory,
+        fetch=_unfetched,
+    )
+    return located
 
 
 def _plan_entry_point(source: Source, project: Project, entry: EntryPoint, target: Target) -> Plan:
@@ -186,9 +202,14 @@ def _check_command(plan: Plan, step: Step, values: Mapping[str, object]) -> None
         given=plan.given,
         caller=plan.caller,
         project=plan.project.directory,
-        fetch=None,
+        fetch=_unfetched,
     )
     plan.command(step, located)
+
+
+def _unfetched(uri: str) -> Path:
+    """Stand for what will be fetched when the step runs."""
+    return Path(uri)
 
 
 def dry_run(plan: Plan) -> list[str]:
@@ -212,7 +233,7 @@ def dry_run(plan: Plan) -> list[str]:
                 given=plan.given if plan.single else frozenset(fixed),
                 caller=plan.caller,
                 project=plan.project.directory,
-                fetch=None,
+                fetch=_unfetched,
             )
             commands.append(plan.command(step, {key: located.get(key, values[key]) for key in values}))
     return commands

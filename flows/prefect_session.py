@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -22,6 +23,7 @@ from prefect.exceptions import PrefectException
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import (
     PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
     PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW,
@@ -43,12 +45,14 @@ PREFECT_FAILURES = (PrefectException, httpx.HTTPError, OSError, RuntimeError)
 @contextmanager
 def prefect_settings(api_url: str) -> Iterator[None]:
     """Use a server, without what costs a run time: the heartbeat alone makes each flow wait a second at its end."""
-    updates = {
+    updates: dict[Any, object] = {
         PREFECT_API_URL: api_url,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY: False,
         PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore",
     }
+    if "://127.0.0.1" in api_url:  # a server on this machine is there or is not: waiting for it helps nobody
+        updates[PREFECT_CLIENT_MAX_RETRIES] = 2
     with temporary_settings(updates=updates):
         yield
 
@@ -61,6 +65,8 @@ def hush_console() -> None:
             for handler in owner.handlers:
                 if isinstance(handler, PrefectConsoleHandler):
                     handler.setLevel(logging.CRITICAL + 1)
+    logging.getLogger("prefect._internal").setLevel(logging.CRITICAL + 1)  # what its threads complain of
+    logging.raiseExceptions = False  # else its handler prints each failure to reach a server that is gone
 
 
 class LineLog:

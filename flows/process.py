@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from toolkit.flows.stop import Stop
 from toolkit.recording.process import process_identity, signal_group
 from toolkit.tracking.records import Owner
@@ -51,14 +53,15 @@ class Exit:
         timed_out: Whether it was ended because its time was over.
         stopped: Whether it was ended because the run is to stop.
         cpu_seconds: Processor time of the command and of those of its children that it waited for.
-        peak_memory: Largest resident memory of one of these processes, in bytes.
+        peak_memory: Largest resident memory of one of these processes, in bytes; ``None`` where it is less than what
+            toolkit itself had when it started them, which the system counts in.
     """
 
     code: int
     timed_out: bool = False
     stopped: bool = False
     cpu_seconds: float = 0.0
-    peak_memory: int = 0
+    peak_memory: int | None = None
 
 
 class CommandProcess:
@@ -77,10 +80,22 @@ class CommandProcess:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
         self._process: subprocess.Popen[bytes] | None = None
-        self._usage: tuple[float, int] = (0.0, 0)
+        self._usage: tuple[float, int | None] = (0.0, None)
+        self._own_memory = 0
+
+    def __enter__(self) -> CommandProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what still runs: whatever went wrong between start and end leaves no process behind."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            signal_group(process.pid, signal.SIGKILL)
+            self._reap(process, block=True)
 
     def start(self) -> Owner:
         """Start the command as the leader of a new process group; return its identity."""
+        self._own_memory = psutil.Process().memory_info().rss
         self._process = subprocess.Popen(
             list(self._spec.argv),
             cwd=self._spec.directory,
@@ -139,7 +154,8 @@ class CommandProcess:
         if pid == 0:
             return False
         process.returncode = os.waitstatus_to_exitcode(status)
-        self._usage = (usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+        peak = usage.ru_maxrss * 1024
+        self._usage = (usage.ru_utime + usage.ru_stime, peak if peak > self._own_memory * 1.05 else None)
         return True
 
     def _end(self, process: subprocess.Popen[bytes], selector: selectors.BaseSelector) -> None:

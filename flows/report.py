@@ -53,6 +53,7 @@ class RunOutcome:
         steps: How its steps ended, in the order in which they ended.
         flow_run_id: Prefect's id of the flow run.
         flow_run_url: Its page in Prefect's UI.
+        prefect_told: Whether Prefect's server was there to the end.
     """
 
     run_id: str
@@ -66,6 +67,7 @@ class RunOutcome:
     steps: Sequence[StepOutcome]
     flow_run_id: str
     flow_run_url: str | None
+    prefect_told: bool = True
 
 
 class Reporter(Protocol):

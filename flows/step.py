@@ -6,11 +6,12 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from toolkit.errors import InvalidValue, NotFound, StepFailed
+from toolkit.errors import InvalidValue, NotFound, StepFailed, StoreError
 from toolkit.flows.context import RunContext
 from toolkit.flows.plan import Plan
 from toolkit.flows.process import CommandProcess, CommandSpec, Exit
@@ -84,6 +85,8 @@ class StepRunner:
             recorded.end(RunStatus.KILLED, str(error))
             raise
         except BaseException as error:
+            with suppress(StoreError):  # where to look is worth less than the run's own end
+                recorded.set_tags({"toolkit.workspace": folder})
             recorded.end(RunStatus.FAILED, str(error)[:1000] or type(error).__name__)
             raise
         recorded.end(RunStatus.FINISHED)
@@ -115,7 +118,7 @@ class StepRunner:
             tags=tags,
             params={name: "" if value is None else value for name, value in parameters.items()},
         )
-        context.opened(self._invocation, recorded.run_id)
+        context.opened(self._invocation.label, recorded.run_id)
         return recorded
 
     def _execute(self, recorded: RecordedRun, folder: Path) -> StepResult:
@@ -126,7 +129,7 @@ class StepRunner:
         command = self._command(folder)
         prepared = self._context.environment(self._step)
         with (folder / "output.log").open("w", encoding="utf-8", errors="surrogateescape") as log:
-            process = CommandProcess(
+            running = CommandProcess(
                 CommandSpec(
                     argv=command_argv(self._entry, command),
                     directory=workspace.directory,
@@ -137,9 +140,10 @@ class StepRunner:
                 on_line=lambda line: self._on_line(line, log),
                 stop=self._context.stop,
             )
-            owner = process.start()
-            recorded.set_tags({"toolkit.command": command[:8000], PROCESS_TAG: process_tag(owner)})
-            ended = process.wait()
+            with running as process:
+                owner = process.start()
+                recorded.set_tags({"toolkit.command": command[:8000], PROCESS_TAG: process_tag(owner)})
+                ended = process.wait()
         recorded.log_text(prepared.lock, LOCK_PATH)
         recorded.log_file(folder / "output.log", LOG_PATH)
         self._record_end(recorded, ended)
@@ -219,12 +223,10 @@ class StepRunner:
 
     def _record_end(self, recorded: RecordedRun, ended: Exit) -> None:
         recorded.set_tags({"toolkit.exit_code": ended.code, PROCESS_TAG: None})
-        recorded.log_metrics(
-            {
-                "system/cpu_seconds": round(ended.cpu_seconds, 3),
-                "system/peak_memory_megabytes": round(ended.peak_memory / 1e6, 1),
-            }
-        )
+        used = {"system/cpu_seconds": round(ended.cpu_seconds, 3)}
+        if ended.peak_memory is not None:
+            used["system/peak_memory_megabytes"] = round(ended.peak_memory / 1e6, 1)
+        recorded.log_metrics(used)
 
     def _check_end(self, ended: Exit, command: str) -> None:
         if ended.stopped:

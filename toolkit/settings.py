@@ -7,6 +7,7 @@ Precedence: a ``TOOLKIT_*`` variable, then the ``MLFLOW_*`` one, then ``toolkit.
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from pathlib import Path
@@ -49,10 +50,9 @@ class Settings(BaseSettings):
         busy_timeout: Seconds to wait for a locked database.
         durability: ``full`` also survives power loss, at the cost of speed.
         quiet: Print nothing but data and errors.
-        prefect_api_url: Prefect's server, where the environment names one.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True, env_ignore_empty=True)
 
     home: Path = Field(default=Path("~/.toolkit"), validation_alias=_variable("TOOLKIT_HOME"), description="Local home")
     tracking_uri: OptionalText = Field(
@@ -76,9 +76,8 @@ class Settings(BaseSettings):
     durability: Literal["normal", "full"] = Field(default="normal", validation_alias=_variable("TOOLKIT_DURABILITY"))
     quiet: bool = Field(
         default=False,
-        validation_alias=_variable("TOOLKIT_QUIET", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"),
+        validation_alias=_variable("TOOLKIT_QUIET"),
     )
-    prefect_api_url: OptionalText = Field(default=None, validation_alias=_variable("PREFECT_API_URL"))
 
     @classmethod
     def settings_customise_sources(
@@ -115,6 +114,11 @@ def load(directory: Path | None = None) -> Settings:
         InvalidSetting: A value cannot be used; the message names the setting, the value and what was wanted.
     """
     values, file = _file_values((directory or Path.cwd()).resolve())
+    for name in values:
+        if name not in Settings.model_fields:
+            close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            known = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(Settings.model_fields))}"
+            raise InvalidSetting(f"{file} has the unknown setting {name!r}: {known}")
     try:
         settings = Settings(**{f"TOOLKIT_{name.upper()}": value for name, value in values.items()})
     except ValidationError as error:

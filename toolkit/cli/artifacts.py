@@ -10,8 +10,10 @@ from toolkit.cli.render import say, show_json, show_table, size
 from toolkit.cli.store import find_run, opened
 from toolkit.errors import AlreadyExists, NotFound
 from toolkit.recording.run import RecordedRun
+from toolkit.tracking.records import RunQuery
 
 app = typer.Typer(
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     no_args_is_help=True,
@@ -54,6 +56,10 @@ def get(
         found = find_run(stores, run)
         entries = stores.runs.list_artifacts(found.info.run_id, prefix=path).items
         if not entries:
+            children = stores.runs.list_runs(RunQuery(parent_run_id=found.info.run_id, limit=20)).items
+            if not path and children:
+                steps = ", ".join(f"{child.info.run_id[:8]} ({child.info.run_name})" for child in reversed(children))
+                raise NotFound(f"run {found.info.run_id} has no artifacts of its own; its steps may have: {steps}")
             raise NotFound(
                 f"run {found.info.run_id} has no artifact {path!r}: see toolkit artifacts list {found.info.run_id}"
             )

@@ -11,7 +11,7 @@ from toolkit.cli.render import say, show, show_json
 from toolkit.errors import InvalidValue
 from toolkit.wiring import plan_project
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

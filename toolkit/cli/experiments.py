@@ -7,7 +7,13 @@ import typer
 from toolkit.cli.render import moment, show_json, show_table
 from toolkit.cli.store import opened
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True, help="List experiments.")
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="List experiments.",
+)
 
 
 @app.callback()

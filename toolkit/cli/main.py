@@ -6,6 +6,7 @@ import gc
 import importlib
 import os
 import sys
+import traceback
 from typing import Any
 
 import typer
@@ -88,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
         return _usage_error(error)
     except ToolkitError as error:
         if debug:
-            raise
+            traceback.print_exc()
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, Abort):
         return _fail("interrupted", 130)
@@ -98,9 +99,9 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(error.__context__, BrokenPipeError):  # what Typer makes of it
             return _nobody_reads()
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the door: no traceback unless it was asked for
         if debug:
-            raise
+            traceback.print_exc()
         return _fail(f"{type(error).__name__}: {error} (a fault of toolkit's: run again with --debug and report it)", 1)
 
 
@@ -125,7 +126,7 @@ def _usage_error(error: TyperException) -> int:
         print(text, file=sys.stderr)  # noqa: T201 - the short help
         return 2
     path = context.command_path if context is not None else "toolkit"
-    return _fail(f"{text}; see {path} --help", error.exit_code)
+    return _fail(f"{text.rstrip('.')}; see {path} --help", error.exit_code)
 
 
 def _nobody_reads() -> int:

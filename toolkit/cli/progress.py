@@ -22,7 +22,7 @@ class Progress:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+        self.quiet = quiet
         self._began = time.monotonic()
         encoding = (sys.stderr.encoding or "").lower()
         self._marks = _MARKS if "utf" in encoding else _ASCII
@@ -30,23 +30,23 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Print a line about what is going on."""
-        if not self._quiet:
+        if not self.quiet:
             say(self._paint(text, "2"))
 
     def step_started(self, label: str) -> None:
         """Print that a step begins."""
-        if not self._quiet:
+        if not self.quiet:
             say(f"{self._paint('▶' if self._marks is _MARKS else '>', '36')} {label}")
 
     def output(self, label: str, line: str) -> None:
         """Print a line of a step's output behind the step's name."""
-        if not self._quiet:
+        if not self.quiet:
             say(f"{self._paint(f'{label} |', '2')} {line}")
 
     def step_ended(self, outcome: StepOutcome) -> None:
         """Print how a step ended."""
         failed = outcome.status in ("FAILED", "KILLED")
-        if self._quiet and not failed:
+        if self.quiet and not failed:
             return
         took = f"  {duration(outcome.seconds)}" if outcome.run_id else ""
         why = f"  {outcome.reason}" if outcome.reason else ""
@@ -54,7 +54,7 @@ class Progress:
 
     def summary(self, outcome: RunOutcome) -> None:
         """Print the table of steps, and the links."""
-        if self._quiet:
+        if self.quiet:
             return
         rows = [("step", "status", "duration", "metrics", "run")]
         rows += [

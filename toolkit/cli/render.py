@@ -27,7 +27,7 @@ def show_json(value: object) -> None:
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table: aligned on a terminal, else tab-separated with nothing cut."""
     lines = [tuple(columns), *(tuple(row) for row in rows)]
-    if not sys.stdout.isatty():
+    if not on_terminal():
         for line in lines:
             show("\t".join(line))
         return
@@ -40,6 +40,11 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for line in lines[1:]:
         table.add_row(*line)
     Console(soft_wrap=False, highlight=False, markup=False).print(table)
+
+
+def on_terminal() -> bool:
+    """Tell whether data goes to a terminal, where ids may be cut."""
+    return sys.stdout.isatty()
 
 
 def duration(seconds: float | None) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, NoReturn, cast
 
 import typer
 
 from toolkit.cli import project
 from toolkit.cli.render import say, show, show_json
 from toolkit.errors import InvalidValue
+from toolkit.settings import load
 from toolkit.wiring import plan_project, run_project
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command(
@@ -64,11 +67,20 @@ def run(
         return 0
     from toolkit.cli.progress import Progress  # noqa: PLC0415 - the same
 
-    progress = Progress(quiet=quiet)
+    progress = Progress(quiet=quiet or load().quiet)
     outcome = run_project(request, progress)
     progress.summary(outcome)
     if as_json:
         show_json({"schema": 1, **asdict(outcome)})
-    elif outcome.exit_code and quiet:
+    elif outcome.exit_code and progress.quiet:
         say(f"error: {outcome.reason}")
+    if not outcome.prefect_told:
+        _leave(outcome.exit_code)
     return outcome.exit_code
+
+
+def _leave(code: int) -> NoReturn:
+    """End now: Prefect's threads would try for minutes to reach a server that is gone."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

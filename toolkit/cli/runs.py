@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import typer
 
-from toolkit.cli.render import duration, moment, number, show, show_json, show_table, size
+from toolkit.cli.render import duration, moment, number, on_terminal, show, show_json, show_table, size
 from toolkit.cli.store import find_experiment, find_run, opened
 from toolkit.errors import InvalidValue
 from toolkit.ids import now_ms
@@ -14,7 +14,11 @@ from toolkit.recording.stores import Stores
 from toolkit.tracking.records import ArtifactEntry, Run, RunQuery, RunStatus
 
 app = typer.Typer(
-    pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True, help="List and show runs."
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="List and show runs.",
 )
 
 
@@ -62,7 +66,7 @@ def list_(
         ("run", "name", "status", "started", "duration", "metrics"),
         [
             (
-                run.info.run_id,
+                run.info.run_id[:8] if on_terminal() else run.info.run_id,
                 run.info.run_name,
                 run.info.status,
                 moment(run.info.start_time),

@@ -8,7 +8,7 @@ from toolkit.cli.render import show_json, show_table
 from toolkit.settings import load
 from toolkit.wiring import local_services
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

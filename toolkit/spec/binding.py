@@ -114,7 +114,7 @@ def parse_param_file(path: Path) -> dict[str, object]:
         InvalidValue: There is no such file, or it does not hold a mapping.
         ProjectError: It is neither YAML nor JSON.
     """
-    if not path.is_file():
+    if not path.exists() or path.is_dir():  # a pipe will do
         raise InvalidValue(f"there is no parameter file {path}: give a YAML or JSON file of 'name: value' lines")
     text = read_text(path)
     try:
