@@ -168,6 +168,8 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, file: str) -> ProjectE
     advice = ""
     if "{%" in text or "cookiecutter." in text:
         advice = "; it looks like a template that has not been filled in"
+    elif "${{" in "".join(text.splitlines()[mark.line - 1 : mark.line]):
+        advice = "; a text with '${{ }}' needs quotes where it stands in {} or []"
     return ProjectError(f"this is not valid YAML: {problem}{advice}", mark=mark)
 
 

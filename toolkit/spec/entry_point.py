@@ -15,7 +15,7 @@ from toolkit.spec.document import Node
 from toolkit.spec.lint import Findings, refuse_duplicates
 from toolkit.spec.parameter import read_parameters
 from toolkit.spec.project import EntryPoint, Project
-from toolkit.spec.suggestion import hint
+from toolkit.spec.suggestion import hint, listing
 
 OUR_KEYS = ("outputs", "metrics", "strict", *ENVIRONMENT_KEYS)
 """Keys of an entry point that MLflow does not know."""
@@ -38,8 +38,8 @@ def entry_point(project: Project, name: str = DEFAULT) -> EntryPoint:
     suffix = PurePosixPath(name).suffix
     if suffix not in _SCRIPTS:
         raise UnknownEntryPoint(
-            f"there is no entry point {name!r} in {_where(project)}: {_known(project, name)};"
-            " scripts (.py, .sh, .R) need no declaration"
+            f"there is no entry point {name!r} in {_where(project)} (scripts .py, .sh, .R need no"
+            f" declaration): {_known(project, name)}"
         )
     if not (project.directory / name).is_file():
         raise UnknownEntryPoint(
@@ -51,11 +51,12 @@ def entry_point(project: Project, name: str = DEFAULT) -> EntryPoint:
 
 
 def _known(project: Project, name: str) -> str:
-    return hint(name, project.entry_points, nothing="it declares none")
+    guess = hint(name, project.entry_points, nothing="it declares none")
+    return f"there are {listing(project.entry_points)}; {guess}" if guess.endswith("?") else guess
 
 
 def _where(project: Project) -> str:
-    return str(project.file) if project.file else f"{project.directory} (which has no MLproject file)"
+    return str(project.file) if project.file else f"{project.directory}, which has no MLproject file"
 
 
 def _python(name: str) -> str:

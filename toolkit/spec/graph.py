@@ -120,7 +120,8 @@ def _check_parameters(step: Step, entry: EntryPoint | None) -> None:
                 mark=template.mark,
             )
     _check_values(step, entry)
-    missing = [name for name, parameter in entry.parameters.items() if parameter.required and name not in given]
+    filled = {name for name, template in given.items() if template.source is not None}
+    missing = [name for name, parameter in entry.parameters.items() if parameter.required and name not in filled]
     if missing:
         raise MissingParameters(
             f"No value given for missing parameters: {listing(missing)}; entry point {entry.name!r} requires"
