@@ -13,7 +13,7 @@ from conftest import Cli
 import toolkit
 from toolkit import settings
 from toolkit.cli import main as command_line
-from toolkit.cli.main import COMMANDS, main
+from toolkit.cli.main import COMMANDS
 from toolkit.recording.run import RecordedRun
 
 
@@ -64,12 +64,13 @@ def test_a_wrong_call_is_one_line_that_says_where_help_is(
         assert word in answer.err
 
 
-def test_debug_shows_where_an_error_comes_from(cli: Cli) -> None:
-    with pytest.raises(LookupError, match="nope"):
-        main(["runs", "show", "nope", "--debug"])
-    with pytest.raises(LookupError):
-        main(["--debug", "runs", "show", "nope"])
-    assert cli("runs", "show", "nope").is_one_clear_error()
+@pytest.mark.parametrize("arguments", [("runs", "show", "nope", "--debug"), ("--debug", "runs", "show", "nope")])
+def test_debug_shows_where_an_error_comes_from(cli: Cli, arguments: tuple[str, ...]) -> None:
+    answer = cli(*arguments)
+    assert answer.code == 2
+    assert answer.err.startswith("Traceback")
+    assert "find_run" in answer.err
+    assert answer.err.splitlines()[-1].startswith("error: there is no run 'nope'")
 
 
 def test_a_fault_of_our_own_is_one_line_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
