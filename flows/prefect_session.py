@@ -38,6 +38,9 @@ _CANCEL_POLL = 1.0  # seconds between looks at the flow run's state
 _LOG_INTERVAL = 0.5  # seconds that lines are gathered before they go into one record
 _LOG_SIZE = 20_000  # characters of one record; the server takes 25,000 from a hosted client
 
+_AWAY = 60.0  # seconds that the server is not asked to keep artifacts after it did not answer
+_away_until = 0.0
+
 PREFECT_FAILURES = (PrefectException, httpx.HTTPError, OSError, RuntimeError)
 """What talking to Prefect's server may raise while a step is doing well without it."""
 
@@ -65,7 +68,8 @@ def hush_console() -> None:
             for handler in owner.handlers:
                 if isinstance(handler, PrefectConsoleHandler):
                     handler.setLevel(logging.CRITICAL + 1)
-    logging.getLogger("prefect._internal").setLevel(logging.CRITICAL + 1)  # what its threads complain of
+    for name in ("prefect._internal", "prefect._internal.concurrency"):  # what its threads complain of
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     logging.raiseExceptions = False  # else its handler prints each failure to reach a server that is gone
 
 
@@ -133,8 +137,12 @@ class CancelWatch:
 
 def save_markdown(key: str, markdown: str, description: str) -> None:
     """Make an artifact in Prefect, shown with the task run or flow run that this code is inside of."""
+    global _away_until
+    if time.monotonic() < _away_until:
+        return
     clean = re.sub(r"[^a-z0-9-]+", "-", key.lower()).strip("-") or "run"
     try:
         Artifact(type="markdown", key=clean, description=description, data=markdown).create()
     except PREFECT_FAILURES as error:
+        _away_until = time.monotonic() + _AWAY
         logger.debug("the artifact %s was not saved in Prefect: %s", clean, error)
