@@ -178,12 +178,18 @@ def test_what_has_no_value_says_why_and_what_there_is(text: str, message: str) -
         "'a' * 99999 + 'a' * 99999",
         "str([[['a' * 90] * 30] * 30] * 2)", "2 ** 4000 * 2 ** 4000", "zip([[0] * 60000], [[0] * 60000])",
         "2.0 ** 99999",
-        "int('9' * 5000)", "{1: 'a' * 60000, 2: 'b' * 60000}", "max(2 ** 4000, 0) * max(2 ** 4000, 0)",
+        "int('9' * 5000)", "{1: 'a' * 60000, 2: 'b' * 60000}", "10 ** 1000 * 10 ** 1000",
+        "[[0] * 999] * 99 + [[0] * 999] * 99",
     ],
 )  # fmt: skip
 def test_nothing_large_can_be_made(text: str) -> None:
     with pytest.raises(ExpressionError):
         evaluate(text)
+
+
+def test_given_values_may_be_as_large_as_they_like() -> None:
+    scope = Scope(parameters={"big": list(range(300_000)), "n": 1})
+    assert Template(source="${{ len(parameters.big) + parameters.n + parameters.big[7] }}").evaluate(scope) == 300_008
 
 
 def test_the_limit_does_not_hinder_sensible_sizes() -> None:
@@ -232,6 +238,7 @@ def test_the_limit_does_not_hinder_sensible_sizes() -> None:
         ("1; 2", "this is not an expression"),
         ("1 +" * 2000 + "1", "longer than 4,000 characters"),
         ("(" * 300 + "1" + ")" * 300, "e"),
+        ("-" * 3900 + "1", "e"),
         ("-" * 100 + "1", "nests deeper than 60 levels"),
         ("'\x00'", "e"),
     ],

@@ -1,5 +1,6 @@
 """No value is ever read by the shell: checked with a real bash, in every kind of place."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -49,7 +50,7 @@ PLACES = {
     "here-string, double": ("cat <<< \"{x}\"; printf '\\0'", "{}\n"),
     "here-document": ("cat <<EOF\n<{x}>\nEOF\nprintf '\\0'", "<{}>\n"),
     "here-document, escaped": ("cat <<EOF\n\\{x}>\nEOF\nprintf '\\0'", "\\{}>\n"),
-    "here-document, quoted": ("cat <<'EOF'\n<{x}>\nEOF\nprintf '\\0'", "<{}>\n"),
+    "here-document, quoted": ("cat << 'EOF'\n<{x}>\nEOF\nprintf '\\0'", "<{}>\n"),
     "here-document, escaped delimiter": ("cat <<\\EOF >&1\n<{x}>\nEOF\nprintf '\\0'", "<{}>\n"),
     "here-document, tabs": ("cat <<-\"EOF\"\n\t<{x}>\n\tEOF\nprintf '\\0'", "<{}>\n"),
     "here-document, substitution": ("cat <<EOF\n$(printf '%s.' {x})\nEOF\nprintf '\\0'", "{}.\n"),
@@ -69,6 +70,7 @@ PLACES = {
     "redirection": ("printf '%s\\0' {x} 2>&1 >|/dev/stdout", "{}"),
     "after arithmetic": ("(( 1 << 2 )) && printf '%s\\0' $((1<<(2)))'{x}'", "4{}"),
 }
+BASH = shutil.which("bash") or "/bin/bash"
 HOSTILE = [
     "; echo PWNED", "$(echo PWNED)", "`echo PWNED`", "'; echo PWNED; '", '"; echo PWNED; "', "\\'; echo PWNED #",
     "\necho PWNED\n", "&& echo PWNED", "| echo PWNED", "(echo PWNED)", "{{echo,PWNED}}", "${HOME}", "$HOME", "\\",
@@ -138,7 +140,7 @@ def test_however_strange_the_command_no_value_runs(tmp_path: Path, command: list
     except ProjectError:
         return  # refusing is always right
     subprocess.run(
-        ["/bin/bash", "-c", rendered],
+        [BASH, "-c", rendered],
         cwd=tmp_path, env={"PATH": "/nonexistent"}, stdin=subprocess.DEVNULL, capture_output=True, timeout=10,
     )  # fmt: skip
     assert not (tmp_path / "pwned").exists()

@@ -255,6 +255,8 @@ def test_lint_knows_pipes_placeholders_and_dollar_signs() -> None:
           d: {parameters: {x: str}, command: "echo ${x}"}
           e: {command: "a >| b; a |& b", description: x}
           f: {command: "echo '|' \\"|\\" # |"}
+          g: {parameters: {x: str}, command: "bash -ec 'run {x}'"}
+          h: {parameters: {x: str}, command: "bash -c 'run \\"$1\\"' - {x}"}
         """
     ) == [
         "MLproject:5:13: the command of 'a' has a pipe, so a failure before it goes unnoticed: 'strict: true' runs it"
@@ -266,6 +268,8 @@ def test_lint_knows_pipes_placeholders_and_dollar_signs() -> None:
         " the shell",
         "MLproject:9:27: the command of 'e' has a pipe, so a failure before it goes unnoticed: 'strict: true' runs it"
         " under set -euo pipefail",
+        "MLproject:11:53: {x} in the command of 'g' is read by a second shell, which takes the value for code: hand it"
+        " on as an argument, such as bash -c '… \"$1\"' - {x}",
     ]
 
 

@@ -55,8 +55,6 @@ def step_environment(node: Node, *, directory: Path, owner: str) -> EnvironmentR
     Raises:
         ProjectError: It is something else, or there is no such file.
     """
-    if node.is_null:
-        return None
     if node.kind == "scalar":
         name = node.string("'env'").rpartition("/")[2]
         kind: _FileKind = "python_env"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +16,7 @@ from toolkit.spec.document import Node
 from toolkit.spec.lint import Findings, refuse_duplicates
 from toolkit.spec.parameter import read_parameters
 from toolkit.spec.project import EntryPoint, Project
+from toolkit.spec.quoting import Quoting
 from toolkit.spec.suggestion import hint, listing
 
 OUR_KEYS = ("outputs", "metrics", "strict", *ENVIRONMENT_KEYS)
@@ -160,6 +162,10 @@ def _flag(node: Node | None, what: str) -> bool:
     raise ProjectError(f"{what} must be true or false, not {node.described}", mark=node.mark)
 
 
+_SECOND_SHELL = re.compile(r"(?:^|[\s;&|(`])(?:eval|(?:ba|da|z|k)?sh(?: +-\w+)* +-\w*c)\s")
+_QUOTES = frozenset({Quoting.SINGLE, Quoting.DOUBLE, Quoting.ANSI})
+
+
 def _lint_command(entry: EntryPoint, findings: Findings) -> None:
     """Warn about what is likely a mistake in a command."""
     try:
@@ -175,6 +181,13 @@ def _lint_command(entry: EntryPoint, findings: Findings) -> None:
                 f" write ${{{{{field.source}}}}} for a variable of the shell",
                 place("{", field.brace) if place else entry.command_mark,
             )
+    inner = [field for number, field in enumerate(fields) if reading.contexts[number].quoting in _QUOTES]
+    if inner and _SECOND_SHELL.search(entry.command):
+        findings.add(
+            f"{{{inner[0].source}}} in the command of {entry.name!r} is read by a second shell, which takes the value"
+            f" for code: hand it on as an argument, such as bash -c '… \"$1\"' - {{{inner[0].source}}}",
+            place("{", inner[0].brace) if place else entry.command_mark,
+        )
     if reading.pipes and not entry.strict:
         findings.add(
             f"the command of {entry.name!r} has a pipe, so a failure before it goes unnoticed:"

@@ -76,7 +76,8 @@ class _Walk:
         """
         rule = _RULES[type(node)]
         try:
-            return check_size(rule(self, node))
+            made = rule(self, node)
+            return check_size(made) if isinstance(node, _MAKERS) else made
         except Flaw as error:
             # A flaw without a place comes from a function, or is about the size: it is this node's.
             raise error if error.placed else self.formula.flaw(node, error.message) from error
@@ -234,6 +235,9 @@ def _problem(error: Exception) -> str:
     """Return what Python says, as one line."""
     return str(error).partition("\n")[0] or type(error).__name__
 
+
+_MAKERS = (ast.BinOp, ast.Call, ast.List, ast.Tuple, ast.Dict)
+"""What makes new values; others only hand out what is there, however large it is."""
 
 _RULES: Mapping[type[ast.expr], Callable[..., object]] = {
     ast.Constant: _Walk.constant,

@@ -6,6 +6,7 @@ what an expression sees in `scope`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -81,7 +82,7 @@ class Template:
         Raises:
             ExpressionError: It cannot be evaluated in this scope.
         """
-        return self._filled(self.source, scope, iter(range(1_000_000_000)))
+        return self._filled(self.source, scope, itertools.count())
 
     def _filled(self, source: object, scope: Scope, numbers: Iterator[int]) -> object:
         if isinstance(source, str):

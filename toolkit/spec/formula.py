@@ -166,7 +166,8 @@ def _name_hint(name: str) -> str:
     constants = {"true": "True", "false": "False", "null": "None", "none": "None"}
     if name.lower() in constants:
         return f"write {constants[name.lower()]}"
-    return hint(name, NAMES) + ("" if hint(name, NAMES).endswith("?") else "; a text needs quotes")
+    guess = hint(name, NAMES)
+    return guess if guess.endswith("?") else f"{guess}; a text needs quotes"
 
 
 def _kind(node: ast.AST) -> str:

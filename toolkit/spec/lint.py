@@ -26,10 +26,8 @@ class Findings:
         for key, mark in node.key_marks.items():
             if key not in names:
                 guess = hint(key, names)
-                self.add(
-                    f"{what} has the unknown key {key!r}, which is ignored" + (f"; {guess}" if "mean" in guess else ""),
-                    mark,
-                )
+                close = f"; {guess}" if guess.endswith("?") else ""
+                self.add(f"{what} has the unknown key {key!r}, which is ignored{close}", mark)
 
     def duplicates(self, node: Node) -> None:
         """Warn about keys that stand in a mapping twice; the last one counts, as in MLflow."""

@@ -7,53 +7,19 @@ places after it are marked as unsafe for values that need quotes, rather than gu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
+from toolkit.spec.heredoc import Cell, HereDocument, HereOperator, find_terminator, read_operator
 from toolkit.spec.quoting import Context, Quoting
 
-Cell: TypeAlias = "str | int"
-"""One character of a command, or the number of a placeholder."""
+__all__ = ["Cell", "Reading", "scan"]
 
 _BLANKS = " \t\n"
 _BREAKS = " \t\n;&|<>()"
-_WORD_BREAKS = frozenset(_BREAKS)
-_DELIMITER = re.compile(
-    r"(?P<plain>[\w.%+-]+)|'(?P<quoted>[\w.%+-]+)'|\"(?P<double>[\w.%+-]+)\"|\\(?P<escaped>[\w.%+-]+)"
-)
 _SPECIAL_PARAMETERS = "$@*#?-!0123456789"
 _PUZZLES = frozenset({"case", "=~"})
 """Words after which a parenthesis need not have its partner."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HereDocument:
-    """The body of a here-document.
-
-    Attributes:
-        first: Its first cell.
-        last: The first cell of its delimiter's line.
-        delimiter: The line that ends it.
-        tabs: Whether tabs at the begin of a line do not count (``<<-``).
-        nested: Whether it stands inside parentheses: there bash also takes ``EOF …)`` for its end.
-    """
-
-    first: int
-    last: int
-    delimiter: str
-    tabs: bool
-    nested: bool
-
-    def endings(self, body: str) -> int:
-        """Return how many lines of a body would end it."""
-        lines = [line.lstrip("\t") if self.tabs else line for line in body.split("\n")]
-        return sum(line.startswith(self.delimiter) if self.nested else line == self.delimiter for line in lines)
-
-    def tabs_lost(self, body: str) -> int:
-        """Return how many tabs bash takes from the begins of a body's lines."""
-        return sum(len(line) - len(line.lstrip("\t")) for line in body.split("\n")) if self.tabs else 0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -91,14 +57,6 @@ def scan(cells: Sequence[Cell]) -> Reading:
     return reading
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    delimiter: str
-    literal: bool
-    tabs: bool
-    depth: int
-
-
 class _Scanner:
     """A walk over the cells; ``index`` is the next one, ``end`` the first one that is out of reach.
 
@@ -116,7 +74,7 @@ class _Scanner:
         self._backquoted = False
         self._joined = False
         self._depth = 0
-        self._pending: list[_Pending] = []
+        self._pending: list[HereOperator] = []
 
     # -- cells ---------------------------------------------------------------------------------
 
@@ -380,21 +338,11 @@ class _Scanner:
 
     def _here_operator(self) -> None:
         """Pass over ``<<`` and its delimiter; the body comes after the end of the line."""
-        self.index += 2
-        tabs = self._cell() == "-"
-        self.index += tabs
-        while self._cell() in {" ", "\t"}:
-            self.index += 1
-        stop = self.index
-        while stop < self.end and self.cells[stop] not in _WORD_BREAKS:
-            stop += 1
-        found = _DELIMITER.fullmatch("".join(str(cell) for cell in self.cells[self.index : stop]))
-        if found is None or any(isinstance(cell, int) for cell in self.cells[self.index : stop]):
+        operator, self.index = read_operator(self.cells[: self.end], self.index + 2, depth=self._depth)
+        if operator is None:
             self.unsure = self.unsure or "a here-document with a strange delimiter comes before"
-            return
-        self.index = stop
-        delimiter = found["plain"] or found["quoted"] or found["escaped"] or found["double"]
-        self._pending.append(_Pending(delimiter, not found["plain"], tabs, self._depth))
+        else:
+            self._pending.append(operator)
 
     def _bodies(self) -> None:
         """Pass over the bodies of the here-documents that the line before began."""
@@ -405,9 +353,10 @@ class _Scanner:
         for document in pending:
             self._body(document)
 
-    def _body(self, document: _Pending) -> None:
+    def _body(self, document: HereOperator) -> None:
         first = self.index
-        last, after = self._terminator(document)
+        last, after, problem = find_terminator(self.cells[: self.end], first, document)
+        self.unsure = self.unsure or problem
         self.reading.heredocs.append(
             HereDocument(
                 first=first,
@@ -431,21 +380,3 @@ class _Scanner:
         self.index = after
         if after >= len(self.cells):
             self.reading.ending = "the command ends in a here-document"
-
-    def _terminator(self, document: _Pending) -> tuple[int, int]:
-        """Return where the delimiter's line begins, and where the next one does."""
-        start, joined = self.index, False
-        while start < self.end:
-            stop = start
-            while stop < self.end and self.cells[stop] != "\n":
-                stop += 1
-            line = self.cells[start:stop]
-            text = "".join(cell if isinstance(cell, str) else "\0" for cell in line)
-            if not joined and (text.lstrip("\t") if document.tabs else text) == document.delimiter:
-                return start, min(stop + 1, self.end)
-            if self._depth and text.lstrip("\t").startswith(document.delimiter):
-                self.unsure = self.unsure or f"a line that begins with {document.delimiter!r} comes before"
-            joined = not document.literal and (len(text) - len(text.rstrip("\\"))) % 2 == 1
-            start = stop + 1
-        self.unsure = self.unsure or f"the here-document's delimiter {document.delimiter!r} does not come"
-        return self.end, self.end
