@@ -12,15 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolkit.spec.workflow import dependencies
-
 from toolkit.errors import ProjectError, ToolkitError
 from toolkit.flows.context import RunContext
 from toolkit.flows.plan import combinations
 from toolkit.flows.report import StepOutcome
 from toolkit.flows.step import Invocation, StepStopped
-from toolkit.spec.expression import RunFacts, Scope, StepResult
+from toolkit.spec.expression import OutputRef, RunFacts, Scope, StepResult
 from toolkit.spec.project import Step
+from toolkit.spec.workflow import dependencies
 
 _TICK = 0.5  # seconds between looks at the wish to stop, where nothing else happens
 
@@ -253,5 +252,7 @@ class Execution:
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    """Return a value in so few characters that a line has room for it; of an output the end of its path."""
+    text = value.path.rpartition("/")[2] if isinstance(value, OutputRef) else str(value)
+    text = " ".join(text.split())
     return text if len(text) <= 40 else text[:39] + "…"

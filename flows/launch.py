@@ -84,6 +84,7 @@ class Launch:
         self._environments: dict[EnvironmentRef | None, PreparedEnvironment] = {}
         self._server: PrefectServer | None = None
         self._outcome: RunOutcome | None = None
+        self._error: BaseException | None = None
         self._began = time.monotonic()
 
     def run(self, ensure_server: Callable[[Callable[[str], None]], PrefectServer]) -> RunOutcome:
@@ -137,6 +138,8 @@ class Launch:
                 flow(**flow_arguments(self._plan), return_state=True)
         except session.PREFECT_FAILURES as error:
             self._explain(server, error)
+        if self._error is not None:
+            raise self._error
         if self._outcome is None:
             raise ToolkitError("Prefect ended the flow before it began; see its page in Prefect's UI for the reason")
         return self._outcome
@@ -144,16 +147,28 @@ class Launch:
     def _explain(self, server: PrefectServer, error: BaseException) -> None:
         """Say what it means that Prefect's server failed: nothing for a run that has ended, and its end otherwise."""
         why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        if self._outcome is None:
+        if self._outcome is None and self._error is None:
             raise ServiceError(
                 f"Prefect's server at {server.api_url} failed while the flow ran ({why}): "
                 "see `toolkit status`, and run again"
             ) from error
-        self._outcome = replace(self._outcome, prefect_told=False)
+        if self._outcome is not None:
+            self._outcome = replace(self._outcome, prefect_told=False)
         self._reporter.note(f"Prefect's server was not told how the flow ended ({why}); the run is recorded")
 
     def _body(self, parameters: Mapping[str, object]) -> State[Any]:
-        """Run the steps; called by the flow, with the parameters that it was given."""
+        """Run the steps; called by the flow, with the parameters that it was given.
+
+        What goes wrong here is kept: Prefect would only tell that something did.
+        """
+        try:
+            return self._steps_as_a_run(parameters)
+        except BaseException as error:
+            self._error = error
+            raise
+
+    def _steps_as_a_run(self, parameters: Mapping[str, object]) -> State[Any]:
+        """Open the parent run, run the steps, and end it."""
         from prefect.runtime import flow_run  # noqa: PLC0415 - Prefect is imported by now
 
         from toolkit.flows.prefect_session import CancelWatch  # noqa: PLC0415 - the same
@@ -163,7 +178,7 @@ class Launch:
             parent = self._open_parent(flow_run_id, parameters)
             context = self._run_context(parent)
             try:
-                with CancelWatch(flow_run_id, self._stop):
+                with CancelWatch(flow_run_id, self._stop, self._reporter.note):
                     self._snapshot(parent)
                     outcomes = self._run_steps(context)
             except BaseException as error:

@@ -5,6 +5,7 @@ An entry point alone is a workflow of one step.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,11 @@ from toolkit.spec.location import locate
 from toolkit.spec.project import EntryPoint, EnvironmentRef, Parameter, Project, Step, Workflow
 from toolkit.spec.reader import entry_point, read_project
 from toolkit.spec.suggestion import hint
-from toolkit.spec.workflow import order
+from toolkit.spec.workflow import dependencies, order
+from toolkit.tracking.limits import check_params
+
+_REFUSED = re.compile(r"[/%&<>\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+"""What a flow's name may not hold: Prefect refuses some, and sends the name in a header, where lines cannot break."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,8 +81,16 @@ class Plan:
     def flow_name(self) -> str:
         """Name of the Prefect flow: the project's, with the workflow's or entry point's unless that is ``main``."""
         project = self.project.name or self.project.directory.name or "project"
-        name = project if self.workflow.name == "main" else f"{project}: {self.workflow.name}"
-        return "".join("-" if char in "/%&<>" else char for char in name)  # Prefect refuses these in names
+        name = project.strip() if self.workflow.name == "main" else f"{project.strip()}: {self.workflow.name}"
+        return _REFUSED.sub("-", name)
+
+    @property
+    def given_here(self) -> frozenset[str]:
+        """Names of the entry point's parameters whose paths are relative to the caller's directory alone.
+
+        What the file says, as a default or as a step's value, may be relative to the project as well.
+        """
+        return self.given if self.single else frozenset()
 
     def environment(self, step: Step) -> EnvironmentRef | None:
         """Return the environment that a step runs in: its own, its entry point's, or the project's."""
@@ -104,10 +117,12 @@ def make_plan(source: Source, target: Target) -> Plan:
 
 
 def check_runnable(plan: Plan) -> None:
-    """Refuse what can be read and shown, but not be run yet.
+    """Refuse what can be read and shown but not run: what is not supported yet, and what is sure to fail.
 
     Raises:
         NotYetSupported: The project runs in a container, or on Databricks.
+        ProjectError: The command of a step that begins at once cannot be made.
+        InvalidValue: A parameter cannot be recorded.
     """
     project = plan.project
     if project.databricks:
@@ -118,6 +133,13 @@ def check_runnable(plan: Plan) -> None:
             "docker_env is read but not run yet: declare python_env or conda_env instead to run the project",
             mark=mark,
         )
+
+    check_params({name: str(value) for name, value in {**plan.parameters, **plan.extra}.items()})
+    scope = _scope_before(plan)
+    for step in plan.workflow.steps.values():
+        if not dependencies(step) and (step.when is None or step.when.evaluate(scope)):
+            for values in combinations(plan, step, scope):
+                _check_command(plan, step, values)
 
 
 def _workflow(project: Project, name: str) -> Workflow:
@@ -199,7 +221,7 @@ def _check_command(plan: Plan, step: Step, values: Mapping[str, object]) -> None
     located, _ = locate(
         plan.entry_points[step.name],
         values,
-        given=plan.given,
+        given=plan.given_here,
         caller=plan.caller,
         project=plan.project.directory,
         fetch=_unfetched,
@@ -212,13 +234,18 @@ def _unfetched(uri: str) -> Path:
     return Path(uri)
 
 
+def _scope_before(plan: Plan) -> Scope:
+    """Return what expressions can see before anything has run."""
+    return Scope(parameters=plan.parameters, run=RunFacts(id="RUN_ID", name="RUN_NAME", experiment="EXPERIMENT"))
+
+
 def dry_run(plan: Plan) -> list[str]:
     """Return the exact shell command of each step that would run, in an order in which they could.
 
     What only a finished step can tell stands as the expression that asks for it. A ``foreach`` over such a value, or a
     condition on it, is left open: the command stands once.
     """
-    scope = Scope(parameters=plan.parameters, run=RunFacts(id="RUN_ID", name="RUN_NAME", experiment="EXPERIMENT"))
+    scope = _scope_before(plan)
     commands = []
     for name in (name for level in order(plan.workflow) for name in level):
         step = plan.workflow.steps[name]
@@ -230,7 +257,7 @@ def dry_run(plan: Plan) -> list[str]:
             located, _ = locate(
                 entry,
                 fixed,
-                given=plan.given if plan.single else frozenset(fixed),
+                given=plan.given_here,
                 caller=plan.caller,
                 project=plan.project.directory,
                 fetch=_unfetched,

@@ -10,7 +10,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -101,7 +101,8 @@ class LineLog:
 class CancelWatch:
     """Looks whether somebody cancelled the flow run in Prefect, and turns that into a wish to stop."""
 
-    def __init__(self, flow_run_id: str, stop: Stop) -> None:
+    def __init__(self, flow_run_id: str, stop: Stop, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self._flow_run_id = UUID(flow_run_id)
         self._stop = stop
         self._over = threading.Event()
@@ -121,12 +122,16 @@ class CancelWatch:
     def _watch(self) -> None:
         if self._over.wait(_CANCEL_POLL):
             return
+        told = False
         with get_client(sync_client=True) as client:
             while not self._over.is_set():
                 try:
                     state = client.read_flow_run(self._flow_run_id).state
                 except PREFECT_FAILURES as error:
                     logger.debug("Prefect's server did not tell the flow run's state: %s", error)
+                    if not told:
+                        self._tell("Prefect's server does not answer; the run goes on without it")
+                        told = True
                 else:
                     if state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED):
                         self.cancelled = True

@@ -167,7 +167,7 @@ class StepRunner:
         located, warnings = locate(
             self._entry,
             self._invocation.values,
-            given=plan.given if plan.single else frozenset(self._invocation.values),
+            given=plan.given_here,
             caller=plan.caller,
             project=plan.project.directory,
             fetch=lambda uri: self._fetch(uri, folder / "inputs"),

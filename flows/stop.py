@@ -55,7 +55,7 @@ class Stop:
 
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into requests to stop, for the length of a block in the main thread."""
+    """Turn SIGINT, SIGTERM and SIGHUP into requests to stop, for the length of a block in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -64,7 +64,10 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
         name = signal.Signals(number).name
         stop.request("interrupted with Ctrl-C" if name == "SIGINT" else name, exit_code=128 + number)
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+        wanted.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, handle) for number in wanted}
     try:
         yield
     finally:

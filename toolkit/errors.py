@@ -149,6 +149,8 @@ class StoreBusy(StoreError):
 class SchemaError(StoreError):
     """The database holds a schema that this version cannot use."""
 
+    exit_code: ClassVar[int] = 2
+
 
 class ArtifactError(ToolkitError):
     """An artifact cannot be stored or read."""

@@ -41,7 +41,12 @@ def open_stores(settings: Settings) -> Stores:
         scheme = url.partition(":")[0]
         raise InvalidSetting(f"the tracking URI begins with {scheme}: only sqlite:/// can be used yet")
     root = local_artifact_root(settings.artifact_uri)
-    settings.home.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSetting(
+            f"TOOLKIT_HOME is {settings.home}, which is no folder and cannot be made one ({error.strerror})"
+        ) from None
     database = open_database(url, wait=settings.busy_timeout, durability=settings.durability)
     try:
         runs = SqlRunStore(database, root.as_uri())

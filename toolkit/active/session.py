@@ -167,13 +167,18 @@ def get_run(run_id: str) -> Run:
 
 def run_to_log_to() -> RecordedRun:
     """Return the active run; the step's if this process is a step; else start one."""
-    run = current.active_run() or step_run()
+    run = current.active_run() or step_run() or _only_open_run()
     if run is None:
         start_run()
         run = current.context_run()
         current.set_process_run(run)
         assert run is not None
     return run
+
+
+def _only_open_run() -> RecordedRun | None:
+    """Return the run that this process has open, if it is the only one: a thread that is in none writes to it."""
+    return _open_runs[0] if len(_open_runs) == 1 and _hooks_pid == os.getpid() else None
 
 
 def step_run() -> RecordedRun | None:

@@ -142,4 +142,6 @@ def _fail(text: str, code: int) -> int:
 def script() -> None:
     """Be the console script."""
     gc.set_threshold(200_000, 20, 20)  # Prefect's import alone makes a million objects that stay; see benchmarks.md
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # else Python looks through them all once more on its way out
+    sys.exit(code)

@@ -78,6 +78,10 @@ class Progress:
             f"run {outcome.run_name} in experiment {outcome.experiment}"
         )
         say(f"  see it:   toolkit runs show {outcome.run_id}")
+        for step in outcome.steps:
+            if step.status == "FAILED" and step.run_id:
+                say(f"  its log:  toolkit artifacts get {step.run_id[:8]} logs/output.log")
+                break
         if outcome.flow_run_url:
             say(f"  Prefect:  {outcome.flow_run_url}")
 

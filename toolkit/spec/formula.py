@@ -154,10 +154,22 @@ def _check_call(text: str, node: ast.Call) -> None:
     name = node.func.id
     if name not in FUNCTIONS:
         raise _flaw(text, node, f"unknown function {name!r}: {hint(name, FUNCTIONS)}")
+    if name == "best":
+        _check_best(text, node)
     for keyword in node.keywords:
         if keyword.arg not in KEYWORDS.get(name, ()):
             shown = f"{keyword.arg}=" if keyword.arg else "**"
             raise _flaw(text, keyword, f"{name}() takes no argument {shown}")
+
+
+def _check_best(text: str, node: ast.Call) -> None:
+    """Say how ``best`` is called, before anything has run for the sake of it."""
+    form = "best(steps.NAME, 'METRIC', 'min' or 'max')"
+    if len(node.args) + len(node.keywords) != 3:
+        raise _flaw(text, node, f"best() is called with {len(node.args)} values: wanted {form}")
+    mode = node.args[2] if len(node.args) == 3 else None
+    if isinstance(mode, ast.Constant) and mode.value not in ("min", "max"):
+        raise _flaw(text, mode, f"best() is asked for {mode.value!r}: wanted {form}")
 
 
 def _name_hint(name: str) -> str:
