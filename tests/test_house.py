@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -114,7 +115,7 @@ def test_only_the_settings_read_our_variables() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_wheel_runs_a_project_in_an_empty_environment(tmp_path: Path) -> None:
-    """Built by uv, installed by plain pip, the newest of everything that the bounds allow."""
+    """Built by uv by way of an sdist, installed by plain pip, the newest of everything that the bounds allow."""
     variables = environment(PYTHONPATH=None, VIRTUAL_ENV=None, TOOLKIT_HOME=str(tmp_path / "home"))
 
     def call(*arguments: str) -> str:
@@ -124,7 +125,12 @@ def test_the_wheel_runs_a_project_in_an_empty_environment(tmp_path: Path) -> Non
         assert done.returncode == 0, f"{arguments}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
-    call(str(Path(sys.executable).parent / "uv"), "build", "--wheel", "--out-dir", str(tmp_path / "dist"), str(ROOT))
+    source = tmp_path / "source"  # a build leaves files beside what it builds
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, source / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", PYPROJECT["project"]["readme"], *PYPROJECT["project"]["license-files"]):
+        shutil.copy(ROOT / name, source)
+    call(str(Path(sys.executable).parent / "uv"), "build", "--out-dir", str(tmp_path / "dist"), str(source))
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     venv.create(tmp_path / "venv", with_pip=True)
     programs = tmp_path / "venv" / "bin"
