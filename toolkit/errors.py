@@ -146,10 +146,8 @@ class StoreBusy(StoreError):
     """The tracking store was locked by another process for longer than the configured wait."""
 
 
-class SchemaError(StoreError):
+class SchemaError(StoreError, UserError):
     """The database holds a schema that this version cannot use."""
-
-    exit_code: ClassVar[int] = 2
 
 
 class ArtifactError(ToolkitError):

@@ -137,7 +137,7 @@ def test_expressions_may_stand_in_texts_lists_and_mappings(source: object, value
         ("best(steps.train, 'rmse', 'least')", "best() wants 'min' or 'max' as its third argument, not 'least'"),
         ("best(steps.train, 1, 'min')", "best() wants a metric's name"),
         ("best(1, 'rmse', 'min')", "best() wants a step as its first argument, not a number"),
-        ("best(steps.train)", "missing 2 required positional arguments"),
+        ("best(steps.train)", "best() is called with 1 values"),
         ("steps.prepare", "the result is the result of a step, not a value: go on with .outputs.NAME"),
         ("[steps.train]", "the result is the result of a step, not a value"),
         ("{'a': steps.train}", "the result is the result of a step, not a value"),

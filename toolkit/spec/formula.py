@@ -169,7 +169,7 @@ def _check_best(text: str, node: ast.Call) -> None:
         raise _flaw(text, node, f"best() is called with {len(node.args)} values: wanted {form}")
     mode = node.args[2] if len(node.args) == 3 else None
     if isinstance(mode, ast.Constant) and mode.value not in ("min", "max"):
-        raise _flaw(text, mode, f"best() is asked for {mode.value!r}: wanted {form}")
+        raise _flaw(text, mode, f"best() wants 'min' or 'max' as its third argument, not {mode.value!r}")
 
 
 def _name_hint(name: str) -> str:
