@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 import pytest
+from calls import Answer, Cli
 
 from toolkit import settings, wiring
 from toolkit.cli.main import main
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a command said: its exit code, stdout and stderr."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401 - a JSON document
-        return json.loads(self.out)
-
-    def is_one_clear_error(self) -> bool:
-        """Tell whether this is the user's mistake, said in one line, and nothing else."""
-        return self.code == 2 and not self.out and self.err.startswith("error: ") and self.err.count("\n") == 1
-
-
-class Cli(Protocol):
-    """Calls a command."""
-
-    def __call__(self, *arguments: str) -> Answer: ...
 
 
 @pytest.fixture
@@ -75,10 +50,13 @@ def tree(stores: Stores, leases: Leases) -> list[RecordedRun]:
         tags={"team": "red"},
         params={"alpha": "0.5", "long": "first line\nsecond line"},
     )
-    steps = [
-        RecordedRun.start(stores, leases, experiment_id=experiment.experiment_id, name=name, parent_run_id=whole.run_id)
-        for name in ("prepare", "train")
-    ]
+    steps = []
+    for name in ("prepare", "train"):
+        time.sleep(0.002)  # runs of one millisecond have no order
+        step = RecordedRun.start(
+            stores, leases, experiment_id=experiment.experiment_id, name=name, parent_run_id=whole.run_id
+        )
+        steps.append(step)
     steps[1].log_metrics({"rmse": 0.123456789, "system/cpu_seconds": 1.0, "bad": float("nan")})
     whole.log_text("notes\n", "notes.txt")
     whole.log_text("model\n", "model/weights.txt")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from calls import Cli
 
 import toolkit
 from toolkit import settings

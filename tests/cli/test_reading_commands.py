@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from calls import Cli
 
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from calls import Cli
 
 PROJECT = """name: demo
 entry_points:

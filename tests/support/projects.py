@@ -1,4 +1,4 @@
-"""Projects and plans for the tests in this folder."""
+"""Projects and plans for the tests of flows."""
 
 from __future__ import annotations
 
