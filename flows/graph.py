@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from toolkit.spec.workflow import dependencies, order
-
 from toolkit.flows.plan import Plan
 from toolkit.spec.project import Step
+from toolkit.spec.workflow import dependencies, order
 
 
 def as_json(plan: Plan) -> dict[str, object]:
