@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,54 @@ def test_a_cancellation_in_prefect_ends_steps_run_and_flow(machine: Machine, pro
     assert done.code == 1, done.err
     assert_gone(processes)
     assert_killed(machine, machine.show(run["run_id"]), "cancelled in Prefect")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_decorated_flow_that_is_stopped_has_an_end(machine: Machine, tmp_path: Path, number: signal.Signals) -> None:
+    script = f"""
+import pathlib, time, toolkit
+@toolkit.flow
+def stopped_by_{number.name.lower()}():
+    pathlib.Path("pid").write_text("1")
+    time.sleep(1000)
+stopped_by_{number.name.lower()}()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=machine.variables(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    machine.started.append(process)
+    written(process, tmp_path / "pid")
+    process.send_signal(number)
+    assert machine.end(process).code != 0
+    run = machine.show(f"stopped_by_{number.name.lower()}")
+    assert run["status"] == "KILLED"
+    assert machine.flow_state(run) in ("CANCELLED", "CRASHED")
+
+
+def test_a_run_outlives_the_death_of_prefects_server(fresh: Machine, tmp_path: Path) -> None:
+    """What was done is recorded, and the command comes to an end."""
+    text = """
+entry_points: {main: {command: "echo 1 > begun; until [ -e go ]; do sleep 0.05; done; echo ended"}}
+"""
+    project = write_project(tmp_path / "p", text)
+    process = fresh.start("run", "--json", cwd=project)
+    written(process, project / "begun")
+    (server,) = [member for member in processes_of(fresh.home) if "server" in member.cmdline()]
+    server.kill()
+    psutil.wait_procs([server], timeout=10)
+    (project / "go").touch()
+    done = fresh.end(process)
+    assert "Traceback" not in done.err
+    assert "main | ended" in done.err
+    (run,) = fresh.runs()
+    assert run["status"] == "FINISHED", done.err
+    assert [step["status"] for step in fresh.show(run["run_id"])["children"]] == ["FINISHED"]
 
 
 def test_after_kill_9_the_next_command_cleans_up_and_says_so(machine: Machine, project: Path) -> None:

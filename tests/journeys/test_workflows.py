@@ -87,6 +87,61 @@ def test_the_example_with_decorators_is_tracked_as_a_tree(machine: Machine) -> N
     assert train["metrics"]["validation_accuracy"] > 0.9
 
 
+DECORATED = """
+import toolkit
+
+@toolkit.task(retries=1, name="a-task-of-prefect")
+def flaky(tries: list[int]) -> float:
+    tries.append(1)
+    toolkit.log_metric("inside", len(tries))
+    if len(tries) < 2:
+        raise ValueError("not yet")
+    return 0.5
+
+@toolkit.task
+def broken() -> None:
+    raise RuntimeError("broke")
+
+@toolkit.flow(name="decorated", version="7")
+def whole(alpha: float = 0.1) -> float:
+    result = flaky([])
+    broken()
+    return result
+
+try:
+    whole()
+except RuntimeError as error:
+    print("raised", error)
+for kind in (toolkit.flow, toolkit.task):
+    try:
+        @kind
+        async def later() -> None: ...
+    except ValueError as error:
+        print("refused", error)
+"""
+
+
+def test_what_fails_in_a_decorated_flow_fails_its_runs(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "flow.py").write_text(DECORATED)
+    done = subprocess.run(
+        [sys.executable, "flow.py"], cwd=tmp_path, env=machine.variables(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    raised, *refused = done.stdout.splitlines()
+    assert raised == "raised broke"
+    assert [line.startswith("refused later is asynchronous") for line in refused] == [True, True]
+    run = machine.show("whole")
+    assert (run["status"], run["reason"], run["params"]) == ("FAILED", "RuntimeError: broke", {"alpha": "0.1"})
+    assert machine.flow_state(run) == "FAILED"
+    assert machine.prefect(f"flow_runs/{run['tags']['prefect.flow_run_id']}")["flow_version"] == "7"
+    children = [(child["run_name"], child["status"], child["metrics"]) for child in run["children"]]
+    assert children == [
+        ("flaky", "FAILED", {"inside": 1.0}),
+        ("flaky", "FINISHED", {"inside": 2.0, "flaky": 0.5}),
+        ("broken", "FAILED", {}),
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", [[], ["-w", "again"], ["-e", "main"]], ids=["main", "again", "entry-point"])
 def test_mlproject_example_runs_as_it_stands(machine: Machine, tmp_path: Path, target: list[str]) -> None:
@@ -277,6 +332,26 @@ entry_points:
     assert seen["TOOLKIT_TRACKING_URI"] == f"sqlite:///{machine.home}/toolkit.db"
     assert seen["TOOLKIT_HOME"] == str(machine.home)
     assert seen["PWD"] == str(tmp_path)
+
+
+def test_an_artifact_of_an_earlier_run_can_be_read(machine: Machine, tmp_path: Path) -> None:
+    text = """
+entry_points:
+  make: {command: "echo content > data.txt", outputs: {data: data.txt}}
+  read: {parameters: {data: path}, command: "cat {data}"}
+"""
+    project = write_project(tmp_path, text)
+    made = machine.toolkit("run", "-e", "make", "--json", cwd=project)
+    assert made.code == 0, made.err
+    uri = f"runs:/{made.json['steps'][0]['run_id']}/data.txt"
+    done = machine.toolkit("run", "-e", "read", "-P", f"data={uri}", "--json", cwd=project)
+    assert done.code == 0, done.err
+    assert "read | content" in done.err
+    assert machine.show(done.json["run_id"])["params"] == {"data": uri}
+    wrong = machine.toolkit("run", "-e", "read", "-P", f"data={uri}x", cwd=project)
+    assert wrong.code in (1, 2)
+    assert "data.txtx" in wrong.err
+    assert "Traceback" not in wrong.err
 
 
 def test_a_project_that_runs_a_project_is_a_tree(machine: Machine, tmp_path: Path) -> None:
