@@ -34,7 +34,7 @@ _CHATTER = re.compile(
     r"Downloaded |Bytecode |warning: Failed to inspect|[+~-] \S+==)"
 )
 _REASONS = (
-    ("was not found in the package registry", "a package is not on the index"),
+    ("was not found in the", "a package is not on the index"),
     ("not found in the provided package locations", "a package is not on the index"),
     ("No solution found", "no set of versions meets all requirements"),
     ("Couldn't parse", "a requirement cannot be read"),
