@@ -179,6 +179,7 @@ stopped_by_{number.name.lower()}()
     assert machine.flow_state(run) in ("CANCELLED", "CRASHED")
 
 
+@pytest.mark.slow
 def test_a_run_outlives_the_death_of_prefects_server(fresh: Machine, tmp_path: Path) -> None:
     """What was done is recorded, and the command comes to an end."""
     text = """
