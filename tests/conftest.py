@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ os.environ.setdefault("PIP_CACHE_DIR", str(_real_home / ".cache" / "pip"))
 os.environ["HOME"] = _home.name
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # everything that tests start would run at half its speed
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: what tests start would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 for _name in [name for name in os.environ if name.startswith(_OURS)]:
     del os.environ[_name]
 

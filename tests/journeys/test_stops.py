@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from machine import Machine, processes_of, until, write_project
+from machine import Machine, processes_of, servers_of, until, write_project
 
 WAITING = """
 name: waiting
@@ -188,7 +188,7 @@ entry_points: {main: {command: "echo 1 > begun; until [ -e go ]; do sleep 0.05; 
     project = write_project(tmp_path / "p", text)
     process = fresh.start("run", "--json", cwd=project)
     written(process, project / "begun")
-    (server,) = [member for member in processes_of(fresh.home) if "server" in member.cmdline()]
+    (server,) = servers_of(fresh.home)
     server.kill()
     psutil.wait_procs([server], timeout=10)
     (project / "go").touch()
@@ -230,7 +230,7 @@ def test_two_first_runs_at_the_same_instant_share_one_server(fresh: Machine, tmp
     assert len({done.json["run_id"] for done in ended}) == 2
     urls = {done.json["flow_run_url"].partition("/runs/")[0] for done in ended}
     assert len(urls) == 1
-    servers = [process for process in processes_of(fresh.home) if "server" in process.cmdline()]
+    servers = servers_of(fresh.home)
     assert len(servers) == 1
     services = json.loads((fresh.home / "services.json").read_text())["services"]
     assert [service["pid"] for service in services] == [servers[0].pid]

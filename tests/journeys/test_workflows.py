@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from machine import Machine, write_project
+from machine import Machine, has_ended, until, write_project
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -233,7 +233,8 @@ workflows: {main: {steps: {wait: {timeout: 1}}}}
     done = machine.toolkit("run", "--json", cwd=write_project(tmp_path, text))
     assert done.code == 1
     assert "longer than its timeout of 1 s" in done.json["steps"][0]["reason"]
-    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+    child = int((tmp_path / "pid").read_text())
+    until(lambda: has_ended(child), what="the end of the child")
     run = machine.show(done.json["run_id"])
     assert (run["status"], run["children"][0]["status"]) == ("FAILED", "FAILED")
     assert machine.flow_state(run) == "FAILED"

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -150,6 +151,24 @@ def processes_of(home: Path) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def servers_of(home: Path) -> list[psutil.Process]:
+    """Return the processes of a home that are Prefect's server; others come and go while one looks."""
+    found = []
+    for process in processes_of(home):
+        with suppress(psutil.Error, OSError):
+            if "server" in process.cmdline():
+                found.append(process)
+    return found
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process is gone; one that only waits to be reaped is."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def write_project(folder: Path, text: str, **files: str) -> Path:
