@@ -44,7 +44,7 @@ class LaunchOptions:
     """How to run a plan.
 
     Attributes:
-        experiment: Where its runs go.
+        experiment: Gives the experiment that its runs go to, making it where need be; called when all is prepared.
         run_name: Name of the parent run; default: a random one.
         parent_run_id: Run that it is a part of (a step that runs a project).
         env_manager: What steps run in; ``None``: uv where an environment is declared, else the running interpreter.
@@ -52,7 +52,7 @@ class LaunchOptions:
         max_parallel: How many steps may run at the same time.
     """
 
-    experiment: Experiment
+    experiment: Callable[[], Experiment]
     run_name: str | None = None
     parent_run_id: str | None = None
     env_manager: Literal["uv", "local"] | None = None
@@ -85,6 +85,7 @@ class Launch:
         self._server: PrefectServer | None = None
         self._outcome: RunOutcome | None = None
         self._error: BaseException | None = None
+        self._experiment: Experiment | None = None
         self._began = time.monotonic()
 
     def run(self, ensure_server: Callable[[Callable[[str], None]], PrefectServer]) -> RunOutcome:
@@ -131,6 +132,7 @@ class Launch:
         from toolkit.flows import prefect_session as session  # noqa: PLC0415 - imports Prefect
         from toolkit.flows.compile import compile_flow, flow_arguments  # noqa: PLC0415 - the same
 
+        self._experiment = self._options.experiment()
         session.hush_console()
         flow = compile_flow(self._plan, self._body, max_parallel=self._options.max_parallel, run_name=self._run_name)
         try:
@@ -143,6 +145,11 @@ class Launch:
         if self._outcome is None:
             raise ToolkitError("Prefect ended the flow before it began; see its page in Prefect's UI for the reason")
         return self._outcome
+
+    @property
+    def _where(self) -> Experiment:
+        assert self._experiment is not None
+        return self._experiment
 
     def _explain(self, server: PrefectServer, error: BaseException) -> None:
         """Say what it means that Prefect's server failed: nothing for a run that has ended, and its end otherwise."""
@@ -202,7 +209,7 @@ class Launch:
         parent = RecordedRun.start(
             self._stores,
             self._leases,
-            experiment_id=self._options.experiment.experiment_id,
+            experiment_id=self._where.experiment_id,
             name=self._run_name,
             parent_run_id=self._options.parent_run_id,
             tags=tags,
@@ -228,7 +235,7 @@ class Launch:
             stores=self._stores,
             leases=self._leases,
             parent=parent,
-            experiment=self._options.experiment.name,
+            experiment=self._where.name,
             environments=self._environments,
             variables=variables,
             source_tags=_source_tags(self._plan.source),
@@ -267,8 +274,8 @@ class Launch:
         self._outcome = RunOutcome(
             run_id=parent.run_id,
             run_name=parent.info.run_name,
-            experiment_id=self._options.experiment.experiment_id,
-            experiment=self._options.experiment.name,
+            experiment_id=self._where.experiment_id,
+            experiment=self._where.name,
             status=status,
             reason=reason,
             exit_code={RunStatus.FINISHED: 0, RunStatus.FAILED: 1}.get(status, self._stop.exit_code),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -196,14 +197,15 @@ def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
         stores.close()
 
 
-def _experiment(request: RunRequest, settings: Settings, stores: Stores) -> Experiment:
-    """Return the experiment that runs go to: the request's, else the settings', else ``Default``."""
+def _experiment(request: RunRequest, settings: Settings, stores: Stores) -> Callable[[], Experiment]:
+    """Return what gives the experiment that runs go to: the request's, else the settings', else ``Default``.
+
+    One named by its id must be there now; one named by its name is made when the run begins, not before.
+    """
     if request.experiment_name is not None:
-        return stores.runs.ensure_experiment(request.experiment_name)
-    if request.experiment_id is not None:
-        return stores.runs.get_experiment(request.experiment_id)
-    if settings.experiment_id is not None:
-        return stores.runs.get_experiment(settings.experiment_id)
-    if settings.experiment_name is not None:
-        return stores.runs.ensure_experiment(settings.experiment_name)
-    return stores.runs.get_experiment("0")
+        return partial(stores.runs.ensure_experiment, request.experiment_name)
+    number = request.experiment_id or settings.experiment_id
+    if number is None and settings.experiment_name is not None:
+        return partial(stores.runs.ensure_experiment, settings.experiment_name)
+    found = stores.runs.get_experiment(number or "0")
+    return lambda: found
