@@ -143,7 +143,7 @@ def test_lists_walk_an_index_in_order(store: SqlRunStore, database: Database, qu
         ),
         (lambda s, r: s.get_run(r), "SEARCH latest_metrics USING PRIMARY KEY (run=?)"),
         (lambda s, r: s.get_run(r), "SEARCH params USING PRIMARY KEY (run=?)"),
-        (lambda s, _: s.update_experiment("0", lifecycle=Lifecycle.DELETED), "runs_of_experiment (experiment=?)"),
+        (lambda s, _: s.update_experiment("0", lifecycle=Lifecycle.DELETED), "INDEX runs_counted (experiment=?)"),
     ],
 )
 def test_other_queries_use_an_index(store: SqlRunStore, database: Database, call: object, wanted: str) -> None:

@@ -1,10 +1,10 @@
-"""What differs between databases, in one place: upserts, the clock, lists of numbers, prepared statements."""
+"""What differs between databases, in one place: upserts, the clock, lists, patterns, hints, prepared statements."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -21,6 +21,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 SQLITE = "sqlite"
+
+_GLOB = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
+T = TypeVar("T")
 
 
 def insert(table: Table, dialect: str) -> sqlite.Insert:
@@ -46,6 +49,41 @@ def one_of(column: ColumnElement[int], numbers: Sequence[int], dialect: str) -> 
         return column.in_(select(values.c.value))
     listed = bindparam(None, list(numbers), type_=postgresql.ARRAY(BigInteger))
     return column == func.any(listed)
+
+
+def like(column: ColumnElement[str], pattern: str, dialect: str) -> ColumnElement[bool]:
+    """Return the condition that text is like a pattern of ``%`` and ``_``; case counts, and nothing escapes."""
+    if dialect == SQLITE:  # whose LIKE does not tell A from a
+        return column.op("GLOB", is_comparison=True)(pattern.translate(_GLOB))
+    return column.like(pattern.replace("\\", "\\\\"))
+
+
+def ilike(column: ColumnElement[str], pattern: str, dialect: str) -> ColumnElement[bool]:
+    """Return the condition that text is like a pattern whatever the case.
+
+    SQLite knows the cases of A to Z only: for other letters it calls ``toolkit_ilike``, which `define` must have made.
+    """
+    if dialect != SQLITE:
+        return column.ilike(pattern.replace("\\", "\\\\"))
+    return column.like(pattern) if pattern.isascii() else func.toolkit_ilike(pattern, column) == 1
+
+
+def regexp(column: ColumnElement[str], pattern: str, dialect: str) -> ColumnElement[bool]:
+    """Return the condition that an expression is found in text. SQLite calls ``toolkit_regexp`` (see `define`)."""
+    if dialect == SQLITE:
+        return func.toolkit_regexp(pattern, column) == 1
+    return column.op("~", is_comparison=True)(pattern)
+
+
+def define(connection: Connection, name: str, function: Callable[[str, str], bool]) -> None:
+    """Let the statements of an SQLite connection call a function of two texts."""
+    driver = cast(Any, connection.connection.dbapi_connection)
+    driver.create_function(name, 2, function, deterministic=True)
+
+
+def unindexed(column: ColumnElement[T], dialect: str) -> ColumnElement[T]:
+    """Return a column by which no index shall be chosen. PostgreSQL knows how many rows there are, and chooses well."""
+    return column.op("+", is_comparison=False)(literal_column("0")) if dialect == SQLITE else column
 
 
 class Prepared:

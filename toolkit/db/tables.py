@@ -34,6 +34,11 @@ SCHEMA_TABLE = "toolkit_schema"
 _TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 _ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite's row id is an INTEGER by this very name
 
+# Values are found and ordered by an index if they are not longer than this: PostgreSQL indexes no long ones, and a copy
+# of them helps nobody. A query must say the same by the same words, with the number in the text of the statement.
+INDEXED_LENGTH = 200
+_SHORT, _LONG = text(f"length(value) <= {INDEXED_LENGTH}"), text(f"length(value) > {INDEXED_LENGTH}")
+
 metadata = MetaData()
 
 schema_version = Table(
@@ -114,6 +119,8 @@ Index(
     sqlite_where=text("status = 'RUNNING'"),
     postgresql_where=text("status = 'RUNNING'"),
 )
+Index("runs_by_end", runs.c.end_time)
+Index("runs_counted", runs.c.experiment, runs.c.id, runs.c.deleted)  # covers counting, without the rows
 
 params = Table(
     "params",
@@ -124,6 +131,8 @@ params = Table(
     PrimaryKeyConstraint("run", "key", name="params_pk"),
     sqlite_with_rowid=False,
 )
+Index("params_by_value", params.c.key, params.c.value, params.c.run, sqlite_where=_SHORT, postgresql_where=_SHORT)
+Index("params_long", params.c.key, sqlite_where=_LONG, postgresql_where=_LONG)
 
 tags = Table(
     "tags",
@@ -134,6 +143,8 @@ tags = Table(
     PrimaryKeyConstraint("run", "key", name="tags_pk"),
     sqlite_with_rowid=False,
 )
+Index("tags_by_value", tags.c.key, tags.c.value, tags.c.run, sqlite_where=_SHORT, postgresql_where=_SHORT)
+Index("tags_long", tags.c.key, sqlite_where=_LONG, postgresql_where=_LONG)
 
 # Names of metrics, once each; never removed, so that processes may remember their ids.
 metric_keys = Table(
@@ -173,6 +184,13 @@ latest_metrics = Table(
     Column("special", SmallInteger, nullable=False),
     PrimaryKeyConstraint("run", "key", name="latest_metrics_pk"),
     sqlite_with_rowid=False,
+)
+Index(
+    "latest_metrics_by_value",
+    latest_metrics.c.key,
+    latest_metrics.c.value,
+    latest_metrics.c.special,
+    latest_metrics.c.run,
 )
 
 artifacts = Table(

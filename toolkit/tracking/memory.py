@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from toolkit.errors import AlreadyExists, Conflict, NotFound
 from toolkit.ids import now_ms
-from toolkit.tracking import limits, paging
+from toolkit.tracking import limits, memory_search, paging, search
+from toolkit.tracking.filter_fields import EXPERIMENTS, RUNS
 from toolkit.tracking.number import from_stored
 from toolkit.tracking.records import (
     ArtifactEntry,
@@ -24,6 +25,7 @@ from toolkit.tracking.records import (
     RunInfo,
     RunQuery,
     RunStatus,
+    SearchQuery,
 )
 from toolkit.tracking.system_tags import RUN_NAME, first_tags, told_by
 from toolkit.tracking.transition import (
@@ -194,6 +196,24 @@ class MemoryRunStore:
             page, rest = found[: query.limit], found[query.limit :]
             token = paging.encode("runs", (page[-1].info.start_time, page[-1].info.run_id)) if rest else None
             return Page(items=[entry.record() for entry in page], next_page_token=token)
+
+    def search_runs(self, query: SearchQuery) -> Page[Run]:
+        """See `RunSearch.search_runs`."""
+        checked = search.read(query, RUNS)
+        with self._lock:
+            return memory_search.page(checked, [entry.record() for entry in self._runs.values()])
+
+    def count_runs(self, query: SearchQuery) -> int:
+        """See `RunSearch.count_runs`."""
+        checked = search.read(query, RUNS)
+        with self._lock:
+            return sum(memory_search.is_found(checked, entry.record()) for entry in self._runs.values())
+
+    def search_experiments(self, query: SearchQuery) -> Page[Experiment]:
+        """See `RunSearch.search_experiments`."""
+        checked = search.read(query, EXPERIMENTS)
+        with self._lock:
+            return memory_search.page(checked, self._experiments.values())
 
     def update_run(
         self,

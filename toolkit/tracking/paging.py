@@ -12,7 +12,7 @@ from toolkit.errors import InvalidValue
 Position = Sequence[str | int | float]
 
 _INT64 = range(-(2**63), 2**63)
-_LONGEST = 8_192
+_LONGEST = 400_000  # a search's token holds the texts that the last item is ordered by
 
 
 def encode(kind: str, position: Position) -> str:

@@ -198,6 +198,30 @@ class RunQuery:
     page_token: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchQuery:
+    """What to search for, and how to give it. MLflow's filters and orders, and more (`toolkit.tracking.filter`).
+
+    Attributes:
+        experiment_ids: In these experiments; empty: in all.
+        filter: Such as ``metrics.rmse < 0.3 AND (params.alpha = '0.5' OR tags.team IS NULL)``; empty: everything.
+        order_by: Such as ``metrics.rmse DESC``; ties and the default: newest start first, then by run id.
+        lifecycle: Only those active or deleted; ``None``: both.
+        limit: At most this many, 1 to 50,000.
+        page_token: Where the previous page of the same search ended.
+        fields: Load only these metrics, parameters and tags (``metrics.rmse``, ``params.*``); ``None``: all. What a run
+            is (`RunInfo`) is always loaded. Of experiments everything is.
+    """
+
+    experiment_ids: Sequence[str] = ()
+    filter: str = ""
+    order_by: Sequence[str] = ()
+    lifecycle: Lifecycle | None = Lifecycle.ACTIVE
+    limit: int = 1000
+    page_token: str | None = None
+    fields: Sequence[str] | None = None
+
+
 T = TypeVar("T")
 
 

@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 
 from toolkit.db.engine import Database, open_database
 from toolkit.db.schema import ensure_schema
-from toolkit.tracking import limits, sql_artifacts, sql_experiments, sql_history, sql_leases, sql_runs
+from toolkit.tracking import (
+    limits,
+    search,
+    sql_artifacts,
+    sql_experiments,
+    sql_history,
+    sql_leases,
+    sql_runs,
+    sql_search,
+    sql_search_experiments,
+)
+from toolkit.tracking.filter_fields import EXPERIMENTS, RUNS
 from toolkit.tracking.records import (
     ArtifactEntry,
     Experiment,
@@ -19,6 +30,7 @@ from toolkit.tracking.records import (
     RunData,
     RunQuery,
     RunStatus,
+    SearchQuery,
 )
 from toolkit.tracking.sql_values import ValueWriter
 from toolkit.tracking.system_tags import RUN_NAME, first_tags, told_by
@@ -140,6 +152,24 @@ class SqlRunStore:
         limits.check_query(query)
         with self._db.read() as connection:
             return sql_runs.page(connection, query, self._dialect)
+
+    def search_runs(self, query: SearchQuery) -> Page[Run]:
+        """See `RunSearch.search_runs`."""
+        checked = search.read(query, RUNS)
+        with self._db.read() as connection:
+            return sql_search.page(connection, checked, self._dialect)
+
+    def count_runs(self, query: SearchQuery) -> int:
+        """See `RunSearch.count_runs`."""
+        checked = search.read(query, RUNS)
+        with self._db.read() as connection:
+            return sql_search.count(connection, checked, self._dialect)
+
+    def search_experiments(self, query: SearchQuery) -> Page[Experiment]:
+        """See `RunSearch.search_experiments`."""
+        checked = search.read(query, EXPERIMENTS)
+        with self._db.read() as connection:
+            return sql_search_experiments.page(connection, checked, self._dialect)
 
     def update_run(
         self,

@@ -84,7 +84,7 @@ def get(connection: Connection, experiment_id: str, dialect: str) -> Experiment:
     Raises:
         NotFound: There is none of this id.
     """
-    return _records(connection, [_row(connection, experiment_id)], dialect)[0]
+    return records(connection, [_row(connection, experiment_id)], dialect)[0]
 
 
 def find(connection: Connection, name: str, dialect: str) -> Experiment | None:
@@ -96,7 +96,7 @@ def find(connection: Connection, name: str, dialect: str) -> Experiment | None:
         .limit(1)
     )
     rows = connection.execute(found).all()
-    return _records(connection, rows, dialect)[0] if rows else None
+    return records(connection, rows, dialect)[0] if rows else None
 
 
 def page(
@@ -111,7 +111,7 @@ def page(
     more = len(rows) > limit
     rows = rows[:limit]
     token = paging.encode("experiments", (rows[-1].created, rows[-1].id)) if more else None
-    return Page(items=_records(connection, rows, dialect), next_page_token=token)
+    return Page(items=records(connection, rows, dialect), next_page_token=token)
 
 
 def _listing(lifecycle: Lifecycle | None, page_token: str | None) -> Select[Any]:
@@ -198,7 +198,14 @@ def _row(connection: Connection, experiment_id: str) -> Row[Any]:
     return row
 
 
-def _records(connection: Connection, rows: Sequence[Row[Any]], dialect: str) -> list[Experiment]:
+def records(connection: Connection, rows: Sequence[Row[Any]], dialect: str) -> list[Experiment]:
+    """Return experiments with their tags.
+
+    Args:
+        connection: In the transaction that read the rows.
+        rows: Rows of experiments, in the order wanted.
+        dialect: Kind of database.
+    """
     if not rows:
         return []
     tags: dict[int, dict[str, str]] = {row.id: {} for row in rows}

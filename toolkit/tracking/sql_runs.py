@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, literal_column, or_, select, update
 
 from toolkit.db.dialect import clock_ms, insert, one_of
 from toolkit.db.tables import experiments, latest_metrics, metric_keys, params, runs, tags
@@ -14,10 +14,11 @@ from toolkit.ids import is_run_id, now_ms
 from toolkit.tracking import paging
 from toolkit.tracking.number import from_stored
 from toolkit.tracking.records import Lifecycle, Metric, NewRun, Page, Run, RunData, RunInfo, RunQuery, RunStatus
+from toolkit.tracking.search import EVERY_COLUMN, Columns
 from toolkit.tracking.sql_experiments import number_of
 from toolkit.tracking.transition import RunChange, begun, changed, experiment_not_active
 
-_INFO = (
+INFO = (
     runs.c.id,
     runs.c.run_id,
     runs.c.experiment,
@@ -111,7 +112,7 @@ def get(connection: Connection, run_id: str, dialect: str) -> Run:
     Raises:
         NotFound: There is none of this id.
     """
-    return with_data(connection, [_row(connection, select(*_INFO), run_id)], dialect)[0]
+    return with_data(connection, [_row(connection, select(*INFO), run_id)], dialect)[0]
 
 
 def change(connection: Connection, run_id: str, wanted: RunChange) -> RunInfo:
@@ -121,7 +122,7 @@ def change(connection: Connection, run_id: str, wanted: RunChange) -> RunInfo:
         Conflict: It is deleted, stays so, and something else is changed.
         NotFound: There is none of this id.
     """
-    row = _row(connection, select(*_INFO).with_for_update(), run_id)
+    row = _row(connection, select(*INFO).with_for_update(), run_id)
     before = _info(row)
     now = now_ms()
     after = changed(before, wanted, now)
@@ -163,7 +164,7 @@ def page(connection: Connection, query: RunQuery, dialect: str) -> Page[Run]:
 
 def listing(query: RunQuery) -> Select[Any]:
     """Return the statement that lists runs, without its limit."""
-    statement = select(*_INFO).where(*_conditions(query)).order_by(runs.c.start_time.desc(), runs.c.run_id)
+    statement = select(*INFO).where(*_conditions(query)).order_by(runs.c.start_time.desc(), runs.c.run_id)
     if query.page_token is not None:
         start, run_id = paging.decode(query.page_token, "runs", (int, str))
         # The first condition is there for the index: SQLite does not walk it by the second.
@@ -199,34 +200,25 @@ def after_prefix(prefix: str) -> str | ColumnElement[str]:
     return prefix[:-1] + chr(last + 1) if last < 0x10FFFF else literal_column("x'ff'")
 
 
-def with_data(connection: Connection, rows: Sequence[Row[Any]], dialect: str) -> list[Run]:
+def with_data(
+    connection: Connection, rows: Sequence[Row[Any]], dialect: str, columns: Columns = EVERY_COLUMN
+) -> list[Run]:
     """Return runs with what they logged, by one statement each for all parameters, tags and latest metrics.
 
     Args:
         connection: In the transaction that read the rows.
         rows: Rows of runs, in the order wanted.
         dialect: Kind of database.
+        columns: Which of their values to load.
     """
     if not rows:
         return []
     keys = [row.id for row in rows]
-    params_of: dict[int, dict[str, str]] = {key: {} for key in keys}
-    tags_of: dict[int, dict[str, str]] = {key: {} for key in keys}
-    latest_of: dict[int, dict[str, Metric]] = {key: {} for key in keys}
-    # all(): rows that are fetched one by one take twice as long.
-    for run, key, value in connection.execute(select(params).where(one_of(params.c.run, keys, dialect))).all():
-        params_of[run][key] = value
-    for run, key, value in connection.execute(select(tags).where(one_of(tags.c.run, keys, dialect))).all():
-        tags_of[run][key] = value
-    points = latest_metrics.c
-    latest = (
-        select(points.run, metric_keys.c.name, points.step, points.timestamp, points.value, points.special)
-        .join(metric_keys, metric_keys.c.id == points.key)
-        .where(one_of(points.run, keys, dialect))
+    params_of, tags_of = (
+        _named(connection, table, keys, dialect, wanted)
+        for table, wanted in ((params, columns.params), (tags, columns.tags))
     )
-    for run, name, step, timestamp, value, special in connection.execute(latest).all():
-        number = from_stored(value, special)
-        latest_of[run][name] = Metric(key=name, value=number, timestamp=timestamp, step=step)
+    latest_of = _latest(connection, keys, dialect, columns.metrics)
     return [
         Run(
             info=_info(row),
@@ -239,6 +231,42 @@ def with_data(connection: Connection, rows: Sequence[Row[Any]], dialect: str) ->
         )
         for row in rows
     ]
+
+
+def _named(
+    connection: Connection, table: Table, keys: Sequence[int], dialect: str, wanted: frozenset[str] | None
+) -> dict[int, dict[str, str]]:
+    """Return parameters or tags of each run: all, or those wanted."""
+    values: dict[int, dict[str, str]] = {key: {} for key in keys}
+    if wanted is None or wanted:
+        statement = select(table).where(one_of(table.c.run, keys, dialect))
+        if wanted:
+            statement = statement.where(table.c.key.in_(sorted(wanted)))
+        # all(): rows that are fetched one by one take twice as long.
+        for run, key, value in connection.execute(statement).all():
+            values[run][key] = value
+    return values
+
+
+def _latest(
+    connection: Connection, keys: Sequence[int], dialect: str, wanted: frozenset[str] | None
+) -> dict[int, dict[str, Metric]]:
+    """Return the latest points of each run: of all metrics, or of those wanted."""
+    latest: dict[int, dict[str, Metric]] = {key: {} for key in keys}
+    if wanted is None or wanted:
+        points = latest_metrics.c
+        statement = (
+            select(points.run, metric_keys.c.name, points.step, points.timestamp, points.value, points.special)
+            .join(metric_keys, metric_keys.c.id == points.key)
+            .where(one_of(points.run, keys, dialect))
+        )
+        if wanted:
+            named = select(metric_keys.c.id).where(metric_keys.c.name.in_(sorted(wanted)))
+            statement = statement.where(points.key.in_(named))
+        for run, name, step, timestamp, value, special in connection.execute(statement).all():
+            number = from_stored(value, special)
+            latest[run][name] = Metric(key=name, value=number, timestamp=timestamp, step=step)
+    return latest
 
 
 def _info(row: Row[Any]) -> RunInfo:

@@ -16,10 +16,39 @@ from toolkit.tracking.records import (
     Run,
     RunQuery,
     RunStatus,
+    SearchQuery,
 )
 
 
-class RunStore(Protocol):
+class RunSearch(Protocol):
+    """Search, by MLflow's filters and orders and more (`toolkit.tracking.filter`)."""
+
+    def search_runs(self, query: SearchQuery) -> Page[Run]:
+        """Return runs that a query finds, in its order.
+
+        Metrics are compared and ordered by their latest value. In both directions NaN comes after the numbers and
+        runs without the key come last. Parameters and tags are ordered by their first 200 characters.
+
+        Raises:
+            InvalidValue: The filter, the order, the fields, the page token or the page size cannot be used; the
+                message shows where.
+        """
+        ...
+
+    def count_runs(self, query: SearchQuery) -> int:
+        """Return how many runs a query finds on all pages. Its order, page and fields do not matter."""
+        ...
+
+    def search_experiments(self, query: SearchQuery) -> Page[Experiment]:
+        """Return experiments that a query finds; the default order: newest first, then by id.
+
+        Raises:
+            InvalidValue: As for `search_runs`.
+        """
+        ...
+
+
+class RunStore(RunSearch, Protocol):
     """Experiments and runs, and what runs log.
 
     Every method is atomic: what it writes is there whole or not at all, also after ``kill -9``. Every method may be

@@ -1,0 +1,93 @@
+"""Search in memory: every thing is looked at, and the plainest order is the law for the SQL store's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cmp_to_key
+from typing import TypeVar
+
+from toolkit.tracking.filter_fields import Field, Kind
+from toolkit.tracking.filter_match import matches
+from toolkit.tracking.filter_tree import Value
+from toolkit.tracking.records import Experiment, Page, Run, RunData
+from toolkit.tracking.search import Columns, OrderKey, Position, Search
+
+T = TypeVar("T", Run, Experiment)
+V = TypeVar("V")
+
+
+def page(search: Search, things: Iterable[T]) -> Page[T]:
+    """Return the page of a search over all runs or all experiments."""
+    found = [(_position(search.keys, thing), thing) for thing in things if is_found(search, thing)]
+    found.sort(key=lambda pair: _sortable(search.keys, pair[0]))
+    if search.position is not None:
+        last = _sortable(search.keys, search.position)
+        found = [pair for pair in found if last < _sortable(search.keys, pair[0])]
+    limit = search.query.limit
+    token = search.token(found[limit - 1][0]) if len(found) > limit else None
+    return Page(items=[_chosen(thing, search.columns) for _, thing in found[:limit]], next_page_token=token)
+
+
+def is_found(search: Search, thing: Run | Experiment) -> bool:
+    """Tell whether a search finds a thing."""
+    what = thing.info if isinstance(thing, Run) else thing
+    query = search.query
+    return (
+        (not query.experiment_ids or what.experiment_id in query.experiment_ids)
+        and query.lifecycle in (None, what.lifecycle_stage)
+        and matches(search.tree, lambda field: _value(thing, field))
+    )
+
+
+def _value(thing: Run | Experiment, field: Field) -> Value | None:
+    if field.kind is Kind.ATTRIBUTE:
+        value: Value | None = getattr(thing.info if isinstance(thing, Run) else thing, field.key)
+        return value
+    if isinstance(thing, Experiment):
+        return thing.tags.get(field.key)
+    if field.kind is Kind.METRIC:
+        return thing.data.metrics.get(field.key)
+    if field.kind is Kind.DATASET:
+        return None  # no store records datasets yet
+    return (thing.data.params if field.kind is Kind.PARAM else thing.data.tags).get(field.key)
+
+
+def _position(keys: Sequence[OrderKey], thing: Run | Experiment) -> Position:
+    parts: list[str | int | float] = []
+    for key in keys:
+        value = _value(thing, key.field)
+        parts += key.part(int(value) if key.field.whole and value is not None else value)
+    return tuple(parts)
+
+
+def _sortable(keys: Sequence[OrderKey], position: Position) -> tuple[object, ...]:
+    return tuple(
+        cmp_to_key(_backward if descending else _forward)(part)
+        for key, rank, value in zip(keys, position[::2], position[1::2], strict=True)
+        for part, descending in ((rank, False), (value, key.descending))
+    )
+
+
+def _forward(one: Value, other: Value) -> int:
+    return int(one > other) - int(one < other)  # type: ignore[operator]  # both are of the key's type
+
+
+def _backward(one: Value, other: Value) -> int:
+    return _forward(other, one)
+
+
+def _chosen(thing: T, columns: Columns) -> T:
+    if isinstance(thing, Experiment):
+        return thing
+    data = thing.data
+    loaded = RunData(
+        metrics=_of(data.metrics, columns.metrics),
+        params=_of(data.params, columns.params),
+        tags=_of(data.tags, columns.tags),
+        latest=_of(data.latest, columns.metrics),
+    )
+    return Run(info=thing.info, data=loaded)
+
+
+def _of(values: Mapping[str, V], keys: frozenset[str] | None) -> Mapping[str, V]:
+    return values if keys is None else {key: value for key, value in values.items() if key in keys}
