@@ -211,3 +211,13 @@ def test_compile_warns_of_what_mlflow_would_ignore(cli: Cli, project: Path) -> N
     assert answer.code == 0
     assert "warning: " in answer.err
     assert "entrypoints" in answer.err
+
+
+def test_ctrl_c_before_the_run_begins_is_said(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toolkit.cli.run.run_project", interrupted)
+    answer = cli("run", str(tmp_path))
+    assert answer.code == 130
+    assert answer.err == "error: interrupted before the run began: nothing was recorded\n"

@@ -12,7 +12,7 @@ import typer
 
 from toolkit.cli import project
 from toolkit.cli.render import say, show, show_json
-from toolkit.errors import InvalidValue
+from toolkit.errors import InvalidValue, RunKilled
 from toolkit.settings import load
 from toolkit.wiring import plan_project, run_project
 
@@ -68,7 +68,10 @@ def run(
     from toolkit.cli.progress import Progress  # noqa: PLC0415 - the same
 
     progress = Progress(quiet=quiet or load().quiet)
-    outcome = run_project(request, progress)
+    try:
+        outcome = run_project(request, progress)
+    except KeyboardInterrupt:  # once it has begun, a run ends in order and says so itself
+        raise RunKilled("interrupted before the run began: nothing was recorded") from None
     progress.summary(outcome)
     if as_json:
         show_json({"schema": 1, **asdict(outcome)})
