@@ -16,7 +16,7 @@ from toolkit.db.engine import Database
 from toolkit.db.tables import SCHEMA_TABLE, metadata, schema_version
 from toolkit.errors import SchemaError, StoreBusy, StoreError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration: what this version of the code works with."""
 
 _MLFLOW = {"experiments", "runs", "alembic_version"}

@@ -204,3 +204,54 @@ artifacts = Table(
     PrimaryKeyConstraint("run", "path", name="artifacts_pk"),
     sqlite_with_rowid=False,
 )
+
+# Data that runs use: once in an experiment by (name, digest), however many runs use it.
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("experiment", _ID, ForeignKey("experiments.id", ondelete="CASCADE"), nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("digest", _TEXT, nullable=False),
+    Column("source_type", _TEXT, nullable=False),
+    Column("source", _TEXT, nullable=False),
+    Column("schema", _TEXT),
+    Column("profile", _TEXT),
+    PrimaryKeyConstraint("id", name="datasets_pk"),
+    UniqueConstraint("experiment", "name", "digest", name="datasets_name_digest"),
+)
+Index("datasets_name", datasets.c.name)
+Index("datasets_digest", datasets.c.digest)
+
+inputs = Table(
+    "inputs",
+    metadata,
+    Column("run", _ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("dataset", _ID, ForeignKey("datasets.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("run", "dataset", name="inputs_pk"),
+    sqlite_with_rowid=False,
+)
+Index("inputs_of_dataset", inputs.c.dataset, inputs.c.run)
+
+input_tags = Table(
+    "input_tags",
+    metadata,
+    Column("run", _ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("dataset", _ID, ForeignKey("datasets.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _TEXT, nullable=False),
+    Column("value", _TEXT, nullable=False),
+    PrimaryKeyConstraint("run", "dataset", "key", name="input_tags_pk"),
+    sqlite_with_rowid=False,
+)
+Index("input_tags_by_value", input_tags.c.key, input_tags.c.value, input_tags.c.run)
+
+# How far each client's journal has been written here: what was applied once is not applied again.
+journals = Table(
+    "journals",
+    metadata,
+    Column("id", _TEXT, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", name="journals_pk"),
+    sqlite_with_rowid=False,
+)

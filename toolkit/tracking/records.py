@@ -102,11 +102,41 @@ class RunData:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Dataset:
+    """Data that runs use, known in an experiment by its name and digest.
+
+    Attributes:
+        name: Its name, at most 500 characters.
+        digest: Short digest of its content, at most 36 characters.
+        source_type: Kind of place that it comes from, such as ``local`` or ``s3``.
+        source: That place, as JSON.
+        schema: Its columns, as JSON.
+        profile: What is in it, such as its number of rows, as JSON.
+    """
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetInput:
+    """A dataset as a run's input; the tag ``mlflow.data.context`` says what for (``training``)."""
+
+    dataset: Dataset
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """A run: what it is, and what it logged."""
+    """A run: what it is, and what it logged. Its inputs are loaded with a single run only, not in lists."""
 
     info: RunInfo
     data: RunData = field(default_factory=RunData)
+    inputs: Sequence[DatasetInput] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
