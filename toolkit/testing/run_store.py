@@ -13,11 +13,12 @@ Point a subclass at a store, and pytest runs them all::
 from __future__ import annotations
 
 from toolkit.testing.run_store_experiments import ExperimentContract
+from toolkit.testing.run_store_inputs import InputContract
 from toolkit.testing.run_store_leases import LeaseContract
 from toolkit.testing.run_store_lists import ListContract
 from toolkit.testing.run_store_runs import RunContract
 from toolkit.testing.run_store_values import ValueContract
 
 
-class RunStoreContract(ExperimentContract, RunContract, ValueContract, ListContract, LeaseContract):
+class RunStoreContract(ExperimentContract, RunContract, ValueContract, InputContract, ListContract, LeaseContract):
     """All of the contract. A subclass gives the fixture ``store``: an empty store, closed afterwards."""

@@ -9,7 +9,7 @@ from random import Random
 from hypothesis import strategies as st
 
 from toolkit.testing.runs import START, new_run
-from toolkit.tracking.records import Lifecycle, Metric, RunStatus, SearchQuery
+from toolkit.tracking.records import Dataset, DatasetInput, Lifecycle, Metric, RunStatus, SearchQuery
 from toolkit.tracking.store import RunStore
 
 NUMBERS = (0.0, -0.0, 1.0, 1.5, -2.0, 0.1, 1e300, 5e-324, math.inf, -math.inf, math.nan, 1e16)
@@ -88,8 +88,21 @@ def fill(store: RunStore, seed: int, runs: int = 40) -> None:
             status = random.choice((RunStatus.FINISHED, RunStatus.FAILED))
             reason = random.choice((None, "a", "timeout"))
             store.update_run(run_id, status=status, end_time=START + random.randrange(5), reason=reason)
+        _use(store, run_id, random)
         if random.random() < 0.1:
             store.update_run(run_id, lifecycle=Lifecycle.DELETED)
+
+
+def _use(store: RunStore, run_id: str, random: Random) -> None:
+    """Let a run use some datasets, with or without a context."""
+    used = [
+        DatasetInput(
+            dataset=Dataset(name=random.choice(TEXTS[1:]), digest=random.choice("ab"), source_type="code", source="{}"),
+            tags={"mlflow.data.context": random.choice(TEXTS)} if random.random() < 0.5 else {},
+        )
+        for _ in range(random.randrange(3))
+    ]
+    store.log_inputs(run_id, used)
 
 
 def _some(random: Random, values: Sequence[str]) -> dict[str, str]:
@@ -109,7 +122,8 @@ _metric = st.sampled_from(KEYS).map(lambda key: f"metrics.{_key(key)}")
 _named = st.tuples(st.sampled_from(("params", "tags")), st.sampled_from(KEYS)).map(
     lambda pair: f"{pair[0]}.{_key(pair[1])}"
 )
-_texts = st.one_of(_named, st.sampled_from(ATTRIBUTES))
+_datasets = st.sampled_from(("dataset.name", "datasets.digest", "dataset.context"))
+_texts = st.one_of(_named, st.sampled_from(ATTRIBUTES), _datasets)
 _numbers = st.one_of(_metric, st.sampled_from(TIMES))
 _number = st.one_of(
     st.sampled_from(["0", "-0.0", "1", "1.5", "-2", "0.1", "1e300", "1e999", "-1e999", "5e-324"]),
@@ -135,7 +149,7 @@ _leaf = st.one_of(
     st.tuples(_texts, _no, _listed(_text)).map(lambda each: f"{each[0]} {each[1]}in {each[2]}"),
     st.tuples(_numbers, _no, _number, _number).map(lambda each: "{} {}BETWEEN {} AND {}".format(*each)),
     st.tuples(_texts, _no, _text, _text).map(lambda each: "{} {}BETWEEN {} AND {}".format(*each)),
-    st.tuples(st.one_of(_texts, _numbers, st.just("dataset.name")), _no).map(
+    st.tuples(st.one_of(_texts, _numbers), _no).map(
         lambda each: f"{each[0]} IS {each[1]}NULL"
     ),
 )

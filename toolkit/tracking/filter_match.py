@@ -8,7 +8,7 @@ from toolkit.tracking.filter_fields import Field
 from toolkit.tracking.filter_text import ilike, like, regexp
 from toolkit.tracking.filter_tree import All, Comparison, Not, OneOf, Operator, Tree, Value
 
-Get = Callable[[Field], Value | None]
+Get = Callable[[Field], Value | tuple[str, ...] | None]
 
 
 def matches(tree: Tree, get: Get) -> bool:
@@ -16,7 +16,8 @@ def matches(tree: Tree, get: Get) -> bool:
 
     Args:
         tree: The filter.
-        get: Gives the thing's value of a field; ``None`` if it lacks it.
+        get: Gives the thing's value of a field; ``None`` if it lacks it, a tuple where it may have several: then a
+            comparison is true if it is of one of them.
     """
     if isinstance(tree, All):
         return all(matches(part, get) for part in tree.parts)
@@ -25,6 +26,12 @@ def matches(tree: Tree, get: Get) -> bool:
     if isinstance(tree, Not):
         return not matches(tree.part, get)
     value = get(tree.field)
+    if isinstance(value, tuple):
+        return any(_holds(tree, each) for each in value) if value else _holds(tree, None)
+    return _holds(tree, value)
+
+
+def _holds(tree: Comparison, value: Value | None) -> bool:
     if tree.operator is Operator.NULL:
         return (value is None) is not tree.negated
     if value is None:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from toolkit.errors import InvalidValue
 from toolkit.ids import check_run_id
 from toolkit.tracking.number import to_stored
-from toolkit.tracking.records import ArtifactEntry, Metric, NewRun, RunQuery
+from toolkit.tracking.records import ArtifactEntry, DatasetInput, Metric, NewRun, RunQuery
 
 KEY_LENGTH = 250
 PARAM_VALUE_LENGTH = 6_000
@@ -24,6 +24,11 @@ EXPERIMENT_NAME_LENGTH = 500
 EXPERIMENT_TAG_VALUE_LENGTH = 20_000
 LOCATION_LENGTH = 2_048
 ARTIFACT_PATH_LENGTH = 1_024
+INPUTS = 1_000
+DATASET_LENGTHS = {"name": 500, "digest": 36, "source_type": 36, "source": 65_535}
+DATASET_TEXT_LENGTHS = {"schema": 1_048_575, "profile": 16_777_215}
+INPUT_TAG_KEY_LENGTH = 255
+INPUT_TAG_VALUE_LENGTH = 500
 RUNS_PER_PAGE = 50_000
 EXPERIMENTS_PER_PAGE = 50_000
 POINTS_PER_PAGE = 1_000_000
@@ -196,6 +201,31 @@ def check_query(query: RunQuery) -> None:
         text = getattr(query, name)
         if text is not None:
             check_text(text, name, TAG_VALUE_LENGTH)
+
+
+def check_inputs(inputs: Sequence[DatasetInput]) -> None:
+    """Check the inputs of a run.
+
+    Raises:
+        InvalidValue: There are too many, or a text is empty or too long.
+    """
+    if len(inputs) > INPUTS:
+        raise InvalidValue(f"{len(inputs)} inputs were given: wanted at most {INPUTS} a call")
+    for index, each in enumerate(inputs):
+        prefix = f"{_prefix('datasets', index, len(inputs))}dataset."
+        for name, length in DATASET_LENGTHS.items():
+            text = getattr(each.dataset, name)
+            if text == "":
+                raise InvalidValue(invalid(prefix + name, text, "A value must be provided."))
+            check_text(text, prefix + name, length)
+        for name, length in DATASET_TEXT_LENGTHS.items():
+            if (text := getattr(each.dataset, name)) is not None:
+                check_text(text, prefix + name, length)
+        for key, value in each.tags.items():
+            if key == "":
+                raise InvalidValue(invalid("tags.key", key, "A key name must be provided."))
+            check_text(key, "tags.key", INPUT_TAG_KEY_LENGTH)
+            check_text(value, "tags.value", INPUT_TAG_VALUE_LENGTH)
 
 
 def check_artifacts(entries: Sequence[ArtifactEntry]) -> None:

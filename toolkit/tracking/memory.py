@@ -14,6 +14,8 @@ from toolkit.tracking.filter_fields import EXPERIMENTS, RUNS
 from toolkit.tracking.number import from_stored
 from toolkit.tracking.records import (
     ArtifactEntry,
+    Dataset,
+    DatasetInput,
     Experiment,
     Lifecycle,
     Metric,
@@ -48,6 +50,7 @@ class _Entry:
     tags: dict[str, str]
     points: dict[str, list[limits.Point]] = field(default_factory=dict)
     artifacts: dict[str, ArtifactEntry] = field(default_factory=dict)
+    inputs: dict[Dataset, dict[str, str]] = field(default_factory=dict)
     owner: Owner | None = None
     lease_until: int | None = None
     gone_with_experiment: bool = False
@@ -60,7 +63,8 @@ class _Entry:
         latest = {key: self.metric(points[-1]) for key, points in self.points.items()}
         metrics = {key: point.value for key, point in latest.items()}
         data = RunData(metrics=metrics, params=dict(self.params), tags=dict(self.tags), latest=latest)
-        return Run(info=self.info, data=data)
+        inputs = tuple(DatasetInput(dataset=dataset, tags=dict(tags)) for dataset, tags in self.inputs.items())
+        return Run(info=self.info, data=data, inputs=inputs)
 
 
 class MemoryRunStore:
@@ -77,6 +81,7 @@ class MemoryRunStore:
         self._lock = threading.RLock()
         self._experiments: dict[str, Experiment] = {}
         self._runs: dict[str, _Entry] = {}
+        self._datasets: dict[str, dict[tuple[str, str], Dataset]] = {}
         self._add_experiment("Default", None, {})
 
     def create_experiment(
@@ -195,7 +200,7 @@ class MemoryRunStore:
                 found = [entry for entry in found if (-entry.info.start_time, entry.info.run_id) > position]
             page, rest = found[: query.limit], found[query.limit :]
             token = paging.encode("runs", (page[-1].info.start_time, page[-1].info.run_id)) if rest else None
-            return Page(items=[entry.record() for entry in page], next_page_token=token)
+            return Page(items=[replace(entry.record(), inputs=()) for entry in page], next_page_token=token)
 
     def search_runs(self, query: SearchQuery) -> Page[Run]:
         """See `RunSearch.search_runs`."""
@@ -265,6 +270,18 @@ class MemoryRunStore:
                 place = bisect_right(there, point)
                 if place == 0 or there[place - 1] != point:
                     insort(there, point)
+
+    def log_inputs(self, run_id: str, inputs: Sequence[DatasetInput]) -> None:
+        """See `RunStore.log_inputs`."""
+        limits.check_inputs(inputs)
+        with self._lock:
+            entry = self._active_entry(run_id)
+            known = self._datasets.setdefault(entry.info.experiment_id, {})
+            for each in inputs:
+                dataset = known.setdefault((each.dataset.name, each.dataset.digest), each.dataset)
+                entry.inputs.setdefault(dataset, {}).update(each.tags)
+            order = list(known.values())
+            entry.inputs = dict(sorted(entry.inputs.items(), key=lambda pair: order.index(pair[0])))
 
     def metric_history(
         self, run_id: str, key: str, *, limit: int = 25_000, page_token: str | None = None

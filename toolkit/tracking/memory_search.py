@@ -9,8 +9,9 @@ from typing import TypeVar
 from toolkit.tracking.filter_fields import Field, Kind
 from toolkit.tracking.filter_match import matches
 from toolkit.tracking.filter_tree import Value
-from toolkit.tracking.records import Experiment, Page, Run, RunData
+from toolkit.tracking.records import DatasetInput, Experiment, Page, Run, RunData
 from toolkit.tracking.search import Columns, OrderKey, Position, Search
+from toolkit.tracking.system_tags import CONTEXT
 
 T = TypeVar("T", Run, Experiment)
 V = TypeVar("V")
@@ -39,7 +40,7 @@ def is_found(search: Search, thing: Run | Experiment) -> bool:
     )
 
 
-def _value(thing: Run | Experiment, field: Field) -> Value | None:
+def _value(thing: Run | Experiment, field: Field) -> Value | tuple[str, ...] | None:
     if field.kind is Kind.ATTRIBUTE:
         value: Value | None = getattr(thing.info if isinstance(thing, Run) else thing, field.key)
         return value
@@ -48,14 +49,22 @@ def _value(thing: Run | Experiment, field: Field) -> Value | None:
     if field.kind is Kind.METRIC:
         return thing.data.metrics.get(field.key)
     if field.kind is Kind.DATASET:
-        return None  # no store records datasets yet
+        return _of_datasets(thing.inputs, field.key)
     return (thing.data.params if field.kind is Kind.PARAM else thing.data.tags).get(field.key)
+
+
+def _of_datasets(inputs: Sequence[DatasetInput], key: str) -> tuple[str, ...]:
+    """Return what a field is of each dataset: a comparison is true of a run if it is of one of them."""
+    if key == "context":
+        return tuple(each.tags[CONTEXT] for each in inputs if CONTEXT in each.tags)
+    return tuple(getattr(each.dataset, key) for each in inputs)
 
 
 def _position(keys: Sequence[OrderKey], thing: Run | Experiment) -> Position:
     parts: list[str | int | float] = []
     for key in keys:
         value = _value(thing, key.field)
+        assert not isinstance(value, tuple)  # nothing is ordered by datasets
         parts += key.part(int(value) if key.field.whole and value is not None else value)
     return tuple(parts)
 

@@ -12,6 +12,7 @@ from toolkit.tracking import (
     sql_artifacts,
     sql_experiments,
     sql_history,
+    sql_inputs,
     sql_leases,
     sql_runs,
     sql_search,
@@ -20,6 +21,7 @@ from toolkit.tracking import (
 from toolkit.tracking.filter_fields import EXPERIMENTS, RUNS
 from toolkit.tracking.records import (
     ArtifactEntry,
+    DatasetInput,
     Experiment,
     Lifecycle,
     Metric,
@@ -212,6 +214,15 @@ class SqlRunStore:
             keys = self._values.metrics(connection, run.key, points)
             sql_runs.write_fields(connection, run.key, told_by(tags or {}))
         self._values.remember(keys)
+
+    def log_inputs(self, run_id: str, inputs: Sequence[DatasetInput]) -> None:
+        """See `RunStore.log_inputs`."""
+        limits.check_inputs(inputs)
+        with self._db.write() as connection:
+            run = sql_runs.find(connection, run_id)
+            if run.deleted:
+                raise not_active(run_id)
+            sql_inputs.write(connection, run.key, inputs, self._dialect)
 
     def metric_history(
         self, run_id: str, key: str, *, limit: int = 25_000, page_token: str | None = None

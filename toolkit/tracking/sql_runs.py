@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, literal_column, or_, select, update
@@ -11,7 +12,7 @@ from toolkit.db.dialect import clock_ms, insert, one_of
 from toolkit.db.tables import experiments, latest_metrics, metric_keys, params, runs, tags
 from toolkit.errors import NotFound
 from toolkit.ids import is_run_id, now_ms
-from toolkit.tracking import paging
+from toolkit.tracking import paging, sql_inputs
 from toolkit.tracking.number import from_stored
 from toolkit.tracking.records import Lifecycle, Metric, NewRun, Page, Run, RunData, RunInfo, RunQuery, RunStatus
 from toolkit.tracking.search import EVERY_COLUMN, Columns
@@ -107,12 +108,13 @@ def add(connection: Connection, new: NewRun, dialect: str) -> tuple[int, RunInfo
 
 
 def get(connection: Connection, run_id: str, dialect: str) -> Run:
-    """Return a run with what it logged.
+    """Return a run with what it logged and used.
 
     Raises:
         NotFound: There is none of this id.
     """
-    return with_data(connection, [_row(connection, select(*INFO), run_id)], dialect)[0]
+    row = _row(connection, select(*INFO), run_id)
+    return replace(with_data(connection, [row], dialect)[0], inputs=sql_inputs.read(connection, row.id))
 
 
 def change(connection: Connection, run_id: str, wanted: RunChange) -> RunInfo:

@@ -35,6 +35,7 @@ from toolkit.db.tables import (
     runs,
     tags,
 )
+from toolkit.tracking import sql_inputs
 from toolkit.tracking.filter_fields import Kind, Type
 from toolkit.tracking.filter_tree import All, Comparison, Not, OneOf, Operator, Tree, Value
 from toolkit.tracking.number import NAN
@@ -87,7 +88,10 @@ def of_run(run: ColumnElement[int], dialect: str) -> Leaf:
             return attribute(comparison, RUN_COLUMNS[comparison.field.key], dialect)
         there = comparison.operator is not Operator.NULL or comparison.negated
         if kind is Kind.DATASET:
-            return literal(int(not there)) == 1  # no store records datasets yet
+            table, column, ours = sql_inputs.values_of(run, comparison.field)
+            row = [ours] if comparison.operator is Operator.NULL else [ours, _compared(comparison, column, dialect)]
+            used = select(1).select_from(table).where(*row).exists()
+            return used if there else not_(used)
         source = (latest_metrics if kind is Kind.METRIC else NAMED[kind]).alias()
         found = select(1).where(source.c.run == run, *holds(comparison, source, dialect)).exists()
         return found if there else not_(found)
@@ -118,7 +122,7 @@ def holds(comparison: Comparison, source: FromClause, dialect: str) -> Sequence[
     key = source.c.key == field.key
     if comparison.operator is Operator.NULL:
         return [key]
-    return [key, _signed(comparison, _text(comparison, source.c.value, dialect))]
+    return [key, _compared(comparison, source.c.value, dialect)]
 
 
 def key_id(name: str) -> ScalarSelect[int]:
@@ -143,6 +147,10 @@ def attribute(comparison: Comparison, column: ColumnElement[Value], dialect: str
         test = _number(comparison, column)  # type: ignore[arg-type]  # a column of numbers
     test = _signed(comparison, test)
     return and_(column.is_not(None), test) if field.optional else test
+
+
+def _compared(comparison: Comparison, column: ColumnElement[str], dialect: str) -> ColumnElement[bool]:
+    return _signed(comparison, _text(comparison, column, dialect))
 
 
 def _signed(comparison: Comparison, test: ColumnElement[bool]) -> ColumnElement[bool]:

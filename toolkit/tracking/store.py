@@ -7,6 +7,7 @@ from typing import Protocol
 
 from toolkit.tracking.records import (
     ArtifactEntry,
+    DatasetInput,
     Experiment,
     Lifecycle,
     Metric,
@@ -113,7 +114,7 @@ class RunStore(RunSearch, Protocol):
         ...
 
     def get_run(self, run_id: str) -> Run:
-        """Return a run, deleted or not."""
+        """Return a run, deleted or not, with its inputs."""
         ...
 
     def list_runs(self, query: RunQuery) -> Page[Run]:
@@ -157,6 +158,17 @@ class RunStore(RunSearch, Protocol):
         Raises:
             Conflict: A parameter has another value already, or the run is deleted.
             InvalidValue: A key, a value or a number is out of bounds.
+        """
+        ...
+
+    def log_inputs(self, run_id: str, inputs: Sequence[DatasetInput]) -> None:
+        """Note the datasets that a run uses. In an experiment a dataset is known by its name and digest, and kept once.
+
+        An input that the run has already is not added again; its tags are, and the last value of a tag counts.
+
+        Raises:
+            Conflict: The run is deleted.
+            InvalidValue: A name, a digest, a tag or another text is empty or too long, or there are more than 1,000.
         """
         ...
 

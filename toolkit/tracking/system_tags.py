@@ -10,6 +10,8 @@ from toolkit.tracking.records import NewRun
 RUN_NAME = "mlflow.runName"
 USER = "mlflow.user"
 PARENT = "mlflow.parentRunId"
+CONTEXT = "mlflow.data.context"
+"""Tag of an input: what the run uses the dataset for."""
 
 
 def first_tags(new: NewRun) -> dict[str, str]:

@@ -1,0 +1,89 @@
+"""Datasets that runs use, in SQL. Each function works in the transaction that it is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, select
+
+from toolkit.db.dialect import insert
+from toolkit.db.tables import datasets, input_tags, inputs, runs
+from toolkit.tracking.filter_fields import Field
+from toolkit.tracking.records import Dataset, DatasetInput
+from toolkit.tracking.system_tags import CONTEXT
+
+
+def write(connection: Connection, run: int, given: Sequence[DatasetInput], dialect: str) -> None:
+    """Note the inputs of a run. A dataset that the experiment has is not written again, nor is a repeated input."""
+    if not given:
+        return
+    experiment = connection.execute(select(runs.c.experiment).where(runs.c.id == run)).scalar_one()
+    rows = {(each.dataset.name, each.dataset.digest): _row(experiment, each.dataset) for each in given}
+    connection.execute(insert(datasets, dialect).on_conflict_do_nothing(), list(rows.values()))
+    there = select(datasets.c.name, datasets.c.digest, datasets.c.id).where(
+        datasets.c.experiment == experiment,
+        datasets.c.name.in_({name for name, _ in rows}),
+        datasets.c.digest.in_({digest for _, digest in rows}),
+    )
+    ids = {(row.name, row.digest): row.id for row in connection.execute(there)}
+    used = [{"run": run, "dataset": ids[pair]} for pair in rows]
+    connection.execute(insert(inputs, dialect).on_conflict_do_nothing(), used)
+    tags = {
+        (ids[each.dataset.name, each.dataset.digest], key): value for each in given for key, value in each.tags.items()
+    }
+    if tags:
+        tagging = insert(input_tags, dialect)
+        tagging = tagging.on_conflict_do_update(
+            index_elements=["run", "dataset", "key"], set_={"value": tagging.excluded.value}
+        )
+        values = [{"run": run, "dataset": id_, "key": key, "value": value} for (id_, key), value in tags.items()]
+        connection.execute(tagging, values)
+
+
+def read(connection: Connection, run: int) -> Sequence[DatasetInput]:
+    """Return the inputs of a run, in the order in which their datasets became known."""
+    of_run = and_(input_tags.c.run == inputs.c.run, input_tags.c.dataset == inputs.c.dataset)
+    rows = connection.execute(
+        select(datasets, input_tags.c.key, input_tags.c.value)
+        .join(inputs, inputs.c.dataset == datasets.c.id)
+        .outerjoin(input_tags, of_run)
+        .where(inputs.c.run == run)
+        .order_by(datasets.c.id, input_tags.c.key)
+    ).all()
+    found: dict[int, Dataset] = {}
+    tags: dict[int, dict[str, str]] = {}
+    for row in rows:
+        if row.id not in found:
+            found[row.id] = Dataset(
+                name=row.name,
+                digest=row.digest,
+                source_type=row.source_type,
+                source=row.source,
+                schema=row.schema,
+                profile=row.profile,
+            )
+            tags[row.id] = {}
+        if row.key is not None:
+            tags[row.id][row.key] = row.value
+    return tuple(DatasetInput(dataset=dataset, tags=tags[key]) for key, dataset in found.items())
+
+
+def values_of(run: ColumnElement[int], field: Field) -> tuple[FromClause, ColumnElement[str], ColumnElement[bool]]:
+    """Return where a field of a run's datasets is: the table, its column, and the condition that it is this run's."""
+    if field.key == "context":
+        tag = input_tags.alias()
+        return tag, tag.c.value, and_(tag.c.run == run, tag.c.key == CONTEXT)
+    used, dataset = inputs.alias(), datasets.alias()
+    return used.join(dataset, dataset.c.id == used.c.dataset), dataset.c[field.key], used.c.run == run
+
+
+def _row(experiment: int, dataset: Dataset) -> dict[str, object]:
+    return {
+        "experiment": experiment,
+        "name": dataset.name,
+        "digest": dataset.digest,
+        "source_type": dataset.source_type,
+        "source": dataset.source,
+        "schema": dataset.schema,
+        "profile": dataset.profile,
+    }
