@@ -121,6 +121,43 @@ class Database:
         self._turn = threading.Lock()
 
 
+class Picture(Database):
+    """A database as one transaction sees it, for reading only.
+
+    Args:
+        database: Whose picture it is.
+        connection: In a transaction of `Database.read`, by which everything is read.
+    """
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        self.engine = database.engine
+        self.wait = database.wait
+        self._connection = connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give the connection.
+
+        Raises:
+            StoreError: The database cannot be used.
+        """
+        with self._translated():
+            yield self._connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Refuse.
+
+        Raises:
+            StoreError: Always.
+        """
+        raise StoreError(f"this is a picture of {self.place}, which cannot be written to")
+        yield self._connection
+
+    def close(self) -> None:
+        """Leave the connection to who opened it."""
+
+
 def open_database(url: str, *, wait: float = 20.0, durability: Durability = "normal") -> Database:
     """Open a database; an SQLite file is made if there is none, but nothing is put into it (`ensure_schema` does).
 

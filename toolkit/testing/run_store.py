@@ -17,8 +17,11 @@ from toolkit.testing.run_store_inputs import InputContract
 from toolkit.testing.run_store_leases import LeaseContract
 from toolkit.testing.run_store_lists import ListContract
 from toolkit.testing.run_store_runs import RunContract
+from toolkit.testing.run_store_upkeep import UpkeepContract
 from toolkit.testing.run_store_values import ValueContract
 
 
-class RunStoreContract(ExperimentContract, RunContract, ValueContract, InputContract, ListContract, LeaseContract):
+class RunStoreContract(
+    ExperimentContract, RunContract, ValueContract, InputContract, ListContract, LeaseContract, UpkeepContract
+):
     """All of the contract. A subclass gives the fixture ``store``: an empty store, closed afterwards."""

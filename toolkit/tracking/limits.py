@@ -23,6 +23,7 @@ TAG_VALUE_LENGTH = 8_000
 EXPERIMENT_NAME_LENGTH = 500
 EXPERIMENT_TAG_VALUE_LENGTH = 20_000
 LOCATION_LENGTH = 2_048
+REASON_LENGTH = 2_000
 ARTIFACT_PATH_LENGTH = 1_024
 INPUTS = 1_000
 DATASET_LENGTHS = {"name": 500, "digest": 36, "source_type": 36, "source": 65_535}
@@ -41,6 +42,7 @@ _BAD_KEY = (
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_EXPERIMENT_ID = re.compile(r"0|[1-9][0-9]{0,17}")  # one spelling each, and 64 bits hold them all
 _INT64 = range(-(2**63), 2**63)
 _TIMES = range(2**63)
 _SHOWN = 200
@@ -93,6 +95,17 @@ def check_tags(tags: Mapping[str, str | None], *, value_length: int = TAG_VALUE_
         check_key(key, prefix + "key")
         if value is not None:
             check_text(value, prefix + "value", value_length)
+
+
+def check_experiment_id(experiment_id: str) -> int:
+    """Return the number that the id of an experiment to be made says.
+
+    Raises:
+        InvalidValue: It is no id that an experiment can have.
+    """
+    if not isinstance(experiment_id, str) or not _EXPERIMENT_ID.fullmatch(experiment_id):
+        raise InvalidValue(invalid("experiment_id", experiment_id, "Wanted a number of at most 18 digits."))
+    return int(experiment_id)
 
 
 def check_new_experiment(name: str, artifact_location: str | None, tags: Mapping[str, str]) -> None:
@@ -186,6 +199,10 @@ def check_new_run(new: NewRun) -> None:
     check_text(new.user_id, "user_id", TAG_VALUE_LENGTH)
     if new.parent_run_id:
         check_run_id(new.parent_run_id)
+    if new.artifact_uri is not None:
+        check_text(new.artifact_uri, "artifact_uri", LOCATION_LENGTH)
+    if new.reason is not None:
+        check_text(new.reason, "reason", REASON_LENGTH)
     check_tags(new.tags)
     check_params(new.params)
 
@@ -197,6 +214,8 @@ def check_query(query: RunQuery) -> None:
         InvalidValue: One is out of bounds.
     """
     check_page_size(query.limit, RUNS_PER_PAGE)
+    if query.deleted_before is not None:
+        check_time(query.deleted_before, "deleted_before")
     for name in ("parent_run_id", "run_id_prefix", "run_name"):
         text = getattr(query, name)
         if text is not None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import threading
 from bisect import bisect_right, insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
-from toolkit.errors import AlreadyExists, Conflict, NotFound
+from toolkit.errors import AlreadyExists, Conflict, NotFound, StoreError, UserError
 from toolkit.ids import now_ms
 from toolkit.tracking import limits, memory_search, paging, search
+from toolkit.tracking.entries import Begun, Ended, Entry, Listed, Logged, Rejection, Used
 from toolkit.tracking.filter_fields import EXPERIMENTS, RUNS
 from toolkit.tracking.number import from_stored
 from toolkit.tracking.records import (
@@ -26,12 +30,12 @@ from toolkit.tracking.records import (
     RunData,
     RunInfo,
     RunQuery,
+    RunSize,
     RunStatus,
     SearchQuery,
 )
 from toolkit.tracking.system_tags import RUN_NAME, first_tags, told_by
 from toolkit.tracking.transition import (
-    REASON_LENGTH,
     RunChange,
     begun,
     changed,
@@ -54,10 +58,18 @@ class _Entry:
     owner: Owner | None = None
     lease_until: int | None = None
     gone_with_experiment: bool = False
+    deleted: int | None = None
 
     def metric(self, point: limits.Point) -> Metric:
         key, step, timestamp, value, special = point
         return Metric(key=key, value=from_stored(value, special), timestamp=timestamp, step=step)
+
+    def size(self) -> RunSize:
+        points = sum(len(points) for points in self.points.values())
+        inputs = len(self.record().inputs)
+        return RunSize(
+            params=len(self.params), tags=len(self.tags), points=points, artifacts=len(self.artifacts), inputs=inputs
+        )
 
     def record(self) -> Run:
         latest = {key: self.metric(points[-1]) for key, points in self.points.items()}
@@ -79,19 +91,33 @@ class MemoryRunStore:
         self._root = artifact_root.rstrip("/")
         self._clock = clock
         self._lock = threading.RLock()
+        self._next_id = 0
         self._experiments: dict[str, Experiment] = {}
         self._runs: dict[str, _Entry] = {}
+        self._positions: dict[str, int] = {}  # of clients' journals
         self._datasets: dict[str, dict[tuple[str, str], Dataset]] = {}
         self._add_experiment("Default", None, {})
 
     def create_experiment(
-        self, name: str, *, artifact_location: str | None = None, tags: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *,
+        artifact_location: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        experiment_id: str | None = None,
+        creation_time: int | None = None,
     ) -> Experiment:
         """See `RunStore.create_experiment`."""
         limits.check_new_experiment(name, artifact_location, tags or {})
+        if experiment_id is not None:
+            limits.check_experiment_id(experiment_id)
+        if creation_time is not None:
+            limits.check_time(creation_time, "creation_time")
         with self._lock:
+            if experiment_id in self._experiments:
+                raise AlreadyExists(f"Experiment(id={experiment_id}) already exists.")
             self._check_free(name)
-            return self._add_experiment(name, artifact_location, tags or {})
+            return self._add_experiment(name, artifact_location, tags or {}, experiment_id, creation_time)
 
     def ensure_experiment(self, name: str) -> Experiment:
         """See `RunStore.ensure_experiment`."""
@@ -191,7 +217,7 @@ class MemoryRunStore:
         limits.check_query(query)
         with self._lock:
             found = sorted(
-                (entry for entry in self._runs.values() if _matches(entry.info, query)),
+                (entry for entry in self._runs.values() if _matches(entry.info, query, entry.deleted)),
                 key=lambda entry: (-entry.info.start_time, entry.info.run_id),
             )
             if query.page_token is not None:
@@ -220,6 +246,35 @@ class MemoryRunStore:
         with self._lock:
             return memory_search.page(checked, self._experiments.values())
 
+    def purge(self, *, run_ids: Sequence[str] = (), experiment_ids: Sequence[str] = ()) -> Sequence[str]:
+        """See `RunUpkeep.purge`."""
+        with self._lock:
+            deleted = Lifecycle.DELETED
+            gone = [one for one in dict.fromkeys(run_ids) if one in self._runs]
+            gone = [run_id for run_id in gone if self._runs[run_id].info.lifecycle_stage is deleted]
+            for run_id in gone:
+                del self._runs[run_id]
+            used = {entry.info.experiment_id for entry in self._runs.values()}
+            empty = [one for one in dict.fromkeys(experiment_ids) if one in self._experiments and one not in used]
+            empty = [one for one in empty if one != "0" and self._experiments[one].lifecycle_stage is deleted]
+            for experiment_id in empty:
+                del self._experiments[experiment_id]
+            return [*gone, *empty]
+
+    def run_sizes(self, run_ids: Sequence[str]) -> Mapping[str, RunSize]:
+        """See `RunUpkeep.run_sizes`."""
+        with self._lock:
+            return {run_id: self._runs[run_id].size() for run_id in run_ids if run_id in self._runs}
+
+    @contextlib.contextmanager
+    def picture(self) -> Iterator[MemoryRunStore]:
+        """See `RunUpkeep.picture`."""
+        with self._lock:
+            frozen = _Picture(self._root, self._clock)
+            frozen._experiments = dict(self._experiments)
+            frozen._runs = copy.deepcopy(self._runs)
+        yield frozen
+
     def update_run(
         self,
         run_id: str,
@@ -240,6 +295,8 @@ class MemoryRunStore:
                 entry.tags[RUN_NAME] = run_name
             if lifecycle is not None:
                 entry.gone_with_experiment = False
+            if entry.info.lifecycle_stage is not before.lifecycle_stage:
+                entry.deleted = self._clock() if entry.info.lifecycle_stage is Lifecycle.DELETED else None
             if entry.info.status.terminal:
                 entry.lease_until = None
             elif before.status.terminal:
@@ -283,6 +340,32 @@ class MemoryRunStore:
             order = list(known.values())
             entry.inputs = dict(sorted(entry.inputs.items(), key=lambda pair: order.index(pair[0])))
 
+    def apply(self, entries: Sequence[Entry | None], *, journal: str, first: int) -> Sequence[Rejection]:
+        """See `RunStore.apply`."""
+        rejections = []
+        with self._lock:
+            done = max(self._positions.get(journal, 0) - first, 0)
+            for entry in entries[done:]:
+                try:
+                    self._apply(entry)
+                except UserError as error:
+                    assert entry is not None
+                    rejections.append(Rejection(entry=entry, error=error))
+            self._positions[journal] = max(self._positions.get(journal, 0), first + len(entries))
+        return rejections
+
+    def _apply(self, entry: Entry | None) -> None:
+        if isinstance(entry, Begun):
+            self.create_run(entry.new)
+        elif isinstance(entry, Logged):
+            self.log_batch(entry.run_id, metrics=entry.metrics, params=entry.params, tags=entry.tags)
+        elif isinstance(entry, Listed):
+            self.record_artifacts(entry.run_id, entry.artifacts)
+        elif isinstance(entry, Used):
+            self.log_inputs(entry.run_id, entry.inputs)
+        elif isinstance(entry, Ended):
+            self.update_run(entry.run_id, status=entry.status, end_time=entry.end_time, reason=entry.reason)
+
     def metric_history(
         self, run_id: str, key: str, *, limit: int = 25_000, page_token: str | None = None
     ) -> Page[Metric]:
@@ -320,7 +403,7 @@ class MemoryRunStore:
 
     def mark_lost(self, run_id: str, reason: str) -> bool:
         """See `RunStore.mark_lost`."""
-        limits.check_text(reason, "reason", REASON_LENGTH)
+        limits.check_text(reason, "reason", limits.REASON_LENGTH)
         with self._lock:
             entry = self._entry(run_id)
             if not self._running(run_id):
@@ -354,9 +437,18 @@ class MemoryRunStore:
     def close(self) -> None:
         """See `RunStore.close`."""
 
-    def _add_experiment(self, name: str, location: str | None, tags: Mapping[str, str]) -> Experiment:
-        experiment_id = str(len(self._experiments))
-        now = self._clock()
+    def _add_experiment(
+        self,
+        name: str,
+        location: str | None,
+        tags: Mapping[str, str],
+        given_id: str | None = None,
+        created: int | None = None,
+    ) -> Experiment:
+        number = self._next_id if given_id is None else int(given_id)
+        self._next_id = max(self._next_id, number + 1)
+        experiment_id = str(number)
+        now = self._clock() if created is None else created
         experiment = Experiment(
             experiment_id=experiment_id,
             name=name,
@@ -387,6 +479,7 @@ class MemoryRunStore:
             if here and (deleting or entry.gone_with_experiment):
                 entry.info = replace(entry.info, lifecycle_stage=stage)
                 entry.gone_with_experiment = deleting
+                entry.deleted = self._clock() if deleting else None
 
     def _entry(self, run_id: str) -> _Entry:
         if run_id not in self._runs:
@@ -403,7 +496,17 @@ class MemoryRunStore:
         return self._runs[run_id].info.status is RunStatus.RUNNING
 
 
-def _matches(info: RunInfo, query: RunQuery) -> bool:
+class _Picture(MemoryRunStore):
+    """A store as it was, which refuses what would change it."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise StoreError("this is a picture of the store, which cannot be written to")
+
+    create_experiment = ensure_experiment = update_experiment = _refuse
+    create_run = update_run = log_batch = record_artifacts = mark_lost = renew_leases = purge = _refuse
+
+
+def _matches(info: RunInfo, query: RunQuery, deleted: int | None) -> bool:
     return (
         (not query.experiment_ids or info.experiment_id in query.experiment_ids)
         and query.parent_run_id in (None, info.parent_run_id)
@@ -412,6 +515,7 @@ def _matches(info: RunInfo, query: RunQuery) -> bool:
         and info.run_id.startswith(query.run_id_prefix or "")
         and query.run_name in (None, info.run_name)
         and query.lifecycle in (None, info.lifecycle_stage)
+        and (query.deleted_before is None or (deleted is not None and deleted < query.deleted_before))
     )
 
 

@@ -170,6 +170,8 @@ class NewRun:
         params: Its first parameters.
         owner: The process that answers for it; ``None`` for a run that nobody watches (a remote client's).
         lease_ms: How long it may be silent before it counts as lost; 0: for ever.
+        artifact_uri: Where its artifacts are, if elsewhere than below its experiment's location: an imported run's.
+        reason: Why it has its state, where there is more to say: that it is being imported.
     """
 
     experiment_id: str
@@ -182,6 +184,8 @@ class NewRun:
     params: Mapping[str, str] = field(default_factory=dict)
     owner: Owner | None = None
     lease_ms: int = 0
+    artifact_uri: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,6 +217,7 @@ class RunQuery:
         run_id_prefix: Only runs whose id begins so.
         run_name: Only runs of this name.
         lifecycle: Only those active or deleted; ``None``: both.
+        deleted_before: Only those that were deleted before this time, in milliseconds since 1970 UTC.
         limit: At most this many, 1 to 50,000.
         page_token: Where the previous page ended.
     """
@@ -224,8 +229,20 @@ class RunQuery:
     run_id_prefix: str | None = None
     run_name: str | None = None
     lifecycle: Lifecycle | None = Lifecycle.ACTIVE
+    deleted_before: int | None = None
     limit: int = 1000
     page_token: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSize:
+    """How much a run has logged: the number of its parameters, tags, metric points, artifacts and inputs."""
+
+    params: int = 0
+    tags: int = 0
+    points: int = 0
+    artifacts: int = 0
+    inputs: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 
-from toolkit.db.engine import Database, open_database
+from toolkit.db.engine import Database, Picture, open_database
 from toolkit.db.schema import ensure_schema
+from toolkit.errors import StoreError, UserError
 from toolkit.tracking import (
     limits,
     search,
+    sql_apply,
     sql_artifacts,
     sql_experiments,
     sql_history,
@@ -17,7 +21,9 @@ from toolkit.tracking import (
     sql_runs,
     sql_search,
     sql_search_experiments,
+    sql_upkeep,
 )
+from toolkit.tracking.entries import Entry, Rejection
 from toolkit.tracking.filter_fields import EXPERIMENTS, RUNS
 from toolkit.tracking.records import (
     ArtifactEntry,
@@ -31,12 +37,13 @@ from toolkit.tracking.records import (
     Run,
     RunData,
     RunQuery,
+    RunSize,
     RunStatus,
     SearchQuery,
 )
 from toolkit.tracking.sql_values import ValueWriter
 from toolkit.tracking.system_tags import RUN_NAME, first_tags, told_by
-from toolkit.tracking.transition import REASON_LENGTH, RunChange, not_active
+from toolkit.tracking.transition import RunChange, not_active
 
 
 class SqlRunStore:
@@ -73,12 +80,24 @@ class SqlRunStore:
                 sql_experiments.add_default(connection, self._root, self._db.dialect)
 
     def create_experiment(
-        self, name: str, *, artifact_location: str | None = None, tags: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *,
+        artifact_location: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        experiment_id: str | None = None,
+        creation_time: int | None = None,
     ) -> Experiment:
         """See `RunStore.create_experiment`."""
         limits.check_new_experiment(name, artifact_location, tags or {})
+        number = None if experiment_id is None else limits.check_experiment_id(experiment_id)
+        if creation_time is not None:
+            limits.check_time(creation_time, "creation_time")
         with self._db.write() as connection:
-            return sql_experiments.create(connection, name, artifact_location or None, self._root, tags or {})
+            if number is not None:
+                sql_experiments.take_id(connection, number, self._dialect)
+            created = sql_experiments.Made(number, creation_time)
+            return sql_experiments.create(connection, name, artifact_location or None, self._root, tags or {}, created)
 
     def ensure_experiment(self, name: str) -> Experiment:
         """See `RunStore.ensure_experiment`."""
@@ -173,6 +192,25 @@ class SqlRunStore:
         with self._db.read() as connection:
             return sql_search_experiments.page(connection, checked, self._dialect)
 
+    def purge(self, *, run_ids: Sequence[str] = (), experiment_ids: Sequence[str] = ()) -> Sequence[str]:
+        """See `RunUpkeep.purge`."""
+        with self._db.write() as connection:
+            gone = sql_upkeep.purge_runs(connection, run_ids, self._dialect)
+            return [*gone, *sql_upkeep.purge_experiments(connection, experiment_ids, self._dialect)]
+
+    def run_sizes(self, run_ids: Sequence[str]) -> Mapping[str, RunSize]:
+        """See `RunUpkeep.run_sizes`."""
+        with self._db.read() as connection:
+            return sql_upkeep.run_sizes(connection, run_ids, self._dialect)
+
+    @contextlib.contextmanager
+    def picture(self) -> Iterator[SqlRunStore]:
+        """See `RunUpkeep.picture`."""
+        with self._db.read() as connection:
+            frozen = copy.copy(self)
+            frozen._owned, frozen._db = False, Picture(self._db, connection)
+            yield frozen
+
     def update_run(
         self,
         run_id: str,
@@ -224,6 +262,33 @@ class SqlRunStore:
                 raise not_active(run_id)
             sql_inputs.write(connection, run.key, inputs, self._dialect)
 
+    def apply(self, entries: Sequence[Entry | None], *, journal: str, first: int) -> Sequence[Rejection]:
+        """See `RunStore.apply`."""
+        if not entries:
+            return []
+        try:
+            self._apply(entries, journal, first)
+        except UserError as error:
+            if len(entries) > 1:
+                half = len(entries) // 2
+                before = self.apply(entries[:half], journal=journal, first=first)
+                return [*before, *self.apply(entries[half:], journal=journal, first=first + half)]
+            if isinstance(error, StoreError) or entries[0] is None:
+                raise
+            self._apply([None], journal, first)
+            return [Rejection(entry=entries[0], error=error)]
+        return []
+
+    def _apply(self, entries: Sequence[Entry | None], journal: str, first: int) -> None:
+        with self._db.write() as connection:
+            done = sql_apply.position(connection, journal) - first
+            left = entries[max(done, 0) :]
+            if not left:
+                return
+            keys = sql_apply.write(connection, left, self._values, self._dialect)
+            sql_apply.advance(connection, journal, first + len(entries), self._dialect)
+        self._values.remember(keys)
+
     def metric_history(
         self, run_id: str, key: str, *, limit: int = 25_000, page_token: str | None = None
     ) -> Page[Metric]:
@@ -244,7 +309,7 @@ class SqlRunStore:
 
     def mark_lost(self, run_id: str, reason: str) -> bool:
         """See `RunStore.mark_lost`."""
-        limits.check_text(reason, "reason", REASON_LENGTH)
+        limits.check_text(reason, "reason", limits.REASON_LENGTH)
         with self._db.write() as connection:
             key = sql_runs.find(connection, run_id).key
             return sql_leases.mark_lost(connection, key, reason, self._dialect)

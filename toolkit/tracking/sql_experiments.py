@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, delete, func, select, text, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from toolkit.db.dialect import insert, one_of
+from toolkit.db.dialect import SQLITE, insert, one_of
 from toolkit.db.tables import experiment_tags, experiments, runs
 from toolkit.errors import AlreadyExists, Conflict, NotFound
 from toolkit.ids import now_ms
@@ -48,16 +48,46 @@ def has_default(connection: Connection) -> bool:
     return connection.execute(select(experiments.c.id).where(experiments.c.id == DEFAULT_ID)).first() is not None
 
 
+class Made(NamedTuple):
+    """What an experiment had where it comes from, if it is imported; else ``None``, and it is given one."""
+
+    number: int | None = None
+    created: int | None = None
+
+
+def take_id(connection: Connection, number: int, dialect: str) -> None:
+    """See to it that an id which is given by the caller is free, and is not given out later.
+
+    Raises:
+        AlreadyExists: It is another experiment's.
+    """
+    if connection.execute(select(experiments.c.id).where(experiments.c.id == number)).first():
+        raise AlreadyExists(f"Experiment(id={number}) already exists.")
+    if dialect != SQLITE and number > 0:  # SQLite looks at the greatest id itself
+        connection.execute(text("LOCK TABLE experiments IN EXCLUSIVE MODE"))  # nobody takes an id in between
+        later = (
+            "setval(pg_get_serial_sequence('experiments', 'id'), greatest(:number, (SELECT max(id) FROM experiments)))"
+        )
+        connection.execute(text(f"SELECT {later}"), {"number": number})
+
+
 def create(
-    connection: Connection, name: str, location: str | None, artifact_root: str, tags: Mapping[str, str]
+    connection: Connection,
+    name: str,
+    location: str | None,
+    artifact_root: str,
+    tags: Mapping[str, str],
+    made: Made = Made(),  # noqa: B008 - a tuple, which nobody changes
 ) -> Experiment:
     """Make an experiment.
 
     Raises:
         AlreadyExists: There is an active one of this name.
     """
-    now = now_ms()
+    now = now_ms() if made.created is None else made.created
     new = experiments.insert().values(name=name, artifact_location=location or "", created=now, updated=now)
+    if made.number is not None:
+        new = new.values(id=made.number)
     try:
         number: int = connection.execute(new.returning(experiments.c.id)).scalar_one()
     except IntegrityError as error:

@@ -92,6 +92,7 @@ def add(connection: Connection, new: NewRun, dialect: str) -> tuple[int, RunInfo
             name=info.run_name,
             user_id=info.user_id,
             status=info.status.value,
+            reason=info.reason,
             start_time=info.start_time,
             artifact_uri=info.artifact_uri,
             parent_run_id=info.parent_run_id,
@@ -192,6 +193,8 @@ def _conditions(query: RunQuery) -> Iterable[ColumnElement[bool]]:
         yield runs.c.deleted.is_(None)
     elif query.lifecycle is Lifecycle.DELETED:
         yield runs.c.deleted.isnot(None)
+    if query.deleted_before is not None:
+        yield runs.c.deleted < query.deleted_before
 
 
 def after_prefix(prefix: str) -> str | ColumnElement[str]:

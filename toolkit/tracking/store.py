@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
+from toolkit.tracking.entries import Entry, Rejection
 from toolkit.tracking.records import (
     ArtifactEntry,
     DatasetInput,
@@ -16,6 +18,7 @@ from toolkit.tracking.records import (
     Page,
     Run,
     RunQuery,
+    RunSize,
     RunStatus,
     SearchQuery,
 )
@@ -49,7 +52,33 @@ class RunSearch(Protocol):
         ...
 
 
-class RunStore(RunSearch, Protocol):
+class RunUpkeep(Protocol):
+    """What is done with a store as a whole: removing for good, counting, copying."""
+
+    def purge(self, *, run_ids: Sequence[str] = (), experiment_ids: Sequence[str] = ()) -> Sequence[str]:
+        """Remove runs and experiments for good, with all that they logged. Bytes of artifacts are not its business.
+
+        Only what is deleted is removed, and of experiments only those that no run is left of when the given runs are
+        gone; never ``0``. Others, and ids that nothing has, are passed over: doing it again is harmless.
+
+        Returns:
+            The ids of what was removed.
+        """
+        ...
+
+    def run_sizes(self, run_ids: Sequence[str]) -> Mapping[str, RunSize]:
+        """Return how much each of these runs has logged; an unknown id is left out."""
+        ...
+
+    def picture(self) -> AbstractContextManager[RunStore]:
+        """Give the store as it is at this moment, for reading: what others write meanwhile is not seen in it.
+
+        It may be used by one thread, within the block. Writing by it raises `StoreError`.
+        """
+        ...
+
+
+class RunStore(RunSearch, RunUpkeep, Protocol):
     """Experiments and runs, and what runs log.
 
     Every method is atomic: what it writes is there whole or not at all, also after ``kill -9``. Every method may be
@@ -59,13 +88,21 @@ class RunStore(RunSearch, Protocol):
     """
 
     def create_experiment(
-        self, name: str, *, artifact_location: str | None = None, tags: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *,
+        artifact_location: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        experiment_id: str | None = None,
+        creation_time: int | None = None,
     ) -> Experiment:
         """Make an experiment. Without a location it is ``<artifact root>/<experiment id>``.
 
+        An import gives the id and the time that the experiment has; ids given out later are greater.
+
         Raises:
-            AlreadyExists: There is an active one of this name.
-            InvalidValue: The name is empty or longer than 500 characters, or a tag is out of bounds.
+            AlreadyExists: There is an active one of this name, or any of this id.
+            InvalidValue: The name is empty or longer than 500 characters, or a tag or the id is out of bounds.
         """
         ...
 
@@ -158,6 +195,20 @@ class RunStore(RunSearch, Protocol):
         Raises:
             Conflict: A parameter has another value already, or the run is deleted.
             InvalidValue: A key, a value or a number is out of bounds.
+        """
+        ...
+
+    def apply(self, entries: Sequence[Entry | None], *, journal: str, first: int) -> Sequence[Rejection]:
+        """Write the entries of a client's journal, each once: what was written before is passed over.
+
+        Args:
+            entries: In their order; ``None`` stands for one that is to be passed over.
+            journal: The journal's name.
+            first: Number in it of the first of these entries.
+
+        Returns:
+            The entries that can never be written, with the error that `create_run`, `log_batch`, `record_artifacts`,
+            `log_inputs` or `update_run` would have raised. All others are written.
         """
         ...
 

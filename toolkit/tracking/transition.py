@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from toolkit.errors import Conflict
-from toolkit.tracking.limits import TAG_VALUE_LENGTH, check_text, check_time
+from toolkit.tracking.limits import REASON_LENGTH, TAG_VALUE_LENGTH, check_text, check_time
 from toolkit.tracking.records import Lifecycle, NewRun, RunInfo, RunStatus
 from toolkit.tracking.system_tags import first_parent
-
-REASON_LENGTH = 2_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +49,9 @@ def begun(new: NewRun, artifact_location: str) -> RunInfo:
         user_id=new.user_id,
         status=RunStatus.RUNNING,
         start_time=new.start_time,
-        artifact_uri=f"{artifact_location.rstrip('/')}/{new.run_id}/artifacts",
+        artifact_uri=new.artifact_uri or f"{artifact_location.rstrip('/')}/{new.run_id}/artifacts",
         parent_run_id=first_parent(new),
+        reason=new.reason,
     )
 
 
