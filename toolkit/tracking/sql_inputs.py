@@ -18,7 +18,9 @@ def write(connection: Connection, run: int, given: Sequence[DatasetInput], diale
     if not given:
         return
     experiment = connection.execute(select(runs.c.experiment).where(runs.c.id == run)).scalar_one()
-    rows = {(each.dataset.name, each.dataset.digest): _row(experiment, each.dataset) for each in given}
+    rows: dict[tuple[str, str], dict[str, object]] = {}
+    for each in given:
+        rows.setdefault((each.dataset.name, each.dataset.digest), _row(experiment, each.dataset))
     connection.execute(insert(datasets, dialect).on_conflict_do_nothing(), list(rows.values()))
     there = select(datasets.c.name, datasets.c.digest, datasets.c.id).where(
         datasets.c.experiment == experiment,
