@@ -150,6 +150,26 @@ class SchemaError(StoreError, UserError):
     """The database holds a schema that this version cannot use."""
 
 
+class JournalError(ToolkitError):
+    """The journal of what is logged but not yet acknowledged cannot be used."""
+
+
+class JournalFull(JournalError):
+    """The journal has reached its limit."""
+
+
+class NotAcknowledged(ToolkitError):
+    """What was logged is in the journal, and not all of it is in the store yet.
+
+    Attributes:
+        waiting: How many entries still wait.
+    """
+
+    def __init__(self, message: str | None = None, *, waiting: int = 0) -> None:
+        super().__init__(message)
+        self.waiting = waiting
+
+
 class ArtifactError(ToolkitError):
     """An artifact cannot be stored or read."""
 

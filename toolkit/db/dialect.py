@@ -13,6 +13,7 @@ from sqlalchemy import (
     Dialect,
     Executable,
     Table,
+    Text,
     bindparam,
     func,
     literal_column,
@@ -49,6 +50,14 @@ def one_of(column: ColumnElement[int], numbers: Sequence[int], dialect: str) -> 
         return column.in_(select(values.c.value))
     listed = bindparam(None, list(numbers), type_=postgresql.ARRAY(BigInteger))
     return column == func.any(listed)
+
+
+def one_of_texts(column: ColumnElement[str], texts: Sequence[str], dialect: str) -> ColumnElement[bool]:
+    """Return the condition that a column is one of these texts: one bound value, however many they are."""
+    if dialect == SQLITE:
+        values = func.json_each(bindparam(None, json.dumps(list(texts)))).table_valued("value")
+        return column.in_(select(values.c.value))
+    return column == func.any(bindparam(None, list(texts), type_=postgresql.ARRAY(Text)))
 
 
 def like(column: ColumnElement[str], pattern: str, dialect: str) -> ColumnElement[bool]:

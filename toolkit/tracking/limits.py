@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from toolkit.errors import InvalidValue
 from toolkit.ids import check_run_id
-from toolkit.tracking.number import to_stored
+from toolkit.tracking.number import from_stored, to_stored
 from toolkit.tracking.records import ArtifactEntry, DatasetInput, Metric, NewRun, RunQuery
 
 KEY_LENGTH = 250
@@ -70,6 +70,12 @@ def check_points(metrics: Sequence[Metric]) -> list[Point]:
             raise
         points.append((metric.key, step, timestamp, *to_stored(value)))
     return points
+
+
+def point_metric(point: Point) -> Metric:
+    """Return the metric of a point."""
+    key, step, timestamp, value, special = point
+    return Metric(key=key, value=from_stored(value, special), timestamp=timestamp, step=step)
 
 
 def check_params(params: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from toolkit.ids import now_ms
 from toolkit.tracking import limits, memory_search, paging, search
 from toolkit.tracking.entries import Begun, Ended, Entry, Listed, Logged, Rejection, Used
 from toolkit.tracking.filter_fields import EXPERIMENTS, RUNS
-from toolkit.tracking.number import from_stored
+from toolkit.tracking.limits import point_metric
 from toolkit.tracking.records import (
     ArtifactEntry,
     Dataset,
@@ -60,10 +60,6 @@ class _Entry:
     gone_with_experiment: bool = False
     deleted: int | None = None
 
-    def metric(self, point: limits.Point) -> Metric:
-        key, step, timestamp, value, special = point
-        return Metric(key=key, value=from_stored(value, special), timestamp=timestamp, step=step)
-
     def size(self) -> RunSize:
         points = sum(len(points) for points in self.points.values())
         inputs = len(self.record().inputs)
@@ -72,7 +68,7 @@ class _Entry:
         )
 
     def record(self) -> Run:
-        latest = {key: self.metric(points[-1]) for key, points in self.points.items()}
+        latest = {key: point_metric(points[-1]) for key, points in self.points.items()}
         metrics = {key: point.value for key, point in latest.items()}
         data = RunData(metrics=metrics, params=dict(self.params), tags=dict(self.tags), latest=latest)
         inputs = tuple(DatasetInput(dataset=dataset, tags=dict(tags)) for dataset, tags in self.inputs.items())
@@ -358,7 +354,8 @@ class MemoryRunStore:
         if isinstance(entry, Begun):
             self.create_run(entry.new)
         elif isinstance(entry, Logged):
-            self.log_batch(entry.run_id, metrics=entry.metrics, params=entry.params, tags=entry.tags)
+            metrics = [point_metric(point) for point in entry.points]
+            self.log_batch(entry.run_id, metrics=metrics, params=entry.params, tags=entry.tags)
         elif isinstance(entry, Listed):
             self.record_artifacts(entry.run_id, entry.artifacts)
         elif isinstance(entry, Used):
@@ -378,7 +375,7 @@ class MemoryRunStore:
             position = tuple(paging.decode(page_token, "history", (int, int, float, int)))
             points = [point for point in points if point[1:] > position]
         token = paging.encode("history", points[limit - 1][1:]) if len(points) > limit else None
-        return Page(items=[entry.metric(point) for point in points[:limit]], next_page_token=token)
+        return Page(items=[point_metric(point) for point in points[:limit]], next_page_token=token)
 
     def renew_leases(self, owner: Owner, run_ids: Sequence[str], *, lease_ms: int) -> Sequence[str]:
         """See `RunStore.renew_leases`."""

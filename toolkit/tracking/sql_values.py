@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, delete, select, tuple_
 
-from toolkit.db.dialect import Prepared, insert
+from toolkit.db.dialect import Prepared, insert, one_of, one_of_texts
 from toolkit.db.engine import Database
 from toolkit.db.tables import latest_metrics, metric_keys, metrics, params, tags
 from toolkit.tracking.limits import Point
@@ -45,16 +45,21 @@ class ValueWriter:
 
     def metrics(self, connection: Connection, run: int, points: Sequence[Point]) -> Mapping[str, int]:
         """Write metric points; return the ids of their keys, to be given to `remember` after the commit."""
-        if not points:
-            return {}
-        greatest: dict[str, Point] = {}
-        for point in points:
-            key = point[0]
-            if key not in greatest or point > greatest[key]:
-                greatest[key] = point
-        keys = self._key_ids(connection, list(greatest))
-        self._points.run(connection, [(run, keys[point[0]], *point[1:]) for point in points])
-        self._latest.run(connection, [(run, keys[key], *point[1:]) for key, point in greatest.items()])
+        return self.many_metrics(connection, {run: points})
+
+    def many_metrics(self, connection: Connection, points_of: Mapping[int, Sequence[Point]]) -> Mapping[str, int]:
+        """Write metric points of many runs; return the ids of their keys, to be given to `remember`."""
+        latest = {run: _greatest(points) for run, points in points_of.items()}
+        keys = self._key_ids(connection, list({key: None for greatest in latest.values() for key in greatest}))
+        if keys:
+            rows = [(run, keys[point[0]], *point[1:]) for run, points in points_of.items() for point in points]
+            if len(points_of) > 1 or len(keys) > 1:
+                rows.sort()  # the order of the table: each page of it is filled once
+            self._points.run(connection, rows)
+            newest = [
+                (run, keys[key], *point[1:]) for run, greatest in latest.items() for key, point in greatest.items()
+            ]
+            self._latest.run(connection, newest)
         return keys
 
     def remember(self, keys: Mapping[str, int]) -> None:
@@ -67,20 +72,43 @@ class ValueWriter:
         Raises:
             Conflict: One has another value already.
         """
-        if not values:
+        self.many_params(connection, {run: values}, {run: run_id})
+
+    def many_params(
+        self, connection: Connection, values_of: Mapping[int, Mapping[str, str]], run_ids: Mapping[int, str]
+    ) -> None:
+        """Write parameters of many runs that are not there yet.
+
+        Raises:
+            Conflict: One has another value already.
+        """
+        rows = [(run, key, value) for run, values in values_of.items() for key, value in values.items()]
+        if not rows:
             return
-        self._params.run(connection, [(run, key, value) for key, value in values.items()])
-        there = select(params.c.key, params.c.value).where(params.c.run == run, params.c.key.in_(values))
-        clash = changed_params(run_id, {row.key: row.value for row in connection.execute(there)}, values)
-        if clash:
-            raise clash
+        self._params.run(connection, rows)
+        there = select(params.c.run, params.c.key, params.c.value).where(
+            one_of(params.c.run, [run for run, values in values_of.items() if values], self._kind)
+        )
+        if len(values_of) == 1:
+            there = there.where(one_of_texts(params.c.key, [key for _, key, _ in rows], self._kind))
+        before: dict[int, dict[str, str]] = {}
+        for run, key, value in connection.execute(there).all():
+            before.setdefault(run, {})[key] = value
+        for run, values in values_of.items():
+            if clash := changed_params(run_ids[run], before.get(run, {}), values):
+                raise clash
 
     def tags(self, connection: Connection, run: int, values: Mapping[str, str | None]) -> None:
         """Set tags, and remove those whose value is ``None``."""
-        gone = [key for key, value in values.items() if value is None]
-        self._tags.run(connection, [(run, key, value) for key, value in values.items() if value is not None])
-        if gone:
-            connection.execute(delete(tags).where(tags.c.run == run, tags.c.key.in_(gone)))
+        self.many_tags(connection, {run: values})
+
+    def many_tags(self, connection: Connection, values_of: Mapping[int, Mapping[str, str | None]]) -> None:
+        """Set tags of many runs, and remove those whose value is ``None``."""
+        rows = [(run, key, value) for run, values in values_of.items() for key, value in values.items()]
+        self._tags.run(connection, [row for row in rows if row[2] is not None])
+        for run, values in values_of.items():
+            if gone := [key for key, value in values.items() if value is None]:
+                connection.execute(delete(tags).where(tags.c.run == run, tags.c.key.in_(gone)))
 
     def _key_ids(self, connection: Connection, names: Sequence[str]) -> dict[str, int]:
         known = self._keys
@@ -99,3 +127,13 @@ class ValueWriter:
     def _read_keys(connection: Connection, names: Sequence[str]) -> dict[str, int]:
         wanted = select(metric_keys.c.name, metric_keys.c.id).where(metric_keys.c.name.in_(names))
         return {row.name: row.id for row in connection.execute(wanted)}
+
+
+def _greatest(points: Sequence[Point]) -> dict[str, Point]:
+    """Return the greatest point of each key: the latest."""
+    greatest: dict[str, Point] = {}
+    for point in points:
+        key = point[0]
+        if key not in greatest or point > greatest[key]:
+            greatest[key] = point
+    return greatest

@@ -1,0 +1,400 @@
+"""The journal: what is logged goes to a local file and returns at once; one thread brings it to the store.
+
+A store that is away, slow, full or answers nonsense neither stops nor slows whoever logs: the entries wait in the file,
+outlive the process, and are sent when the store is back, by this process, by the next one, or by ``toolkit sync``.
+Every entry is applied once: the store keeps, in the same transaction, how far it has come in each journal.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from toolkit.errors import JournalError, NotAcknowledged, ToolkitError
+from toolkit.tracking.entries import Entry, Rejection
+from toolkit.tracking.journal_codec import decode, encode
+from toolkit.tracking.journal_file import Chunk, JournalFile, read_about
+from toolkit.tracking.store import RunStore
+
+logger = logging.getLogger("toolkit.journal")
+
+DEFAULT_LIMIT = 1024**3
+REJECTED = "rejected"
+
+_CHUNK_RECORDS = 8_000
+_CHUNK_BYTES = 4 * 1024 * 1024
+_LINGER = 0.02  # seconds to wait for more before sending a few
+_SHORTEST_PAUSE, _LONGEST_PAUSE, _URGENT_PAUSE = 0.25, 30.0, 0.5  # seconds between attempts
+_SYNC_EVERY = 1.0  # seconds
+_WARN_AT = 0.8  # of the limit
+_WARN_EVERY = 60.0  # seconds
+_JOIN = 5.0  # seconds for the thread to come out of the store at the end
+
+
+class Journal:
+    """What this process has logged and the store has not acknowledged. Its methods may be called by any thread.
+
+    A child after a fork begins a journal of its own.
+
+    Args:
+        root: Folder of all journals.
+        store: Where entries go.
+        place: The store by name, without password: what its journals are known by.
+        limit: Most bytes on disk.
+    """
+
+    def __init__(self, root: Path, store: RunStore, *, place: str, limit: int = DEFAULT_LIMIT) -> None:
+        self._root = root
+        self._store = store
+        self._place = place
+        self._limit = limit
+        self._reset()
+        _journals.add(self)
+
+    def _reset(self) -> None:
+        self._file: JournalFile | None = None
+        self._thread: threading.Thread | None = None
+        self._opening = threading.Lock()
+        self._changed = threading.Condition()
+        self._wake = threading.Event()
+        self._idle = False
+        self._urgent = 0  # how many callers wait for an acknowledgement
+        self._closing = False
+        self._warned = -_WARN_EVERY
+        self._near_limit = False
+        self._failure: Exception | None = None
+        self.dropped = 0
+        """How many entries were dropped, because the journal could not take them."""
+
+    # -- logging -------------------------------------------------------------------------------------
+
+    def add(self, entry: Entry) -> None:
+        """Keep an entry and see to its sending. Never raises, and waits for nothing but the disk."""
+        try:
+            file = self._file or self._open()
+            file.append(encode(entry))
+        except (OSError, JournalError) as error:
+            self._drop(error)
+            return
+        if self._idle:
+            self._idle = False
+            self._wake.set()
+
+    def _open(self) -> JournalFile:
+        with self._opening:
+            if self._file is None:
+                name = f"{os.getpid()}-{uuid.uuid4().hex[:16]}"
+                self._file = JournalFile.create(self._root, name, self._place, limit=self._limit)
+                self._closing = False
+                self._thread = threading.Thread(target=self._send_all, name="toolkit-journal", daemon=True)
+                self._thread.start()
+            return self._file
+
+    def _drop(self, error: Exception) -> None:
+        self.dropped += 1
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        self._warn(
+            f"what is logged now is lost ({self.dropped} entries so far): {what}; make space in {self._root}, "
+            "raise TOOLKIT_JOURNAL_LIMIT, or bring the store back"
+        )
+
+    def _warn(self, message: str) -> None:
+        now = time.monotonic()
+        if now - self._warned >= _WARN_EVERY:
+            self._warned = now
+            logger.warning("%s", message)
+
+    # -- waiting -------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many entries the store has not acknowledged."""
+        return self._file.waiting if self._file else 0
+
+    @property
+    def folder(self) -> Path | None:
+        """Where they are; ``None`` if nothing was logged yet."""
+        return self._file.folder if self._file else None
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return when the store has acknowledged all that was logged before.
+
+        Args:
+            timeout: Seconds to wait at most; ``None``: as long as it takes.
+
+        Raises:
+            NotAcknowledged: It has not within the time; the error says how much waits, and why.
+        """
+        file = self._file
+        if file is None or self._thread is threading.current_thread():
+            return
+        goal = file.written
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            self._urgent += 1
+            self._wake.set()
+            try:
+                while file.acknowledged < goal:
+                    left = None if deadline is None else deadline - time.monotonic()
+                    if (left is not None and left <= 0) or self._thread is None or not self._thread.is_alive():
+                        raise self._unfinished(file)
+                    self._changed.wait(min(left or 1.0, 1.0))
+            finally:
+                self._urgent -= 1
+
+    def _unfinished(self, file: JournalFile) -> NotAcknowledged:
+        cause = f" ({self._failure})" if self._failure else ""
+        return NotAcknowledged(
+            f"{file.waiting} logged entries are not in {self._place} yet{cause}: they are kept in {file.folder} and "
+            "sent when it can be reached; toolkit sync sends them too",
+            waiting=file.waiting,
+        )
+
+    def close(self, timeout: float = 10.0) -> int:
+        """Send what can be sent within ``timeout`` seconds; return how many entries are left, for a later process."""
+        file, thread = self._file, self._thread
+        if file is None:
+            return 0
+        try:
+            self.flush(timeout)
+        except NotAcknowledged as error:
+            logger.warning("%s", error)
+        self._closing = True
+        self._wake.set()
+        if thread is not None:
+            thread.join(_JOIN)
+        waiting = file.waiting
+        if thread is None or not thread.is_alive():
+            file.close()
+        self._reset()
+        return waiting
+
+    # -- sending -------------------------------------------------------------------------------------
+
+    def _send_all(self) -> None:
+        file = self._file
+        assert file is not None
+        leftovers = Leftovers(self._root, self._store, self._place)
+        attempts, synced = 0, time.monotonic()
+        while not (self._closing and (file.waiting == 0 or attempts)):
+            try:
+                busy = self._send_some(file) or (not self._urgent and not self._closing and leftovers.step())
+                attempts = self._recovered(attempts)
+            except Exception as error:  # noqa: BLE001 - whatever a store does, the training goes on
+                attempts = self._failed(error, attempts, file)
+                self._pause(attempts)
+                busy = True
+            now = time.monotonic()
+            if attempts and now - synced >= _SYNC_EVERY:
+                file.sync()
+                synced = now
+            if not busy:
+                self._rest(file)
+        leftovers.close()
+
+    def _send_some(self, file: JournalFile) -> bool:
+        waiting = file.waiting
+        if waiting == 0:
+            return False
+        if waiting < _CHUNK_RECORDS and not self._urgent and not self._closing:
+            self._wake.clear()
+            self._wake.wait(_LINGER)
+        chunk = file.take(_CHUNK_RECORDS, _CHUNK_BYTES)
+        send(self._store, file, chunk, self._root)
+        with self._changed:
+            self._changed.notify_all()
+        return True
+
+    def _rest(self, file: JournalFile) -> None:
+        self._wake.clear()
+        self._idle = True
+        if file.waiting == 0 and not self._closing:
+            self._wake.wait()
+        self._idle = False
+
+    def _recovered(self, attempts: int) -> int:
+        if attempts:
+            logger.warning("%s can be reached again: what waited is being sent", self._place)
+            self._failure = None
+        return 0
+
+    def _failed(self, error: Exception, attempts: int, file: JournalFile) -> int:
+        self._failure = error
+        if attempts == 0:
+            logger.warning(
+                "%s cannot be written (%s): logging goes on, and what is logged waits in %s",
+                self._place,
+                error,
+                file.folder,
+            )
+        if file.size >= _WARN_AT * self._limit and not self._near_limit:
+            self._near_limit = True
+            logger.warning(
+                "the journal %s is nearly full: %d of at most %d bytes; what is logged after that is lost, unless the "
+                "store comes back, or TOOLKIT_JOURNAL_LIMIT is raised",
+                file.folder,
+                file.size,
+                self._limit,
+            )
+        return attempts + 1
+
+    def _pause(self, attempts: int) -> None:
+        longest = _URGENT_PAUSE if self._urgent else _LONGEST_PAUSE
+        pause = min(longest, _SHORTEST_PAUSE * 2 ** min(attempts - 1, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+        deadline = time.monotonic() + pause
+        while (left := deadline - time.monotonic()) > 0 and not self._closing:
+            if self._urgent and left > _URGENT_PAUSE:
+                return
+            time.sleep(min(left, 0.1))
+
+
+class Leftovers:
+    """Sends, chunk by chunk, what processes that are gone have left for a store.
+
+    Args:
+        root: Folder of all journals.
+        store: Where entries go.
+        place: The store by name.
+    """
+
+    def __init__(self, root: Path, store: RunStore, place: str) -> None:
+        self._root = root
+        self._store = store
+        self._place = place
+        self._folders: Iterator[Path] | None = None
+        self._open: JournalFile | None = None
+        self.sent = 0
+        """How many entries were sent."""
+        self.rejected = 0
+        """How many of them the store refused."""
+
+    def step(self) -> bool:
+        """Send one chunk; return whether there may be more.
+
+        Raises:
+            ToolkitError: The store cannot take them now.
+        """
+        if self._open is None and not self._adopt_next():
+            return False
+        file = self._open
+        assert file is not None
+        chunk = file.take(_CHUNK_RECORDS, _CHUNK_BYTES)
+        if chunk.payloads:
+            self.rejected += send(self._store, file, chunk, self._root)
+            self.sent += len(chunk.payloads)
+        if file.waiting == 0:
+            self._open = None
+            file.close()
+        return True
+
+    def _adopt_next(self) -> bool:
+        if self._folders is None:
+            self._folders = iter([folder for folder in journal_folders(self._root) if _place(folder) == self._place])
+        for folder in self._folders:
+            if (adopted := _adopt(folder)) is not None:
+                if adopted.torn:
+                    logger.warning("the last record of %s was cut off in the middle, and dropped", folder)
+                self._open = adopted
+                return True
+        return False
+
+    def close(self) -> None:
+        """Let go of a journal that is not sent whole."""
+        if self._open is not None:
+            self._open.close(keep=self._open.waiting > 0)
+            self._open = None
+
+
+def _adopt(folder: Path) -> JournalFile | None:
+    if any(journal.folder == folder for journal in list(_journals)):
+        return None
+    try:
+        return JournalFile.adopt(folder)
+    except FileNotFoundError:  # another process has just sent it
+        return None
+    except (JournalError, OSError) as error:
+        logger.warning("%s cannot be read: %s", folder, error)
+        return None
+
+
+def _place(folder: Path) -> str | None:
+    try:
+        return read_about(folder)
+    except JournalError:
+        return None
+
+
+def journal_folders(root: Path) -> list[Path]:
+    """Return the folders of all journals below ``root``, whoever's they are."""
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if path.is_dir() and path.name != REJECTED)
+
+
+def send(store: RunStore, file: JournalFile, chunk: Chunk, root: Path) -> int:
+    """Apply a chunk and acknowledge it; return how many of its entries the store refuses for good.
+
+    Those are kept beside the journals in ``rejected``, with the reason.
+
+    Raises:
+        ToolkitError: The store cannot take them now.
+    """
+    entries, unreadable = _decoded(chunk.payloads)
+    rejections = [*store.apply(entries, journal=file.name, first=chunk.first)]
+    if rejections or unreadable:
+        _keep_rejected(root, file.name, rejections, unreadable)
+    file.acknowledge(chunk)
+    return len(rejections) + len(unreadable)
+
+
+def _decoded(payloads: Sequence[bytes]) -> tuple[list[Entry | None], list[tuple[bytes, JournalError]]]:
+    entries: list[Entry | None] = []
+    unreadable = []
+    for payload in payloads:
+        try:
+            entries.append(decode(payload))
+        except JournalError as error:
+            entries.append(None)
+            unreadable.append((payload, error))
+    return entries, unreadable
+
+
+def _keep_rejected(
+    root: Path, name: str, rejections: Sequence[Rejection], unreadable: Sequence[tuple[bytes, JournalError]]
+) -> None:
+    folder = root / REJECTED
+    kept = [(encode(rejection.entry), rejection.error) for rejection in rejections]
+    for rejection in rejections:
+        logger.warning("run %s: %s", rejection.entry.run_id, rejection.error)
+    lines = [_rejected_line(payload, error) for payload, error in [*kept, *unreadable]]
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (folder / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+    except OSError as error:
+        logger.warning("refused entries cannot be kept in %s: %s", folder, error.strerror)
+
+
+def _rejected_line(payload: bytes, error: ToolkitError) -> str:
+    return json.dumps({"reason": str(error), "entry": payload.hex()}) + "\n"
+
+
+_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Let each journal of a forked child begin anew: files and threads are the parent's."""
+    for journal in list(_journals):
+        journal._reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
