@@ -26,7 +26,9 @@ from toolkit.errors import ArtifactCorrupt, ArtifactError, Conflict, InvalidSett
 
 STAGING = ".staging"
 
-_Entries = list[tuple[str, str, int | None]]  # out here, where ``list`` is the built-in and not the store's method
+_Entries = list[
+    tuple[str, str, os.stat_result | None]
+]  # out here, where ``list`` is the built-in and not the store's method
 
 _CHUNK = 1 << 20
 _READ_ONLY = 0o444
@@ -136,9 +138,9 @@ class LocalArtifactStore:
             yield from self._below([])
             return
         parts = _parts(prefix)
-        size = self._size(parts)
-        if size is not None:
-            yield StoredFile(key=prefix, size=size, sha256="")
+        found = self._stat(parts)
+        if found is not None:
+            yield _listed(prefix, found)
         else:
             yield from self._below(parts)
 
@@ -170,11 +172,12 @@ class LocalArtifactStore:
             return None
         return self._folder.joinpath(*parts) if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
 
-    def clear_staging(self, *, older_than: float) -> int:
+    def clear_staging(self, *, older_than: float, remove: bool = True) -> int:
         """Remove what writers left that died.
 
         Args:
             older_than: Only what nobody has written to for this many seconds.
+            remove: Whether to remove it; else it is only counted.
 
         Returns:
             How many files were removed.
@@ -185,7 +188,8 @@ class LocalArtifactStore:
             for name in os.listdir(staging):  # noqa: PTH208 - an open folder has no path
                 with contextlib.suppress(FileNotFoundError):
                     if os.stat(name, dir_fd=staging, follow_symlinks=False).st_mtime <= oldest:
-                        os.unlink(name, dir_fd=staging)
+                        if remove:
+                            os.unlink(name, dir_fd=staging)
                         removed += 1
         return removed
 
@@ -202,15 +206,14 @@ class LocalArtifactStore:
 
     def _below(self, parts: Sequence[str]) -> Iterator[StoredFile]:
         """Give the files below a folder in the order of their whole keys."""
-        for name, size in self._entries(parts):
-            key = "/".join([*parts, name])
-            if size is None:
+        for name, found in self._entries(parts):
+            if found is None:
                 yield from self._below([*parts, name])
             else:
-                yield StoredFile(key=key, size=size, sha256="")
+                yield _listed("/".join([*parts, name]), found)
 
-    def _entries(self, parts: Sequence[str]) -> Sequence[tuple[str, int | None]]:
-        """Return the names in a folder with the sizes of files, ``None`` for folders.
+    def _entries(self, parts: Sequence[str]) -> Sequence[tuple[str, os.stat_result | None]]:
+        """Return the names in a folder with what files are, ``None`` for folders.
 
         A folder is sorted as if its name ended in ``/``, as in the keys of what is below it.
         """
@@ -224,21 +227,25 @@ class LocalArtifactStore:
                         if entry.is_dir(follow_symlinks=False):
                             entries.append((f"{entry.name}/", entry.name, None))
                         elif entry.is_file(follow_symlinks=False):
-                            entries.append((entry.name, entry.name, entry.stat(follow_symlinks=False).st_size))
+                            entries.append((entry.name, entry.name, entry.stat(follow_symlinks=False)))
         except OSError as error:
             if error.errno in _NOT_THERE:
                 return []
             raise ArtifactError(f"the folder {'/'.join(parts)!r} cannot be listed: {error.strerror}") from error
-        return [(name, size) for _, name, size in sorted(entries)]
+        return [(name, found) for _, name, found in sorted(entries, key=lambda entry: entry[0])]
 
-    def _size(self, parts: Sequence[str]) -> int | None:
-        """Return the size of a file, or ``None`` if there is no file."""
+    def _stat(self, parts: Sequence[str]) -> os.stat_result | None:
+        """Return what a file is, or ``None`` if there is no file."""
         try:
             with open_folder(self._folder, parts[:-1]) as folder:
                 found = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
         except OSError:
             return None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        return found if stat.S_ISREG(found.st_mode) else None
+
+
+def _listed(key: str, found: os.stat_result) -> StoredFile:
+    return StoredFile(key=key, size=found.st_size, sha256="", modified=found.st_mtime_ns // 1_000_000)
 
 
 def _parts(key: str) -> list[str]:

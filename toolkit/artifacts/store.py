@@ -16,11 +16,13 @@ class StoredFile:
         key: Its key in the store.
         size: In bytes.
         sha256: Digest of the content, 64 hexadecimal digits.
+        modified: When it was stored, in milliseconds since 1970 UTC, in a list; 0 where that is not known.
     """
 
     key: str
     size: int
     sha256: str
+    modified: int = 0
 
 
 class ArtifactStore(Protocol):
