@@ -146,6 +146,18 @@ class StoreBusy(StoreError):
     """The tracking store was locked by another process for longer than the configured wait."""
 
 
+class StoreInterrupted(StoreError):
+    """The database broke a transaction off: try again.
+
+    Attributes:
+        in_doubt: Whether it may have been done all the same: the connection was lost while it was committed.
+    """
+
+    def __init__(self, message: str | None = None, *, in_doubt: bool = False) -> None:
+        super().__init__(message)
+        self.in_doubt = in_doubt
+
+
 class SchemaError(StoreError, UserError):
     """The database holds a schema that this version cannot use."""
 
@@ -172,6 +184,10 @@ class NotAcknowledged(ToolkitError):
 
 class ArtifactError(ToolkitError):
     """An artifact cannot be stored or read."""
+
+
+class ArtifactUnavailable(ArtifactError):
+    """The artifact store does not answer now; the same call may work later."""
 
 
 class ArtifactCorrupt(ArtifactError):
