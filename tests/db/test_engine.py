@@ -222,10 +222,20 @@ def test_urls_that_cannot_be_used(url: str) -> None:
 
 
 def test_passwords_are_not_shown() -> None:
-    with pytest.raises(InvalidSetting) as error:
-        open_database("postgresql://ada:sesame@host/db")
-    assert "sesame" not in str(error.value)
-    assert "SQLite" in str(error.value)
+    for url in (
+        "mysql://ada:sesame@host/db",
+        "postgresql+asyncpg://ada:sesame@host/db",
+        "postgresql://ada:sesame@host:port/db",
+        "ada:sesame@host",
+    ):
+        with pytest.raises(InvalidSetting) as error:
+            open_database(url)
+        assert "sesame" not in str(error.value), url
+        assert "postgresql://" in str(error.value), url
+    for url in ("postgres://ada:sesame@host/db", "postgresql+psycopg2://ada@host/db?password=sesame"):
+        database = open_database(url)
+        assert database.place.startswith("postgresql://ada")
+        assert "sesame" not in database.place
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

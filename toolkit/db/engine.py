@@ -1,30 +1,31 @@
-"""The engine: connections, transactions and what each kind of database needs at the start of one."""
+"""The engine: connections and transactions, and what is done when one is broken off."""
 
 from __future__ import annotations
 
 import contextlib
+import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import SQLAlchemyError
 
+from toolkit.db import postgresql, sqlite
 from toolkit.db.dialect import SQLITE
-from toolkit.db.failure import is_busy, translate
+from toolkit.db.failure import is_away, translate
 from toolkit.db.fork import no_fork, watch
-from toolkit.errors import InvalidSetting, StoreBusy, StoreError
+from toolkit.db.url import read_url, shown
+from toolkit.errors import StoreBusy, StoreError, StoreInterrupted
 
 Durability = Literal["normal", "full"]
+T = TypeVar("T")
 
 _WRITES = "toolkit_writes"
 _BARE = "toolkit_bare"
-_RETRY_PAUSE = 0.005
-_POOL_SIZE = 8
-_POOL_OVERFLOW = 56
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between tries
 
 
 class Database:
@@ -34,24 +35,25 @@ class Database:
 
     Args:
         engine: Connections, prepared by `open_database`.
-        wait: Seconds to wait for a lock before `StoreBusy`.
+        wait: Seconds to wait for a lock before `StoreBusy`, and for a server that restarts.
     """
 
     def __init__(self, engine: Engine, *, wait: float) -> None:
         self.engine = engine
         self.wait = wait
         self._turn = threading.Lock()
+        self._met = False  # whether a connection was ever made
         watch(self)
 
     @property
     def dialect(self) -> str:
-        """Name of the kind of database: ``sqlite``."""
+        """Name of the kind of database: ``sqlite`` or ``postgresql``."""
         return self.engine.dialect.name
 
     @property
     def place(self) -> str:
         """The database as messages name it, without its password."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return shown(self.engine.url)
 
     @property
     def file(self) -> Path | None:
@@ -65,31 +67,45 @@ class Database:
         Raises:
             StoreError: The database cannot be used.
             StoreBusy: It stayed locked for longer than the wait.
+            StoreInterrupted: The connection was lost; `persist` tries again.
         """
-        with no_fork(), self._translated(), self.engine.connect() as connection, connection.begin():
+        with self._transaction(writes=False) as connection:
             yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """Give a connection for reading and writing; what is done with it is there whole at the end, or not at all.
 
-        Threads of one process take turns here, which is fairer and faster than SQLite's own waiting.
+        Threads of one process take turns to write to SQLite, which is fairer and faster than SQLite's own waiting.
 
         Raises:
             Conflict: The database refuses a row that contradicts another.
             StoreError: The database cannot be used.
             StoreBusy: It stayed locked for longer than the wait.
+            StoreInterrupted: The connection was lost, or other writers were in the way; `persist` tries again.
         """
-        turn = self._turn  # a forked child gets a new one
-        if not turn.acquire(timeout=self.wait):
-            raise StoreBusy(f"{self.place} was busy for longer than the configured wait: try again")
-        try:
-            with no_fork(), self._translated(), self.engine.connect() as connection:
-                connection = connection.execution_options(**{_WRITES: True})
-                with connection.begin():
-                    yield connection
-        finally:
-            turn.release()
+        with self._one_writer(), self._transaction(writes=True) as connection:
+            yield connection
+
+    def persist(self, work: Callable[[], T], *, in_doubt: bool = True) -> T:
+        """Do work of one transaction; do it again, for as long as the wait, when the database breaks it off.
+
+        Args:
+            work: What opens the transaction.
+            in_doubt: Whether to do it again also where it may have been done already: only if that is harmless.
+
+        Raises:
+            StoreInterrupted: It was broken off again and again, or it is not known whether it was done.
+        """
+        deadline = time.monotonic() + self.wait
+        for pause in _pauses():
+            try:
+                return work()
+            except StoreInterrupted as error:
+                if (error.in_doubt and not in_doubt) or time.monotonic() + pause >= deadline:
+                    raise
+            time.sleep(pause)
+        raise AssertionError("pauses do not end")
 
     def outside_transaction(self, statement: str) -> None:
         """Run what a database does outside transactions only, such as SQLite's change of its mode.
@@ -98,12 +114,63 @@ class Database:
             StoreError: The database cannot be used.
             StoreBusy: It stayed locked for longer than the wait.
         """
-        with no_fork(), self._translated(), self.engine.connect() as connection:
-            _patiently(connection.execution_options(**{_BARE: True}), statement, self.wait)
+        with self._calm(), self._translated(), self.engine.connect() as connection:
+            bare = connection.execution_options(**{_BARE: True})
+            if self.dialect == SQLITE:
+                sqlite.patiently(bare, statement, self.wait)
+            else:
+                bare.exec_driver_sql(statement)
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        whole = False
+        try:
+            with self._calm(), self._begun(writes) as connection:
+                yield connection
+                whole = True
+        except SQLAlchemyError as error:
+            told = translate(error, self.place, in_doubt=writes and whole)
+            raise told from error
+
+    @contextlib.contextmanager
+    def _begun(self, writes: bool) -> Iterator[Connection]:
+        """Give a connection in a transaction, which is committed at the end."""
+        deadline = time.monotonic() + self.wait
+        with contextlib.ExitStack() as stack:
+            for pause in _pauses():
+                try:
+                    connection = stack.enter_context(self.engine.connect()).execution_options(**{_WRITES: writes})
+                    stack.enter_context(connection.begin())
+                    self._met = True
+                    break
+                except SQLAlchemyError as error:
+                    # Nothing has been done yet. A server that was never met is rather a wrong address than away.
+                    stack.close()
+                    if not is_away(error, met=self._met) or time.monotonic() + pause >= deadline:
+                        raise
+                time.sleep(pause)
+            yield connection
+
+    @contextlib.contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        if self.dialect != SQLITE:
+            yield
+            return
+        turn = self._turn  # a forked child gets a new one
+        if not turn.acquire(timeout=self.wait):
+            raise StoreBusy(f"{self.place} was busy for longer than the configured wait: try again")
+        try:
+            yield
+        finally:
+            turn.release()
+
+    def _calm(self) -> contextlib.AbstractContextManager[None]:
+        """Keep forks waiting, where a child would inherit what it must not have."""
+        return no_fork() if self.dialect == SQLITE else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -114,11 +181,17 @@ class Database:
 
     def release_idle(self) -> None:
         """Close the connections that nobody uses; before a fork (`toolkit.db.fork`)."""
-        self.engine.dispose()
+        if self.dialect == SQLITE:
+            self.engine.dispose()
 
     def renew_locks(self) -> None:
-        """Forget who has the turn to write, in a forked child: that thread is not here."""
+        """Forget who has the turn to write, in a forked child: that thread is not here.
+
+        The parent's connections to a server are left to the parent: they are neither used nor closed here.
+        """
         self._turn = threading.Lock()
+        if self.dialect != SQLITE:
+            self.engine.dispose(close=False)
 
 
 class Picture(Database):
@@ -154,6 +227,10 @@ class Picture(Database):
         raise StoreError(f"this is a picture of {self.place}, which cannot be written to")
         yield self._connection
 
+    def persist(self, work: Callable[[], T], *, in_doubt: bool = True) -> T:  # noqa: ARG002 - the form of Database's
+        """Do the work once: when the transaction is broken off, the picture is gone."""
+        return work()
+
     def close(self) -> None:
         """Leave the connection to who opened it."""
 
@@ -162,76 +239,39 @@ def open_database(url: str, *, wait: float = 20.0, durability: Durability = "nor
     """Open a database; an SQLite file is made if there is none, but nothing is put into it (`ensure_schema` does).
 
     Args:
-        url: SQLAlchemy URL; ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
-        wait: Seconds to wait for a lock before `StoreBusy`.
-        durability: ``full`` also survives power loss; ``normal`` survives the death of any process.
+        url: ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or ``postgresql://user:password@host/database``.
+        wait: Seconds to wait for a lock before `StoreBusy`, and for a server that restarts.
+        durability: ``full`` also survives power loss; ``normal`` survives the death of any process. On PostgreSQL
+            ``normal`` is what the server is set to, which is ``full`` unless somebody changed it.
 
     Raises:
-        InvalidSetting: The URL is malformed, or of a kind of database that is not supported.
+        InvalidSetting: The URL is malformed, of a kind of database that is not supported, or psycopg is not installed.
         StoreError: The folder of an SQLite file cannot be made.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise InvalidSetting(
-            f"{url!r} is not a database URL: wanted one such as sqlite:////path/to/toolkit.db"
-        ) from None
-    if parsed.get_backend_name() != SQLITE:
-        shown = parsed.render_as_string(hide_password=True)
-        raise InvalidSetting(
-            f"{shown!r}: only SQLite databases are supported now, such as sqlite:////path/to/toolkit.db"
-        )
-    return Database(_sqlite_engine(parsed, wait=wait, durability=durability), wait=wait)
-
-
-def _sqlite_engine(url: URL, *, wait: float, durability: Durability) -> Engine:
-    if not url.database or url.database.startswith((":memory:", "file:")):
-        raise InvalidSetting(f"{str(url)!r} names no file: wanted one such as sqlite:////path/to/toolkit.db")
-    folder = Path(url.database).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"the folder {folder} of the database cannot be made: {error.strerror}") from error
-    engine = create_engine(
-        url.set(drivername=SQLITE),
-        connect_args={"timeout": wait, "isolation_level": None},  # None: we say BEGIN ourselves
-        pool_size=_POOL_SIZE,
-        max_overflow=_POOL_OVERFLOW,
-        pool_timeout=wait,
-        hide_parameters=True,
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: DBAPIConnection, _record: object) -> None:
-        cursor = connection.cursor()
-        for setting in (
-            f"synchronous={'FULL' if durability == 'full' else 'NORMAL'}",
-            "foreign_keys=ON",
-            "cache_size=-16000",  # 16 MB
-            "journal_size_limit=67108864",  # a log that a long reader made grow is cut back to 64 MB
-        ):
-            cursor.execute(f"PRAGMA {setting}")
-        cursor.close()
+    parsed = read_url(url)
+    full = durability == "full"
+    if parsed.drivername == SQLITE:
+        engine = sqlite.sqlite_engine(parsed, wait=wait, full=full)
+    else:
+        engine = postgresql.postgresql_engine(parsed, wait=wait, full=full)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A transaction that reads first and writes then fails at once, without waiting, when somebody wrote in between.
         options = connection.get_execution_options()
-        if not options.get(_BARE):
-            _patiently(connection, "BEGIN IMMEDIATE" if options.get(_WRITES) else "BEGIN", wait)
-
-    return engine
-
-
-def _patiently(connection: Connection, statement: str, wait: float) -> None:
-    """Run a statement that needs a lock. SQLite does the waiting; what it refuses without waiting is tried again."""
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            connection.exec_driver_sql(statement)
-        except DBAPIError as error:
-            if not is_busy(error) or time.monotonic() >= deadline:
-                raise
-            time.sleep(_RETRY_PAUSE)
-        else:
+        writes = bool(options.get(_WRITES))
+        if options.get(_BARE):
             return
+        if parsed.drivername == SQLITE:
+            sqlite.begin(connection, writes=writes, wait=wait)
+        else:
+            postgresql.begin(connection, writes=writes)
+
+    return Database(engine, wait=wait)
+
+
+def _pauses() -> Iterator[float]:
+    """Yield pauses between tries, in seconds: longer each time, and not the same for all who wait."""
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        pause = min(2 * pause, _LONGEST_PAUSE)

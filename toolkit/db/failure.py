@@ -1,4 +1,4 @@
-"""The one translation of what a database says into our errors. Values and statements are never repeated."""
+"""The one translation of what a database says into our errors. Values, statements and passwords are never repeated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sqlite3
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from toolkit.errors import Conflict, StoreBusy, StoreError
+from toolkit.errors import Conflict, StoreBusy, StoreError, StoreInterrupted
 
 _PRIMARY = 0xFF  # the lower byte of SQLite's result codes; the rest says more
 
@@ -22,6 +22,24 @@ _SQLITE_MESSAGES = {
     sqlite3.SQLITE_TOOBIG: "a value is too long for the database",
 }
 
+# SQLSTATE codes of PostgreSQL, "Appendix A. PostgreSQL Error Codes".
+_BUSY = {"55P03", "57014"}  # a lock was not given in time; a statement took longer than the server allows
+_BROKEN_OFF = {"40001", "40P01"}  # serialization failure, deadlock: rolled back for sure
+_FULL_HOUSE = {"53300", "57P03"}  # too many connections; starting up or shutting down
+_GONE = ("57P01", "57P02", "08")  # the server ended the connection, or it was lost
+_POSTGRESQL_MESSAGES = {
+    "53100": "there is no space left for the database: free some and try again; nothing was lost",
+    "25006": "the database takes no writes: it is a standby, or default_transaction_read_only is set",
+    "42501": "the database's user lacks a right",
+    "28P01": "the database refuses the user or the password",
+    "28000": "the database refuses the user",
+    "3D000": "there is no such database: make it with createdb",
+    "42P01": "a table is missing: call toolkit db upgrade, and toolkit db check",
+    "XX001": "the database is damaged: stop writing to it, copy it, and restore a backup",
+    "XX002": "an index of the database is damaged: REINDEX it",
+    "54000": "a value is too long for the database",
+}
+
 
 def is_busy(error: BaseException | None) -> bool:
     """Tell whether an error of SQLAlchemy or of the driver says that somebody else holds a lock."""
@@ -29,27 +47,89 @@ def is_busy(error: BaseException | None) -> bool:
         error = error.orig
     if isinstance(error, sqlite3.Error):
         return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
-    return False
+    return _state(error) in _BUSY
 
 
-def translate(error: SQLAlchemyError, place: str) -> StoreError | Conflict:
+def is_away(error: BaseException, *, met: bool) -> bool:
+    """Tell whether an error, before anything was done, says that a server may soon be there (again).
+
+    Args:
+        error: What was raised when a transaction was to begin.
+        met: Whether the server was ever there.
+    """
+    if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
+        return False
+    if _state(error.orig) in _FULL_HOUSE or _said_to_wait(error.orig):
+        return True
+    return met and _is_lost(error)
+
+
+def translate(error: SQLAlchemyError, place: str, *, in_doubt: bool = False) -> StoreError | Conflict:
     """Return the error of ours for one of SQLAlchemy's.
 
     Args:
         error: What was raised.
         place: The database, as messages name it.
+        in_doubt: Whether it was raised while a change was committed.
     """
     if isinstance(error, PoolTimeout) or is_busy(error):
         return StoreBusy(f"{place} was locked by others for longer than the configured wait: try again")
     if isinstance(error, IntegrityError):
-        return Conflict(f"the change contradicts what {place} holds: {error.orig}")
-    if isinstance(error, DBAPIError):
-        if isinstance(error.orig, sqlite3.Error) and (message := _SQLITE_MESSAGES.get(_code(error.orig))):
-            return StoreError(f"{place}: {message}")
-        return StoreError(f"{place}: {error.orig}")
-    return StoreError(f"{place}: {error}")
+        return Conflict(f"the change contradicts what {place} holds: {_said(error.orig)}")
+    if not isinstance(error, DBAPIError):
+        return StoreError(f"{place}: {error}")
+    if isinstance(error.orig, sqlite3.Error):
+        return StoreError(f"{place}: {_SQLITE_MESSAGES.get(_code(error.orig)) or error.orig}")
+    return _of_postgresql(error, place, in_doubt)
+
+
+def _of_postgresql(error: DBAPIError, place: str, in_doubt: bool) -> StoreError:
+    state, said = _state(error.orig), _said(error.orig)
+    if state in _BROKEN_OFF:
+        return StoreInterrupted(f"{place} broke the change off, for others wrote the same ({said}): try again")
+    if state in _FULL_HOUSE or _said_to_wait(error.orig):
+        return StoreBusy(f"{place} lets nobody in now ({said}): try again")
+    if message := _POSTGRESQL_MESSAGES.get(state):
+        return StoreError(f"{place}: {message} ({said})")
+    if not _is_lost(error):
+        return StoreError(f"{place}: {said}")
+    if in_doubt:
+        return StoreInterrupted(
+            f"{place}: the connection was lost while a change was committed ({said}): look whether "
+            "it was, and try again",
+            in_doubt=True,
+        )
+    return StoreInterrupted(f"{place} cannot be reached ({said}): check that it runs, and its address")
 
 
 def _code(error: sqlite3.Error) -> int:
     code: int = getattr(error, "sqlite_errorcode", 0)  # only errors that SQLite itself raised have one
     return code & _PRIMARY
+
+
+def _state(error: BaseException | None) -> str:
+    """Return the SQLSTATE of an error of psycopg; empty where the server said nothing."""
+    return getattr(error, "sqlstate", None) or ""
+
+
+def _is_lost(error: DBAPIError) -> bool:
+    """Tell whether there is no connection, or none any more."""
+    state = _state(error.orig)
+    return error.connection_invalidated or state.startswith(_GONE) or (not state and _is_operational(error.orig))
+
+
+def _is_operational(error: BaseException | None) -> bool:
+    return type(error).__name__ in ("OperationalError", "ConnectionTimeout")
+
+
+def _said_to_wait(error: BaseException | None) -> bool:
+    """Tell whether a server refused a connection for now; psycopg gives no SQLSTATE for what happens that early."""
+    text = str(error)
+    return any(words in text for words in ("too many clients", "remaining connection slots", "the database system is"))
+
+
+def _said(error: BaseException | None) -> str:
+    """Return the first line of what a driver says; what follows it repeats values."""
+    diagnosis = getattr(error, "diag", None)
+    text: str = getattr(diagnosis, "message_primary", None) or str(error)
+    return text.strip().partition("\n")[0]

@@ -1,0 +1,79 @@
+"""The engine of an SQLite file: what its connections are set to, and how a transaction begins."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+
+from toolkit.db.failure import is_busy
+from toolkit.errors import InvalidSetting, StoreError
+
+_RETRY_PAUSE = 0.005
+_POOL_SIZE = 8
+_POOL_OVERFLOW = 56
+
+
+def sqlite_engine(url: URL, *, wait: float, full: bool) -> Engine:
+    """Return the engine of a file; its folder is made if there is none.
+
+    Args:
+        url: Names the file.
+        wait: Seconds to wait for a lock.
+        full: Whether a commit also survives power loss.
+
+    Raises:
+        InvalidSetting: The URL names no file.
+        StoreError: The folder cannot be made.
+    """
+    if not url.database or url.database.startswith((":memory:", "file:")):
+        raise InvalidSetting(f"{str(url)!r} names no file: wanted one such as sqlite:////path/to/toolkit.db")
+    folder = Path(url.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the folder {folder} of the database cannot be made: {error.strerror}") from error
+    engine = create_engine(
+        url,
+        connect_args={"timeout": wait, "isolation_level": None},  # None: we say BEGIN ourselves
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_OVERFLOW,
+        pool_timeout=wait,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _record: object) -> None:
+        cursor = connection.cursor()
+        for setting in (
+            f"synchronous={'FULL' if full else 'NORMAL'}",
+            "foreign_keys=ON",
+            "cache_size=-16000",  # 16 MB
+            "journal_size_limit=67108864",  # a log that a long reader made grow is cut back to 64 MB
+        ):
+            cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+
+    return engine
+
+
+def begin(connection: Connection, *, writes: bool, wait: float) -> None:
+    """Begin a transaction. One that reads first and writes then fails at once, without waiting, if somebody wrote."""
+    patiently(connection, "BEGIN IMMEDIATE" if writes else "BEGIN", wait)
+
+
+def patiently(connection: Connection, statement: str, wait: float) -> None:
+    """Run a statement that needs a lock. SQLite does the waiting; what it refuses without waiting is tried again."""
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            connection.exec_driver_sql(statement)
+        except DBAPIError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_RETRY_PAUSE)
+        else:
+            return
