@@ -26,8 +26,8 @@ _active: ContextVar[RecordedRun | None] = ContextVar("toolkit_active_run", defau
 class Connection(Protocol):
     """How this process gets at what the settings name. The composition root provides it."""
 
-    def open_stores(self) -> Stores:
-        """Open the stores."""
+    def open_stores(self, tracking_uri: str | None = None) -> Stores:
+        """Open the stores that the settings name, or those at another tracking URI."""
         ...
 
     def prefect_api_url(self) -> str:
@@ -41,6 +41,7 @@ class _Process:
 
     pid: int = field(default_factory=os.getpid)
     stores: Stores | None = None
+    others: dict[str, Stores] = field(default_factory=dict)
     leases: Leases | None = None
     run: RecordedRun | None = None
     experiment_id: str | None = None
@@ -75,6 +76,40 @@ def stores() -> Stores:
     return here.stores
 
 
+def stores_at(tracking_uri: str) -> Stores:
+    """Return the stores at a tracking URI, opening them the first time; they stay open with the process.
+
+    Raises:
+        InvalidSetting: The URI cannot be used.
+        StoreError: They cannot be opened.
+    """
+    here = _here()
+    if here.stores is not None and here.stores.tracking_uri == tracking_uri:
+        return here.stores
+    if tracking_uri not in here.others:
+        here.others[tracking_uri] = _connected().open_stores(tracking_uri)
+    return here.others[tracking_uri]
+
+
+def use_other_stores(tracking_uri: str) -> None:
+    """Let this process go on with the stores at another tracking URI, which the settings name by now.
+
+    They are opened with their first use. Runs that are open stay in the stores that they were begun in.
+    """
+    here = _here()
+    if here.stores is not None:
+        if here.stores.tracking_uri == tracking_uri:
+            return
+        here.others[here.stores.tracking_uri] = here.stores
+    here.stores = here.others.pop(tracking_uri, None)
+    here.leases = None
+    here.experiment_id = None
+
+
+def settle() -> None:
+    """Return when the stores have all that was logged: at once, as each verb returns when they have it."""
+
+
 def prefect_api_url() -> str:
     """Return the API address of a Prefect server that answers, starting ours where need be.
 
@@ -102,8 +137,10 @@ def leases() -> Leases:
 def reset() -> None:
     """Forget and close the stores, so that the next use opens them anew (with other settings)."""
     here = _here()
-    if here.stores is not None:
-        here.stores.close()
+    for each in (here.stores, *here.others.values()):
+        if each is not None:
+            each.close()
+    here.others.clear()
     here.stores = here.leases = here.run = None
     here.experiment_id = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from toolkit.artifacts.key import check_key
@@ -13,7 +13,20 @@ from toolkit.ids import new_run_id, now_ms, random_run_name
 from toolkit.recording.context import user_name
 from toolkit.recording.lease import Leases
 from toolkit.recording.stores import Stores
-from toolkit.tracking.records import ArtifactEntry, Metric, NewRun, Run, RunStatus
+from toolkit.tracking.entries import Begun, Ended, Entry, Listed, Logged, Used, write_one
+from toolkit.tracking.limits import check_inputs, check_new_run, check_params, check_points, check_tags
+from toolkit.tracking.records import (
+    ArtifactEntry,
+    DatasetInput,
+    Lifecycle,
+    Metric,
+    NewRun,
+    Run,
+    RunData,
+    RunStatus,
+)
+from toolkit.tracking.system_tags import first_tags
+from toolkit.tracking.transition import begun, changed_params, experiment_not_active
 
 TAG_LIMIT = 8_000
 """Longest value of a run's tag, in characters (MLflow's limit)."""
@@ -29,11 +42,14 @@ class RecordedRun:
         stores: Where it is recorded.
         run: The run as the store knows it.
         leases: What keeps it alive; ``None`` for a run that another process answers for.
+        strict: Write straight to the store, whose failures are raised, even where there is a journal.
     """
 
-    def __init__(self, stores: Stores, run: Run, leases: Leases | None = None) -> None:
+    def __init__(self, stores: Stores, run: Run, leases: Leases | None = None, *, strict: bool = False) -> None:
         self.stores = stores
         self.info = run.info
+        self._params = dict(run.data.params)
+        self._journal = None if strict else stores.journal
         self._leases = leases
         if leases:
             leases.hold(run.info.run_id)
@@ -49,8 +65,14 @@ class RecordedRun:
         parent_run_id: str | None = None,
         tags: Mapping[str, str] | None = None,
         params: Mapping[str, object] | None = None,
+        strict: bool = False,
     ) -> RecordedRun:
-        """Make a run in state RUNNING that this process answers for."""
+        """Make a run in state RUNNING that this process answers for.
+
+        Raises:
+            Conflict: The experiment is deleted.
+            NotFound: There is none of this id.
+        """
         new = NewRun(
             experiment_id=experiment_id,
             run_id=new_run_id(),
@@ -63,7 +85,16 @@ class RecordedRun:
             owner=leases.owner,
             lease_ms=leases.lease_ms,
         )
-        return cls(stores, stores.runs.create_run(new), leases)
+        if strict or stores.journal is None:
+            return cls(stores, stores.runs.create_run(new), leases, strict=strict)
+        check_new_run(new)
+        experiment = stores.runs.get_experiment(experiment_id)
+        if experiment.lifecycle_stage is Lifecycle.DELETED:
+            raise experiment_not_active(experiment_id)
+        data = RunData(params=new.params, tags=first_tags(new))
+        recorded = cls(stores, Run(info=begun(new, experiment.artifact_location), data=data), leases)
+        recorded._write(Begun(new=new))
+        return recorded
 
     @property
     def run_id(self) -> str:
@@ -85,7 +116,12 @@ class RecordedRun:
         Raises:
             Conflict: One has another value already.
         """
-        self.stores.runs.log_batch(self.run_id, params={key: str(value) for key, value in params.items()})
+        values = {key: str(value) for key, value in params.items()}
+        check_params(values)
+        if clash := changed_params(self.run_id, self._params, values):
+            raise clash
+        self._write(Logged(run_id=self.run_id, params=values))
+        self._params.update(values)
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0, timestamp: int | None = None) -> None:
         """Log one point of each metric.
@@ -94,15 +130,26 @@ class RecordedRun:
             InvalidValue: A value is no number.
         """
         moment = now_ms() if timestamp is None else timestamp
-        points = [
-            Metric(key=key, value=_number(key, value), timestamp=moment, step=step) for key, value in metrics.items()
-        ]
-        self.stores.runs.log_batch(self.run_id, metrics=points)
+        points = check_points(
+            [Metric(key=key, value=_number(key, value), timestamp=moment, step=step) for key, value in metrics.items()]
+        )
+        if points:
+            self._write(Logged(run_id=self.run_id, points=points))
 
     def set_tags(self, tags: Mapping[str, object | None]) -> None:
         """Set tags; ``None`` removes one."""
         values = {key: None if value is None else str(value) for key, value in tags.items()}
-        self.stores.runs.log_batch(self.run_id, tags=values)
+        check_tags(values)
+        self._write(Logged(run_id=self.run_id, tags=values))
+
+    def log_inputs(self, inputs: Sequence[DatasetInput]) -> None:
+        """Note datasets that the run uses.
+
+        Raises:
+            InvalidValue: A text is empty or too long.
+        """
+        check_inputs(inputs)
+        self._write(Used(run_id=self.run_id, inputs=inputs))
 
     def log_file(self, source: Path, path: str) -> ArtifactEntry:
         """Store a local file as the artifact ``path``."""
@@ -126,9 +173,17 @@ class RecordedRun:
             raise NotFound(f"there is no file or folder {source} to log")
         return [self.log_file(source, path)]
 
+    def log_inputs(self, inputs: Sequence[DatasetInput]) -> None:
+        """Note datasets that the run uses."""
+        self.stores.runs.log_inputs(self.run_id, inputs)
+
     def log_bytes(self, content: bytes, path: str) -> ArtifactEntry:
         """Store bytes as the artifact ``path``."""
-        stored = self.stores.artifacts.put_stream(self._key(path), io.BytesIO(content))
+        return self.log_stream(io.BytesIO(content), path)
+
+    def log_stream(self, source: BinaryIO, path: str) -> ArtifactEntry:
+        """Store what a stream gives until its end as the artifact ``path``."""
+        stored = self.stores.artifacts.put_stream(self._key(path), source)
         return self._record([ArtifactEntry(path=path, size=stored.size, sha256=stored.sha256, created=now_ms())])[0]
 
     def log_text(self, text: str, path: str) -> ArtifactEntry:
@@ -153,7 +208,13 @@ class RecordedRun:
             return
         self._leases.release(self.run_id)
         self._leases = None
-        self.stores.runs.update_run(self.run_id, status=status, reason=reason)
+        self._write(Ended(run_id=self.run_id, status=status, end_time=now_ms(), reason=reason))
+
+    def _write(self, entry: Entry) -> None:
+        if self._journal is not None:
+            self._journal.add(entry)
+        else:
+            write_one(self.stores.runs, entry)
 
     def _key(self, path: str) -> str:
         return check_key(f"{self.info.experiment_id}/{self.run_id}/artifacts/{path}")
@@ -165,7 +226,7 @@ class RecordedRun:
     def _record(self, entries: Iterable[ArtifactEntry]) -> list[ArtifactEntry]:
         recorded = list(entries)
         if recorded:
-            self.stores.runs.record_artifacts(self.run_id, recorded)
+            self._write(Listed(run_id=self.run_id, artifacts=recorded))
         return recorded
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from toolkit.errors import ToolkitError
-from toolkit.tracking.limits import Point
+from toolkit.tracking.limits import Point, point_metric
 from toolkit.tracking.records import ArtifactEntry, DatasetInput, NewRun, RunStatus
+
+if TYPE_CHECKING:
+    from toolkit.tracking.store import RunStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +28,7 @@ class Begun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Logged:
-    """Values were logged; as `RunStore.log_batch`. The points are as `toolkit.tracking.limits.check_points` gives them."""
+    """Values were logged; as `RunStore.log_batch`, but with points that `limits.check_points` has checked already."""
 
     run_id: str
     points: Sequence[Point] = ()
@@ -67,3 +71,22 @@ class Rejection:
 
     entry: Entry
     error: ToolkitError
+
+
+def write_one(store: RunStore, entry: Entry) -> None:
+    """Write an entry by the method that it stands for, without a journal.
+
+    Raises:
+        ToolkitError: As that method.
+    """
+    if isinstance(entry, Begun):
+        store.create_run(entry.new)
+    elif isinstance(entry, Logged):
+        metrics = [point_metric(point) for point in entry.points]
+        store.log_batch(entry.run_id, metrics=metrics, params=entry.params, tags=entry.tags)
+    elif isinstance(entry, Listed):
+        store.record_artifacts(entry.run_id, entry.artifacts)
+    elif isinstance(entry, Used):
+        store.log_inputs(entry.run_id, entry.inputs)
+    else:
+        store.update_run(entry.run_id, status=entry.status, end_time=entry.end_time, reason=entry.reason)

@@ -120,6 +120,11 @@ class Journal:
         return self._file.waiting if self._file else 0
 
     @property
+    def away(self) -> bool:
+        """Whether the store could not be written when that was last tried."""
+        return self._failure is not None
+
+    @property
     def folder(self) -> Path | None:
         """Where they are; ``None`` if nothing was logged yet."""
         return self._file.folder if self._file else None

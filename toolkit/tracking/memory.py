@@ -13,7 +13,7 @@ from typing import NoReturn
 from toolkit.errors import AlreadyExists, Conflict, NotFound, StoreError, UserError
 from toolkit.ids import now_ms
 from toolkit.tracking import limits, memory_search, paging, search
-from toolkit.tracking.entries import Begun, Ended, Entry, Listed, Logged, Rejection, Used
+from toolkit.tracking.entries import Entry, Rejection, write_one
 from toolkit.tracking.filter_fields import EXPERIMENTS, RUNS
 from toolkit.tracking.limits import point_metric
 from toolkit.tracking.records import (
@@ -343,25 +343,13 @@ class MemoryRunStore:
             done = max(self._positions.get(journal, 0) - first, 0)
             for entry in entries[done:]:
                 try:
-                    self._apply(entry)
+                    if entry is not None:
+                        write_one(self, entry)
                 except UserError as error:
                     assert entry is not None
                     rejections.append(Rejection(entry=entry, error=error))
             self._positions[journal] = max(self._positions.get(journal, 0), first + len(entries))
         return rejections
-
-    def _apply(self, entry: Entry | None) -> None:
-        if isinstance(entry, Begun):
-            self.create_run(entry.new)
-        elif isinstance(entry, Logged):
-            metrics = [point_metric(point) for point in entry.points]
-            self.log_batch(entry.run_id, metrics=metrics, params=entry.params, tags=entry.tags)
-        elif isinstance(entry, Listed):
-            self.record_artifacts(entry.run_id, entry.artifacts)
-        elif isinstance(entry, Used):
-            self.log_inputs(entry.run_id, entry.inputs)
-        elif isinstance(entry, Ended):
-            self.update_run(entry.run_id, status=entry.status, end_time=entry.end_time, reason=entry.reason)
 
     def metric_history(
         self, run_id: str, key: str, *, limit: int = 25_000, page_token: str | None = None

@@ -1,0 +1,70 @@
+"""The store as the process that logs sees it: it reads what it has written, though that goes by the journal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import cast
+
+from toolkit.errors import NotAcknowledged, StoreError, UserError
+from toolkit.tracking.journal import Journal
+from toolkit.tracking.records import Experiment
+from toolkit.tracking.store import RunStore
+
+FLUSH_TIMEOUT = 10.0
+"""Seconds that a reader waits for what was logged before; after that it reads what is there."""
+
+_PASSED_ON = {"apply", "close", "lost_candidates", "mark_lost", "renew_leases"}
+
+
+class _Flushed:
+    """Flushes the journal before each call that reads or writes what it may hold."""
+
+    def __init__(self, inner: RunStore, journal: Journal) -> None:
+        self._inner = inner
+        self._journal = journal
+        self._experiments: dict[str, Experiment] = {}
+
+    def __getattr__(self, name: str) -> object:
+        method = getattr(self._inner, name)
+        if name in _PASSED_ON:
+            return method
+
+        def flushed(*args: object, **kwargs: object) -> object:
+            with contextlib.suppress(NotAcknowledged):  # then the call itself says what is wrong with the store
+                self._journal.flush(FLUSH_TIMEOUT)
+            return method(*args, **kwargs)
+
+        return flushed
+
+    def get_experiment(self, experiment_id: str) -> Experiment:
+        """See `RunStore.get_experiment`. While the store is away, what was read before is the answer."""
+        return self._remembered(experiment_id, lambda: self._inner.get_experiment(experiment_id))
+
+    def ensure_experiment(self, name: str) -> Experiment:
+        """See `RunStore.ensure_experiment`. While the store is away, what was read before is the answer."""
+        return self._remembered(f"name {name}", lambda: self._inner.ensure_experiment(name))
+
+    def _remembered(self, key: str, read: Callable[[], Experiment]) -> Experiment:
+        known = self._experiments.get(key)
+        if known is not None and self._journal.away:
+            return known
+        try:
+            experiment = self._experiments[key] = read()
+        except UserError:
+            raise
+        except StoreError:
+            if known is None:
+                raise
+            return known
+        return experiment
+
+
+def flushed(inner: RunStore, journal: Journal) -> RunStore:
+    """Return a store whose callers see what this process has logged before.
+
+    Args:
+        inner: The store.
+        journal: What this process logs through, to the same store.
+    """
+    return cast(RunStore, _Flushed(inner, journal))
