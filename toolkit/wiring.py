@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from toolkit.flows.report import Reporter, RunOutcome
     from toolkit.flows.services import Services
     from toolkit.tracking.records import Experiment, Run
+    from toolkit.upkeep.garbage import Collection, Found
 
 
 def open_stores(settings: Settings) -> Stores:
@@ -84,9 +85,10 @@ def prepare_prefect(settings: Settings | None = None) -> None:
 class _BySettings:
     """What the settings name, opened when it is needed."""
 
-    def open_stores(self) -> Stores:
-        """Open the stores."""
-        return open_stores(load())
+    def open_stores(self, tracking_uri: str | None = None) -> Stores:
+        """Open the stores that the settings name, or those at another tracking URI."""
+        settings = load()
+        return open_stores(settings.model_copy(update={"tracking_uri": tracking_uri}) if tracking_uri else settings)
 
     def prefect_api_url(self) -> str:
         """Return the API address of a Prefect server that answers."""
@@ -116,6 +118,17 @@ def sweep(stores: Stores, settings: Settings) -> list[Run]:
             if service.name == "prefect" and service.state in ("running", "external") and service.url:
                 mark_crashed(f"{service.url.rstrip('/').removesuffix('/api')}/api", flow_runs)
     return lost
+
+
+def collect_garbage(stores: Stores, wanted: Collection, report: Callable[[str], None]) -> Found:
+    """Find, and remove if that is wanted, what was deleted and what nobody needs.
+
+    Here is the one place that says what else needs the files of runs: the registry, when there is one.
+    """
+    from toolkit.upkeep.collector import Collector  # noqa: PLC0415 - when it is wanted
+    from toolkit.upkeep.garbage import nothing_registered  # noqa: PLC0415 - the same
+
+    return Collector(stores, wanted, needed=nothing_registered, report=report).collect()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
