@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import postgres
 import pytest
 
 _OURS = ("TOOLKIT_", "MLFLOW_", "PREFECT_")
@@ -46,3 +47,30 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory: an empty one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server for this process's tests."""
+    if reason := postgres.why_not():
+        pytest.skip(reason)
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: postgres.Server) -> str:
+    """A database with our schema in it, to be copied."""
+    from toolkit.tracking.sql import SqlRunStore
+
+    name = postgres_server.new_database()
+    SqlRunStore(postgres_server.url(name), "file:///artifacts").close()
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres_server: postgres.Server, postgres_template: str) -> Iterator[str]:
+    """A database of the test's own, with our schema in it and nothing else."""
+    name = postgres_server.new_database(postgres_template)
+    yield postgres_server.url(name)
+    postgres_server.drop(name)

@@ -27,3 +27,11 @@ class TestSqlite(RunStoreContract):
         store = SqlRunStore(f"sqlite:///{tmp_path}/toolkit.db", "file:///artifacts/")
         yield store
         store.close()
+
+
+class TestPostgres(RunStoreContract):
+    @pytest.fixture
+    def store(self, postgres_url: str) -> Iterator[RunStore]:
+        store = SqlRunStore(postgres_url, "file:///artifacts/")
+        yield store
+        store.close()

@@ -34,3 +34,19 @@ class TestSqliteAlongItsIndices(TestSqlite):
     @pytest.fixture(autouse=True)
     def nothing_is_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sql_search_plan, "FEW", -1)
+
+
+class TestPostgres(SearchContract):
+    @pytest.fixture
+    def store(self, postgres_url: str) -> Iterator[RunStore]:
+        store = SqlRunStore(postgres_url, "file:///artifacts")
+        yield store
+        store.close()
+
+
+class TestPostgresAlongItsIndices(TestPostgres):
+    """As in a store so large that nothing is few."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_is_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sql_search_plan, "FEW", -1)

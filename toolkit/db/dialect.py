@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
+    Double,
     Executable,
     Table,
     Text,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
 
 SQLITE = "sqlite"
 
@@ -98,7 +100,9 @@ def unindexed(column: ColumnElement[T], dialect: str) -> ColumnElement[T]:
 class Prepared:
     """A statement that is compiled once and runs over many rows of plain tuples.
 
-    It goes round the processing of each row's parameters, which takes as long as SQLite takes to write them.
+    It goes round the processing of each row's parameters, which takes as long as SQLite takes to write them. On
+    PostgreSQL the rows of an INSERT go as one array a column, in one statement, ordered by what may conflict: so two
+    clients that write the same rows wait for each other, and never each for the other.
 
     Args:
         statement: What to run. Its bound parameters are named after columns.
@@ -107,6 +111,15 @@ class Prepared:
     """
 
     def __init__(self, statement: Executable, names: Sequence[str], dialect: Dialect) -> None:
+        self._keys: tuple[int, ...] = ()
+        self._columns: tuple[str, ...] = ()
+        if dialect.name != SQLITE and isinstance(statement, postgresql.Insert) and _are_columns(names, statement):
+            self._columns = tuple(f"v{at}" for at in range(len(names)))
+            self._keys = tuple(names.index(name) for name in _updated_by(statement))
+            self._text = _from_arrays(statement, names, self._columns, dialect)
+            return
+        if dialect.name != SQLITE:
+            dialect = postgresql.psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
         compiled = cast(Any, statement).compile(dialect=dialect, column_keys=list(names))
         if list(compiled.positiontup or ()) != list(names):
             raise AssertionError(f"parameters {compiled.positiontup} of the statement are not {list(names)}")
@@ -114,5 +127,58 @@ class Prepared:
 
     def run(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
         """Run it for each row, as one call of the driver."""
-        if rows:
+        if not rows:
+            return
+        if not self._columns:
             connection.exec_driver_sql(self._text, list(rows))
+            return
+        for part in self._parts(rows):
+            columns = [list(values) for values in zip(*part, strict=True)]
+            connection.exec_driver_sql(self._text, dict(zip(self._columns, columns, strict=True)))
+
+    def _parts(self, rows: Sequence[tuple[object, ...]]) -> list[Sequence[tuple[object, ...]]]:
+        """Return the rows in parts of which none updates a row twice, which one statement may not."""
+        if not self._keys or len(rows) == 1:
+            return [rows]
+        parts: list[dict[object, tuple[object, ...]]] = []
+        times: dict[object, int] = {}
+        for row in rows:
+            key = tuple(row[at] for at in self._keys)
+            at = times.get(key, 0)
+            times[key] = at + 1
+            if at == len(parts):
+                parts.append({})
+            parts[at][key] = row
+        return [list(part.values()) for part in parts]
+
+
+def _are_columns(names: Sequence[str], statement: postgresql.Insert) -> bool:
+    return set(names) <= set(cast(Table, statement.table).c.keys())
+
+
+def _updated_by(statement: postgresql.Insert) -> Sequence[str]:
+    """Return the columns by which an INSERT finds the row to update instead."""
+    clause = statement._post_values_clause
+    return list(clause.inferred_target_elements or ()) if hasattr(clause, "update_values_to_set") else []
+
+
+def _from_arrays(
+    statement: postgresql.Insert, names: Sequence[str], parameters: Sequence[str], dialect: Dialect
+) -> str:
+    """Return the text of an INSERT whose rows come from one array a column."""
+    table = cast(Table, statement.table)
+    types = [_element(table.c[name].type) for name in names]
+    arrays = [
+        bindparam(parameter, type_=postgresql.ARRAY(kind)) for parameter, kind in zip(parameters, types, strict=True)
+    ]
+    given = func.unnest(*arrays).table_valued(*names).render_derived(name="given")
+    keys = [column.name for column in table.primary_key.columns if column.name in names]
+    rows = select(*(given.c[name] for name in names)).order_by(*(given.c[name] for name in keys))
+    return str(statement.from_select(list(names), rows, include_defaults=False).compile(dialect=dialect))
+
+
+def _element(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the plain type of a column's values, for an array of them."""
+    if isinstance(kind, Text):
+        return Text()
+    return Double() if isinstance(kind, Double) else BigInteger()

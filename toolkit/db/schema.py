@@ -21,30 +21,52 @@ HEAD = "0003"
 
 _MLFLOW = {"experiments", "runs", "alembic_version"}
 _SHOWN_TABLES = 5
+_LOCK = 0x746F_6F6C_6B69_7401  # of PostgreSQL's advisory locks, which are of a database: the letters "toolkit", and 1
 
 
-def ensure_schema(database: Database) -> None:
+def ensure_schema(database: Database) -> str | None:
     """Make the schema, or upgrade it, if that is needed. Several processes may do this at once: one works, all wait.
 
+    Returns:
+        The version that there was before; ``None`` where there was no schema.
+
     Raises:
-        SchemaError: The schema is newer than this code, or the database is somebody else's. It is left as it was.
+        SchemaError: The schema is newer than this code, or the database holds tables of somebody else's that have the
+            names of ours. It is left as it was.
         StoreError: The database cannot be used.
         StoreBusy: Another process holds the database for longer than the wait.
     """
+    return database.persist(lambda: _ensure(database))
+
+
+def _ensure(database: Database) -> str | None:
     if _is_ready(database):
-        return
+        return HEAD
     _refuse_foreign(database)
     with _one_process(database):
         if _is_ready(database):
-            return
+            return HEAD
         with database.write() as connection:
+            if database.dialect != SQLITE:  # held until the end of the transaction, whatever that is
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             version = _version(connection)
             if version is None:
-                metadata.create_all(connection)
+                metadata.create_all(connection, checkfirst=False)  # what is there already would not be ours
                 connection.execute(schema_version.insert().values(version_num=HEAD))
             elif version != HEAD:
                 upgrade(connection, database.place)
         _write_ahead(database)
+        return version
+
+
+def read_version(database: Database) -> str | None:
+    """Return the version of the schema that a database has; ``None`` where there is none of ours.
+
+    Raises:
+        StoreError: The database cannot be used.
+    """
+    with database.read() as connection:
+        return _version(connection)
 
 
 def upgrade(connection: Connection, place: str, target: str = HEAD) -> None:
@@ -97,19 +119,25 @@ def _version(connection: Connection) -> str | None:
 
 
 def _refuse_foreign(database: Database) -> None:
+    """Refuse a database where others have tables of our names. Beside tables of other names ours may stand."""
     with database.read() as connection:
-        found = set(inspect(connection).get_table_names())
-    if not found or SCHEMA_TABLE in found:
+        look = inspect(connection)
+        found = {*look.get_table_names(), *look.get_view_names()}
+        encoding = "UTF8" if database.dialect == SQLITE else connection.exec_driver_sql("SHOW server_encoding").scalar()
+    if encoding != "UTF8":
+        raise SchemaError(f"{database.place} keeps text as {encoding}: give toolkit a database with the encoding UTF8")
+    if SCHEMA_TABLE in found or not (taken := found & set(metadata.tables)):
         return
+    own = "sqlite:///toolkit.db" if database.dialect == SQLITE else "one made with createdb"
     if found >= _MLFLOW:
         raise SchemaError(
             f"{database.place} is a database of MLflow's own; it was left as it is. Give toolkit a database of its "
-            "own, such as sqlite:///toolkit.db"
+            f"own, such as {own}"
         )
-    names = ", ".join(sorted(found)[:_SHOWN_TABLES])
+    names = ", ".join(sorted(taken)[:_SHOWN_TABLES])
     raise SchemaError(
-        f"{database.place} holds tables of another program ({names}); it was left as it is. Give toolkit a database "
-        "of its own, such as sqlite:///toolkit.db"
+        f"{database.place} holds tables of another program with names that toolkit needs ({names}); it was left as it "
+        f"is. Give toolkit another database, such as {own}"
     )
 
 
