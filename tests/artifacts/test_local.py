@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.artifacts.local import STAGING, LocalArtifactStore, local_artifact_root
+from toolkit.artifacts.key import STAGING
+from toolkit.artifacts.local import LocalArtifactStore, local_artifact_root
 from toolkit.errors import ArtifactError, Conflict, InvalidSetting, InvalidValue, NotFound
 from toolkit.testing.artifact_store import keys, put, read
 

@@ -9,6 +9,9 @@ from toolkit.errors import InvalidValue
 KEY_LENGTH = 1_024
 """Longest key in bytes of UTF-8: what object stores allow."""
 
+STAGING = ".staging"
+"""First part of the keys that stores keep for themselves: what is being written."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _SHOWN = 200
@@ -30,6 +33,27 @@ def check_key(key: str) -> str:
         shown = key if len(key) <= _SHOWN else key[:_SHOWN] + "…"
         raise InvalidValue(f"artifact key {shown!r} {fault}: wanted a relative path such as 'models/model.pkl'")
     return key
+
+
+def key_parts(key: str) -> list[str]:
+    """Return the parts of a key that may name an object of a store.
+
+    Raises:
+        InvalidValue: It is no key (`check_key`), or begins with the part that stores keep for themselves.
+    """
+    parts = check_key(key).split("/")
+    if parts[0] == STAGING:
+        raise InvalidValue(f"artifact key {key!r} begins with {STAGING!r}, which the store keeps for itself")
+    return parts
+
+
+def is_key(key: str) -> bool:
+    """Tell whether a key may name an object of a store; names that other programs made may not."""
+    try:
+        key_parts(key)
+    except InvalidValue:
+        return False
+    return True
 
 
 def _fault(key: str) -> str | None:

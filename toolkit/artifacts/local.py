@@ -8,8 +8,6 @@ looks but `LocalArtifactStore.clear_staging`.
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import os
 import stat
 import time
@@ -19,23 +17,18 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from toolkit.artifacts.key import check_key
+from toolkit.artifacts.key import STAGING, is_key, key_parts
 from toolkit.artifacts.store import StoredFile
-from toolkit.artifacts.tree import new_file, open_file, open_folder
-from toolkit.errors import ArtifactCorrupt, ArtifactError, Conflict, InvalidSetting, InvalidValue, NotFound
-
-STAGING = ".staging"
+from toolkit.artifacts.tree import open_file, open_folder
+from toolkit.artifacts.writing import NOT_THERE, missing, reading, save, write, writing
+from toolkit.errors import ArtifactError, InvalidSetting, NotFound
 
 _Entries = list[
     tuple[str, str, os.stat_result | None]
 ]  # out here, where ``list`` is the built-in and not the store's method
 
-_CHUNK = 1 << 20
 _READ_ONLY = 0o444
 _ATTEMPTS = 100
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-_IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ELOOP)
 
 
 def local_artifact_root(location: str) -> Path:
@@ -74,12 +67,12 @@ class LocalArtifactStore:
     def __init__(self, root: Path) -> None:
         self._folder = root.absolute()
         self.root = self._folder.as_uri()
-        with _writing(f"the artifact root {str(self._folder)!r}"):
+        with writing(f"the artifact root {str(self._folder)!r}"):
             (self._folder / STAGING).mkdir(parents=True, exist_ok=True)
 
     def put_file(self, key: str, source: Path) -> StoredFile:
         """See `ArtifactStore.put_file`."""
-        _parts(key)
+        key_parts(key)
         try:
             stream = source.open("rb")
         except FileNotFoundError:
@@ -91,11 +84,11 @@ class LocalArtifactStore:
 
     def put_stream(self, key: str, source: BinaryIO) -> StoredFile:
         """See `ArtifactStore.put_stream`."""
-        parts = _parts(key)
-        with _writing(f"artifact {key!r}"), open_folder(self._folder, [STAGING], create=True) as staging:
+        parts = key_parts(key)
+        with writing(f"artifact {key!r}"), open_folder(self._folder, [STAGING], create=True) as staging:
             staged = uuid.uuid4().hex
             try:
-                size, sha256 = _write(staging, staged, source, mode=_READ_ONLY, flush=True)
+                size, sha256 = write(staging, staged, source, mode=_READ_ONLY, flush=True)
                 self._publish(staging, staged, parts)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -105,39 +98,25 @@ class LocalArtifactStore:
 
     def open(self, key: str) -> BinaryIO:
         """See `ArtifactStore.open`."""
-        parts = _parts(key)
-        with _reading(key), open_folder(self._folder, parts[:-1]) as folder:
+        parts = key_parts(key)
+        with reading(key), open_folder(self._folder, parts[:-1]) as folder:
             descriptor = open_file(folder, parts[-1])
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.close(descriptor)
-                raise _missing(key)
+                raise missing(key)
             return os.fdopen(descriptor, "rb")
 
     def get_file(self, key: str, target: Path, *, sha256: str | None = None) -> None:
         """See `ArtifactStore.get_file`."""
-        with self.open(key) as source, _writing(f"the copy of artifact {key!r}"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with open_folder(target.parent.absolute(), []) as folder:
-                partial = f".{uuid.uuid4().hex}.part"
-                try:
-                    _, found = _write(folder, partial, source, mode=0o666, flush=False)
-                    if sha256 is not None and found != sha256:
-                        raise ArtifactCorrupt(
-                            f"artifact {key!r} has the digest {found} where {sha256} is recorded: it was changed or "
-                            "damaged after it was stored"
-                        )
-                    os.replace(partial, target.name, src_dir_fd=folder, dst_dir_fd=folder)
-                except BaseException:
-                    with contextlib.suppress(OSError):
-                        os.unlink(partial, dir_fd=folder)
-                    raise
+        with self.open(key) as source:
+            save(source, key, target, sha256=sha256)
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
         """See `ArtifactStore.list`. The digests are empty: a folder does not know them."""
         if not prefix:
             yield from self._below([])
             return
-        parts = _parts(prefix)
+        parts = key_parts(prefix)
         found = self._stat(parts)
         if found is not None:
             yield _listed(prefix, found)
@@ -146,9 +125,9 @@ class LocalArtifactStore:
 
     def delete(self, key: str) -> None:
         """See `ArtifactStore.delete`. Folders that it leaves empty go too."""
-        parts = _parts(key)
+        parts = key_parts(key)
         try:
-            with _reading(key), open_folder(self._folder, parts[:-1]) as folder:
+            with reading(key), open_folder(self._folder, parts[:-1]) as folder:
                 if stat.S_ISDIR(os.stat(parts[-1], dir_fd=folder, follow_symlinks=False).st_mode):
                     return
                 os.unlink(parts[-1], dir_fd=folder)
@@ -164,7 +143,7 @@ class LocalArtifactStore:
 
     def local_path(self, key: str) -> Path | None:
         """See `ArtifactStore.local_path`."""
-        parts = _parts(key)
+        parts = key_parts(key)
         try:
             with open_folder(self._folder, parts[:-1]) as folder:
                 mode = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False).st_mode
@@ -184,7 +163,7 @@ class LocalArtifactStore:
         """
         removed = 0
         oldest = time.time() - older_than
-        with _writing("the staging folder"), open_folder(self._folder, [STAGING], create=True) as staging:
+        with writing("the staging folder"), open_folder(self._folder, [STAGING], create=True) as staging:
             for name in os.listdir(staging):  # noqa: PTH208 - an open folder has no path
                 with contextlib.suppress(FileNotFoundError):
                     if os.stat(name, dir_fd=staging, follow_symlinks=False).st_mtime <= oldest:
@@ -221,7 +200,7 @@ class LocalArtifactStore:
         try:
             with open_folder(self._folder, parts) as folder, os.scandir(folder) as found:
                 for entry in found:
-                    if not _is_key("/".join([*parts, entry.name])):
+                    if not is_key("/".join([*parts, entry.name])):
                         continue
                     with contextlib.suppress(FileNotFoundError):
                         if entry.is_dir(follow_symlinks=False):
@@ -229,7 +208,7 @@ class LocalArtifactStore:
                         elif entry.is_file(follow_symlinks=False):
                             entries.append((entry.name, entry.name, entry.stat(follow_symlinks=False)))
         except OSError as error:
-            if error.errno in _NOT_THERE:
+            if error.errno in NOT_THERE:
                 return []
             raise ArtifactError(f"the folder {'/'.join(parts)!r} cannot be listed: {error.strerror}") from error
         return [(name, found) for _, name, found in sorted(entries, key=lambda entry: entry[0])]
@@ -246,64 +225,3 @@ class LocalArtifactStore:
 
 def _listed(key: str, found: os.stat_result) -> StoredFile:
     return StoredFile(key=key, size=found.st_size, sha256="", modified=found.st_mtime_ns // 1_000_000)
-
-
-def _parts(key: str) -> list[str]:
-    parts = check_key(key).split("/")
-    if parts[0] == STAGING:
-        raise InvalidValue(f"artifact key {key!r} begins with {STAGING!r}, which the store keeps for itself")
-    return parts
-
-
-def _is_key(key: str) -> bool:
-    try:
-        _parts(key)
-    except InvalidValue:  # a name that other programs made; no key can mean it
-        return False
-    return True
-
-
-def _write(folder: int, name: str, source: BinaryIO, *, mode: int, flush: bool) -> tuple[int, str]:
-    """Write a stream to a new file in an open folder, flush it to the disk if asked; return size and SHA-256."""
-    digest = hashlib.sha256()
-    size = 0
-    with os.fdopen(new_file(folder, name, mode=mode), "wb", buffering=0) as file:
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            view = memoryview(chunk)
-            while view:
-                view = view[file.write(view) :]
-        if flush:
-            os.fsync(file.fileno())
-    return size, digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _reading(key: str) -> Iterator[None]:
-    """Turn what the operating system says about a file that is read into our errors."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (*_NOT_THERE, errno.ENAMETOOLONG):
-            raise _missing(key) from error
-        raise ArtifactError(f"artifact {key!r} cannot be read: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def _writing(what: str) -> Iterator[None]:
-    """Turn what the operating system says about a file that is written into our errors."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise ArtifactError(f"{what} was not stored: there is no space left; free some and try again") from error
-        if error.errno == errno.ENAMETOOLONG:
-            raise InvalidValue(f"{what} has a name that is longer than the file system allows") from error
-        if error.errno in _IN_THE_WAY:
-            raise Conflict(f"{what} was not stored: a file, folder or link is in its way ({error.strerror})") from error
-        raise ArtifactError(f"{what} was not stored: {error.strerror}") from error
-
-
-def _missing(key: str) -> NotFound:
-    return NotFound(f"No such artifact: '{key}'")
