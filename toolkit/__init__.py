@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from toolkit.active.session import ActiveRun, active_run, end_run, get_run, set_experiment, start_run
     from toolkit.active.track import track
     from toolkit.flows.decorators import flow, task
+    from toolkit.recording.current import flush
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,7 @@ _HOME = {
     "toolkit.active.session": ("ActiveRun", "active_run", "end_run", "get_run", "set_experiment", "start_run"),
     "toolkit.active.track": ("track",),
     "toolkit.flows.decorators": ("flow", "task"),
+    "toolkit.recording.current": ("flush",),
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 
@@ -51,6 +53,7 @@ __all__ = [
     "active_run",
     "end_run",
     "flow",
+    "flush",
     "get_run",
     "log_artifact",
     "log_artifacts",

@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic import AliasChoices, BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from toolkit.errors import InvalidSetting
@@ -49,6 +49,15 @@ class Settings(BaseSettings):
         grace: Seconds that a step gets between SIGTERM and SIGKILL.
         busy_timeout: Seconds to wait for a locked database.
         durability: ``full`` also survives power loss, at the cost of speed.
+        strict: Let log verbs write straight to the store, wait for it, and raise its failures.
+        journal_limit: Most space that one process's journal takes, such as ``1GiB``.
+        exit_wait: Seconds to wait at the end of a script for what the journal holds.
+        truncate_long_values: Cut parameters and tags that are too long, with a warning; else they are refused.
+        registry_uri: Where models are registered; default: the tracking URI.
+        enable_system_metrics_logging: Log the machine's load with each run that a script starts.
+        system_metrics_sampling_interval: Seconds between two samples of it.
+        system_metrics_samples_before_logging: How many samples make one logged point, their mean.
+        system_metrics_node_id: Name of this machine in the metrics' keys, where several write to one run.
         quiet: Print nothing but data and errors.
     """
 
@@ -74,6 +83,38 @@ class Settings(BaseSettings):
     grace: float = Field(default=5.0, ge=0, validation_alias=_variable("TOOLKIT_GRACE"))
     busy_timeout: float = Field(default=20.0, ge=0, validation_alias=_variable("TOOLKIT_BUSY_TIMEOUT"))
     durability: Literal["normal", "full"] = Field(default="normal", validation_alias=_variable("TOOLKIT_DURABILITY"))
+    strict: bool = Field(default=False, validation_alias=_variable("TOOLKIT_STRICT"))
+    journal_limit: ByteSize = Field(
+        default=ByteSize(1024**3), ge=16 * 1024**2, validation_alias=_variable("TOOLKIT_JOURNAL_LIMIT")
+    )
+    exit_wait: float = Field(default=10.0, ge=0, validation_alias=_variable("TOOLKIT_EXIT_WAIT"))
+    truncate_long_values: bool = Field(
+        default=True, validation_alias=_variable("TOOLKIT_TRUNCATE_LONG_VALUES", "MLFLOW_TRUNCATE_LONG_VALUES")
+    )
+    registry_uri: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_REGISTRY_URI", "MLFLOW_REGISTRY_URI")
+    )
+    enable_system_metrics_logging: bool = Field(
+        default=False,
+        validation_alias=_variable("TOOLKIT_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"),
+    )
+    system_metrics_sampling_interval: float = Field(
+        default=10.0,
+        gt=0,
+        validation_alias=_variable(
+            "TOOLKIT_SYSTEM_METRICS_SAMPLING_INTERVAL", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
+        ),
+    )
+    system_metrics_samples_before_logging: int = Field(
+        default=1,
+        ge=1,
+        validation_alias=_variable(
+            "TOOLKIT_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING"
+        ),
+    )
+    system_metrics_node_id: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_SYSTEM_METRICS_NODE_ID", "MLFLOW_SYSTEM_METRICS_NODE_ID")
+    )
     quiet: bool = Field(
         default=False,
         validation_alias=_variable("TOOLKIT_QUIET"),
@@ -95,6 +136,11 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The tracking URI, or the SQLite file in the home."""
         return self.tracking_uri or f"sqlite:///{self.home / 'toolkit.db'}"
+
+    @property
+    def journal_root(self) -> Path:
+        """Folder of all journals."""
+        return self.home / "journal"
 
     @property
     def artifact_uri(self) -> str:
@@ -161,6 +207,15 @@ def set_default_variables(**defaults: str) -> None:
     """Set variables of this process's environment that the user has not set."""
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+def set_variables(**changes: str | None) -> None:
+    """Set variables of this process's environment, which its children inherit; ``None`` removes one."""
+    for name, value in changes.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def environment(**changes: str | None) -> dict[str, str]:

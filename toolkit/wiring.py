@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
     from toolkit.flows.services import Services
+    from toolkit.tracking.journal import JournalState, Leftovers
     from toolkit.tracking.records import Experiment, Run
     from toolkit.upkeep.garbage import Collection, Found
 
@@ -59,11 +60,47 @@ def open_stores(settings: Settings) -> Stores:
         runs=runs,
         artifacts=LocalArtifactStore(root),
         tracking_uri=url,
+        place=f"sqlite:///{database.file.absolute()}" if database.file else database.place,
         artifact_root=root.as_uri(),
         home=settings.home,
         lease_ms=settings.lease_ms,
         release=database.close,
     )
+
+
+def _journaled(stores: Stores, settings: Settings) -> Stores:
+    """Return stores that log verbs write to by way of the journal, unless the settings are strict."""
+    from toolkit.recording.flushed import flushed  # noqa: PLC0415 - when a script logs
+    from toolkit.tracking.journal import Journal  # noqa: PLC0415 - the same
+
+    if settings.strict:
+        return stores
+    journal = Journal(settings.journal_root, stores.runs, place=stores.place, limit=settings.journal_limit)
+    return replace(stores, runs=flushed(stores.runs, journal), journal=journal, exit_wait=settings.exit_wait)
+
+
+def send_leftovers(stores: Stores, settings: Settings) -> Leftovers:
+    """Send what processes that are gone have logged and could not send to these stores.
+
+    Raises:
+        StoreError: The store cannot take it now; what was not sent is kept.
+    """
+    from toolkit.tracking.journal import Leftovers  # noqa: PLC0415 - rare
+
+    leftovers = Leftovers(settings.journal_root, stores.runs, stores.place)
+    try:
+        while leftovers.step():
+            pass
+    finally:
+        leftovers.close()
+    return leftovers
+
+
+def unsent(settings: Settings) -> list[JournalState]:
+    """Return the journals that are there, whosever they are."""
+    from toolkit.tracking.journal import journal_states  # noqa: PLC0415 - rare
+
+    return journal_states(settings.journal_root)
 
 
 def prepare_prefect(settings: Settings | None = None) -> None:
@@ -88,7 +125,9 @@ class _BySettings:
     def open_stores(self, tracking_uri: str | None = None) -> Stores:
         """Open the stores that the settings name, or those at another tracking URI."""
         settings = load()
-        return open_stores(settings.model_copy(update={"tracking_uri": tracking_uri}) if tracking_uri else settings)
+        if tracking_uri:
+            settings = settings.model_copy(update={"tracking_uri": tracking_uri})
+        return _journaled(open_stores(settings), settings)
 
     def prefect_api_url(self) -> str:
         """Return the API address of a Prefect server that answers."""

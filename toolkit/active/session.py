@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import sys
@@ -84,6 +83,8 @@ def start_run(
     parent_run_id: str | None = None,
     tags: Mapping[str, object] | None = None,
     description: str | None = None,
+    *,
+    strict: bool = False,
 ) -> ActiveRun:
     """Start a run, or resume one, and make it the active one.
 
@@ -97,6 +98,7 @@ def start_run(
         parent_run_id: Run that the new one is a part of.
         tags: Tags of a new run.
         description: Text for the tag ``mlflow.note.content``.
+        strict: Write straight to the store: verbs wait for it, and raise its failures. Default: the settings'.
 
     Raises:
         InvalidValue: A run is active and ``nested`` is not set.
@@ -111,7 +113,7 @@ def start_run(
         )
     _install_hooks()
     if run_id is not None:
-        recorded = _resume(run_id)
+        recorded = _resume(run_id, strict=strict)
     elif not _is_child(previous, nested, parent_run_id) and not _step_taken and (step := step_run()) is not None:
         recorded, _step_taken = step, True
     else:
@@ -126,6 +128,7 @@ def start_run(
             name=run_name,
             parent_run_id=parent,
             tags=own_tags,
+            strict=strict,
         )
         _open_runs.append(recorded)
     current.set_context_run(recorded)
@@ -165,8 +168,16 @@ def get_run(run_id: str) -> Run:
     return current.stores().runs.get_run(run_id)
 
 
-def run_to_log_to() -> RecordedRun:
-    """Return the active run; the step's if this process is a step; else start one."""
+def run_to_log_to(run_id: str | None = None) -> RecordedRun:
+    """Return the active run; the step's if this process is a step; else start one. Or return the run of an id.
+
+    Raises:
+        NotFound: There is no run ``run_id``.
+    """
+    if run_id is not None:
+        here = current.active_run()
+        stores = current.stores()
+        return here if here is not None and here.run_id == run_id else RecordedRun(stores, stores.runs.get_run(run_id))
     run = current.active_run() or step_run() or _only_open_run()
     if run is None:
         start_run()
@@ -207,14 +218,14 @@ def _is_child(previous: RecordedRun | None, nested: bool, parent_run_id: str | N
     return previous is not None or parent_run_id is not None or (nested and current.active_run() is not None)
 
 
-def _resume(run_id: str) -> RecordedRun:
+def _resume(run_id: str, *, strict: bool) -> RecordedRun:
     """Take up a run again. One that has ended runs again, and this process answers for it."""
     stores = current.stores()
     run = stores.runs.get_run(run_id)
     if not run.info.status.terminal:
-        return RecordedRun(stores, run)
+        return RecordedRun(stores, run, strict=strict)
     run = stores.runs.update_run(run_id, status=RunStatus.RUNNING)
-    recorded = RecordedRun(stores, run, current.leases())
+    recorded = RecordedRun(stores, run, current.leases(), strict=strict)
     _open_runs.append(recorded)
     return recorded
 
@@ -259,8 +270,8 @@ def _install_hooks() -> None:
             previous(kind, error, trace)
 
         sys.excepthook = note_failure
-        atexit.register(_end_open_runs)
     _hooks_pid = os.getpid()
+    current.at_exit(_end_open_runs)
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
 

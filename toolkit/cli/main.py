@@ -24,6 +24,7 @@ COMMANDS = {
     "status": ("toolkit.cli.status", "Show the local services."),
     "experiments": ("toolkit.cli.experiments", "List experiments."),
     "runs": ("toolkit.cli.runs", "List and show runs."),
+    "sync": ("toolkit.cli.sync", "Send what processes have logged and could not bring to the store."),
     "gc": ("toolkit.cli.gc", "Show, or remove for good, what was deleted and what nobody needs."),
     "artifacts": ("toolkit.cli.artifacts", "List and get the files that runs left."),
 }

@@ -10,7 +10,7 @@ from toolkit.errors import InvalidValue, NotFound
 from toolkit.recording.stores import Stores
 from toolkit.settings import load
 from toolkit.tracking.records import Experiment, Run, RunQuery
-from toolkit.wiring import open_stores, sweep
+from toolkit.wiring import open_stores, send_leftovers, sweep
 
 _SHORTEST_PREFIX = 4
 
@@ -21,6 +21,8 @@ def opened() -> Iterator[Stores]:
     settings = load()
     stores = open_stores(settings)
     try:
+        if sent := send_leftovers(stores, settings).sent:
+            say(f"{sent} entries that earlier processes had logged, and not sent, were added")
         for run in sweep(stores, settings):
             say(f"run {run.info.run_name} ({run.info.run_id}) was lost: {run.info.reason}")
         yield stores

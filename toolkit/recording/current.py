@@ -7,8 +7,9 @@ script's first ``log_*`` call opened.
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.settings import load
+
+_SETTLE_TIMEOUT = 60.0  # seconds
 
 _active: ContextVar[RecordedRun | None] = ContextVar("toolkit_active_run", default=None)
 
@@ -45,6 +48,14 @@ class _Process:
     leases: Leases | None = None
     run: RecordedRun | None = None
     experiment_id: str | None = None
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+    finishes: bool = False
+
+    def finish_at_exit(self) -> None:
+        """See to it that what is logged is sent when the process ends."""
+        if not self.finishes:
+            self.finishes = True
+            atexit.register(_finish)
 
 
 _process = _Process()
@@ -73,6 +84,7 @@ def stores() -> Stores:
     here = _here()
     if here.stores is None:
         here.stores = _connected().open_stores()
+        here.finish_at_exit()
     return here.stores
 
 
@@ -88,6 +100,7 @@ def stores_at(tracking_uri: str) -> Stores:
         return here.stores
     if tracking_uri not in here.others:
         here.others[tracking_uri] = _connected().open_stores(tracking_uri)
+        here.finish_at_exit()
     return here.others[tracking_uri]
 
 
@@ -106,8 +119,46 @@ def use_other_stores(tracking_uri: str) -> None:
     here.experiment_id = None
 
 
+def flush(timeout: float | None = None) -> None:
+    """Return when the stores have acknowledged all that this process has logged so far.
+
+    Args:
+        timeout: Seconds to wait at most; ``None``: as long as it takes.
+
+    Raises:
+        NotAcknowledged: They have not within the time. What is missing is in the journal; ``waiting`` says how much.
+    """
+    here = _here()
+    for each in (here.stores, *here.others.values()):
+        if each is not None and each.journal is not None:
+            each.journal.flush(timeout)
+
+
 def settle() -> None:
-    """Return when the stores have all that was logged: at once, as each verb returns when they have it."""
+    """Return when the stores have all that was logged, as `flush` does with a timeout that suits a verb's caller.
+
+    Raises:
+        NotAcknowledged: A store cannot be reached.
+    """
+    flush(_SETTLE_TIMEOUT)
+
+
+def at_exit(callback: Callable[[], None]) -> None:
+    """Call something at the end of this process, before what is logged is sent for the last time."""
+    here = _here()
+    if callback not in here.callbacks:
+        here.callbacks.append(callback)
+    here.finish_at_exit()
+
+
+def _finish() -> None:
+    """Send what is logged, at the end of the process, within the time that the settings give."""
+    here = _here()
+    for callback in here.callbacks:
+        callback()
+    for each in (here.stores, *here.others.values()):
+        if each is not None and each.journal is not None:
+            each.journal.close(each.exit_wait)
 
 
 def prefect_api_url() -> str:

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from toolkit.artifacts.key import check_key
 from toolkit.errors import InvalidValue, NotFound
@@ -172,10 +173,6 @@ class RecordedRun:
         if not source.exists():
             raise NotFound(f"there is no file or folder {source} to log")
         return [self.log_file(source, path)]
-
-    def log_inputs(self, inputs: Sequence[DatasetInput]) -> None:
-        """Note datasets that the run uses."""
-        self.stores.runs.log_inputs(self.run_id, inputs)
 
     def log_bytes(self, content: bytes, path: str) -> ArtifactEntry:
         """Store bytes as the artifact ``path``."""

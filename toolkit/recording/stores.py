@@ -19,6 +19,7 @@ class Stores:
         runs: Experiments, runs and what they log.
         artifacts: The bytes of their artifacts.
         tracking_uri: What a child process is told to log to.
+        place: The same for people, and for journals: without password.
         artifact_root: The same for artifacts, as a URI.
         home: Folder that holds everything local.
         journal: What log verbs write to instead of ``runs``, where they need not wait for it.
@@ -30,6 +31,7 @@ class Stores:
     runs: RunStore
     artifacts: ArtifactStore
     tracking_uri: str
+    place: str
     artifact_root: str
     home: Path
     journal: Journal | None = None

@@ -16,12 +16,13 @@ import time
 import uuid
 import weakref
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.errors import JournalError, NotAcknowledged, ToolkitError
 from toolkit.tracking.entries import Entry, Rejection
 from toolkit.tracking.journal_codec import decode, encode
-from toolkit.tracking.journal_file import Chunk, JournalFile, read_about
+from toolkit.tracking.journal_file import Chunk, JournalFile, is_in_use, read_about
 from toolkit.tracking.store import RunStore
 
 logger = logging.getLogger("toolkit.journal")
@@ -342,6 +343,30 @@ def journal_folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     return sorted(path for path in root.iterdir() if path.is_dir() and path.name != REJECTED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalState:
+    """A journal on disk.
+
+    Attributes:
+        folder: Where it is.
+        place: The store that it is for.
+        in_use: Whether its process still runs, and so sends it by itself.
+    """
+
+    folder: Path
+    place: str
+    in_use: bool
+
+
+def journal_states(root: Path) -> list[JournalState]:
+    """Return the journals below ``root`` that can be read."""
+    return [
+        JournalState(folder=folder, place=place, in_use=is_in_use(folder))
+        for folder in journal_folders(root)
+        if (place := _place(folder)) is not None
+    ]
 
 
 def send(store: RunStore, file: JournalFile, chunk: Chunk, root: Path) -> int:

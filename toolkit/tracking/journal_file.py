@@ -329,6 +329,17 @@ def read_about(folder: Path) -> str:
     return str(store)
 
 
+def is_in_use(folder: Path) -> bool:
+    """Tell whether a process has the journal in a folder open (another one than this)."""
+    try:
+        lock = _locked(folder)
+    except OSError:
+        return False
+    if lock is not None:
+        os.close(lock)
+    return lock is None
+
+
 def _locked(folder: Path) -> int | None:
     """Return the open lock of a journal; ``None`` if another process holds it.
 
