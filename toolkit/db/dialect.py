@@ -20,6 +20,7 @@ from sqlalchemy import (
     literal_column,
     select,
 )
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
@@ -73,6 +74,7 @@ def ilike(column: ColumnElement[str], pattern: str, dialect: str) -> ColumnEleme
     """Return the condition that text is like a pattern whatever the case.
 
     SQLite knows the cases of A to Z only: for other letters it calls ``toolkit_ilike``, which `define` must have made.
+    PostgreSQL knows no others either in text that is compared by code point: those are settled before, as for `regexp`.
     """
     if dialect != SQLITE:
         return column.ilike(pattern.replace("\\", "\\\\"))
@@ -80,10 +82,20 @@ def ilike(column: ColumnElement[str], pattern: str, dialect: str) -> ColumnEleme
 
 
 def regexp(column: ColumnElement[str], pattern: str, dialect: str) -> ColumnElement[bool]:
-    """Return the condition that an expression is found in text. SQLite calls ``toolkit_regexp`` (see `define`)."""
-    if dialect == SQLITE:
-        return func.toolkit_regexp(pattern, column) == 1
-    return column.op("~", is_comparison=True)(pattern)
+    """Return the condition that an expression is found in text: SQLite calls ``toolkit_regexp`` (see `define`).
+
+    PostgreSQL's own expressions are of another syntax, and may take for ever: what is to be searched there is settled
+    before (`toolkit.tracking.sql_search_texts`).
+    """
+    if dialect != SQLITE:
+        raise AssertionError("an expression was to be evaluated by the database")
+    return func.toolkit_regexp(pattern, column) == 1
+
+
+def as_text(column: ColumnElement[Any], dialect: str) -> ColumnElement[str]:
+    """Return a number as text, compared by code point."""
+    text: ColumnElement[str] = sql_cast(column, Text)
+    return text if dialect == SQLITE else text.collate("C")
 
 
 def define(connection: Connection, name: str, function: Callable[[str, str], bool]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, or_, select, update
 
 from toolkit.db.dialect import clock_ms, insert, one_of
 from toolkit.db.tables import experiments, latest_metrics, metric_keys, params, runs, tags
@@ -125,7 +125,7 @@ def change(connection: Connection, run_id: str, wanted: RunChange) -> RunInfo:
         Conflict: It is deleted, stays so, and something else is changed.
         NotFound: There is none of this id.
     """
-    row = _row(connection, select(*INFO).with_for_update(), run_id)
+    row = _row(connection, select(*INFO).with_for_update(key_share=True), run_id)
     before = _info(row)
     now = now_ms()
     after = changed(before, wanted, now)
@@ -186,7 +186,9 @@ def _conditions(query: RunQuery) -> Iterable[ColumnElement[bool]]:
     if query.status:
         yield runs.c.status.in_([status.value for status in query.status])
     if query.run_id_prefix:
-        yield and_(runs.c.run_id >= query.run_id_prefix, runs.c.run_id < after_prefix(query.run_id_prefix))
+        yield runs.c.run_id >= query.run_id_prefix
+        if (end := after_prefix(query.run_id_prefix)) is not None:
+            yield runs.c.run_id < end
     if query.run_name is not None:
         yield runs.c.name == query.run_name
     if query.lifecycle is Lifecycle.ACTIVE:
@@ -197,12 +199,13 @@ def _conditions(query: RunQuery) -> Iterable[ColumnElement[bool]]:
         yield runs.c.deleted < query.deleted_before
 
 
-def after_prefix(prefix: str) -> str | ColumnElement[str]:
-    """Return the least text that is greater than every text with this prefix."""
-    last = ord(prefix[-1])
-    if last == 0xD7FF:
-        return prefix[:-1] + "\ue000"  # the surrogates between the two are no characters
-    return prefix[:-1] + chr(last + 1) if last < 0x10FFFF else literal_column("x'ff'")
+def after_prefix(prefix: str) -> str | None:
+    """Return the least text that is greater than every text with this prefix; ``None`` where there is none."""
+    rest = prefix.rstrip("\U0010ffff")
+    if not rest:
+        return None
+    last = ord(rest[-1])
+    return rest[:-1] + ("\ue000" if last == 0xD7FF else chr(last + 1))  # the surrogates in between are no characters
 
 
 def with_data(

@@ -10,19 +10,22 @@ from toolkit.db.dialect import SQLITE, define
 from toolkit.db.tables import runs
 from toolkit.tracking.filter_fields import Kind
 from toolkit.tracking.filter_text import ilike, regexp
-from toolkit.tracking.filter_tree import Operator, Tree, comparisons, conjuncts
+from toolkit.tracking.filter_tree import Operator, comparisons, conjuncts
 from toolkit.tracking.records import Page, Run
 from toolkit.tracking.search import Search
 from toolkit.tracking.sql_runs import INFO, with_data
 from toolkit.tracking.sql_search_filter import condition, of_run
 from toolkit.tracking.sql_search_order import position_of
 from toolkit.tracking.sql_search_plan import Start, keys_of, outside, scope, start, without
+from toolkit.tracking.sql_search_texts import settled
 from toolkit.tracking.sql_search_walk import Reading, readings
+
+_UNEQUAL = {Operator.REGEXP, Operator.ILIKE}  # what databases do not evaluate alike
 
 
 def page(connection: Connection, search: Search, dialect: str) -> Page[Run]:
     """Return a page of runs."""
-    define_functions(connection, search.tree, dialect)
+    search = prepared(connection, search, dialect)
     limit = search.query.limit
     rows: list[tuple[Row[Any], Reading]] = []
     for reading in readings(connection, search, dialect):
@@ -40,18 +43,19 @@ def page(connection: Connection, search: Search, dialect: str) -> Page[Run]:
 
 def count(connection: Connection, search: Search, dialect: str) -> int:
     """Return how many runs a search finds."""
-    define_functions(connection, search.tree, dialect)
+    search = prepared(connection, search, dialect)
     begin = start(connection, search, dialect) if conjuncts(search.tree) else Start()
     return int(connection.execute(_counting(search, begin, dialect)).scalar_one())
 
 
-def define_functions(connection: Connection, tree: Tree, dialect: str) -> None:
-    """Give an SQLite connection the functions that a filter needs."""
-    operators = {part.operator for part in comparisons(tree)}
+def prepared(connection: Connection, search: Search, dialect: str) -> Search:
+    """Return a search that the database can evaluate; an SQLite connection is given the functions for that."""
+    operators = {part.operator for part in comparisons(search.tree)}
     if dialect == SQLITE and Operator.REGEXP in operators:
         define(connection, "toolkit_regexp", lambda pattern, text: regexp(pattern)(text))
     if dialect == SQLITE and Operator.ILIKE in operators:
         define(connection, "toolkit_ilike", lambda pattern, text: ilike(pattern)(text))
+    return settled(connection, search, dialect) if operators & _UNEQUAL else search
 
 
 def _counting(search: Search, begin: Start, dialect: str) -> Select[Any]:

@@ -9,14 +9,14 @@ from toolkit.tracking.filter_fields import Kind
 from toolkit.tracking.records import Experiment, Lifecycle, Page
 from toolkit.tracking.search import Search
 from toolkit.tracking.sql_experiments import number_of, records
-from toolkit.tracking.sql_search import define_functions
+from toolkit.tracking.sql_search import prepared
 from toolkit.tracking.sql_search_filter import EXPERIMENT_COLUMNS, condition, of_experiment
 from toolkit.tracking.sql_search_order import Term, after, attribute_terms, named_terms, position_of, sorted_by
 
 
 def page(connection: Connection, search: Search, dialect: str) -> Page[Experiment]:
     """Return a page of experiments."""
-    define_functions(connection, search.tree, dialect)
+    search = prepared(connection, search, dialect)
     query = search.query
     source, terms = _joined(search)
     where = [condition(search.tree, of_experiment(dialect))]

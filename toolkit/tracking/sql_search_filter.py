@@ -13,7 +13,6 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
-    cast,
     false,
     func,
     literal,
@@ -24,7 +23,7 @@ from sqlalchemy import (
     true,
 )
 
-from toolkit.db.dialect import ilike, like, regexp
+from toolkit.db.dialect import as_text, ilike, like, one_of_texts, regexp
 from toolkit.db.tables import (
     INDEXED_LENGTH,
     experiment_tags,
@@ -59,6 +58,8 @@ EXPERIMENT_COLUMNS: dict[str, ColumnElement[Value]] = {
     "last_update_time": experiments.c.updated,
 }
 NAMED: dict[Kind, Table] = {Kind.PARAM: params, Kind.TAG: tags}
+
+_MANY = 100  # texts of a list; a statement takes no more than some thousand values, but any list as one
 
 Leaf = Callable[[Comparison], ColumnElement[bool]]
 
@@ -141,7 +142,7 @@ def attribute(comparison: Comparison, column: ColumnElement[Value], dialect: str
     if comparison.operator is Operator.NULL:
         return column.is_not(None) if comparison.negated else column.is_(None)
     if field.type is Type.TEXT:
-        text = cast(column, Text) if field.whole else column
+        text = as_text(column, dialect) if field.whole else column
         test = _text(comparison, text, dialect)  # type: ignore[arg-type]  # a column of text
     else:
         test = _number(comparison, column)  # type: ignore[arg-type]  # a column of numbers
@@ -196,5 +197,10 @@ def _text(comparison: Comparison, column: ColumnElement[str], dialect: str) -> C
     if operator is Operator.REGEXP:
         return regexp(column, values[0], dialect)
     if operator is Operator.BETWEEN:
-        return column.between(values[0], values[1])
+        first, last = (literal(value, Text()) for value in values)  # plain: a collation may not stand there
+        return column.between(first, last)
+    if not values:
+        return false()  # an expression that nothing fits
+    if len(values) > _MANY:
+        return one_of_texts(column, values, dialect)
     return column == values[0] if len(values) == 1 else column.in_(values)

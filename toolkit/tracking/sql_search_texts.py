@@ -1,0 +1,66 @@
+"""Expressions and patterns that PostgreSQL would read otherwise than we do, evaluated here.
+
+Its expressions are of another syntax than RE2's and may take for ever, and text that is compared by code point has no
+cases but those of A to Z. So the texts that there are come here, each once, and what fits goes back as a list: what is
+found is the same in every store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import ColumnElement, Connection, Select, select
+
+from toolkit.db.dialect import SQLITE, as_text
+from toolkit.db.tables import experiment_tags, runs
+from toolkit.tracking import sql_inputs
+from toolkit.tracking.filter_fields import EXPERIMENTS, Entity, Field, Kind
+from toolkit.tracking.filter_text import ilike, regexp
+from toolkit.tracking.filter_tree import All, Comparison, Not, OneOf, Operator, Tree
+from toolkit.tracking.search import Search
+from toolkit.tracking.sql_search_filter import EXPERIMENT_COLUMNS, NAMED, RUN_COLUMNS
+
+_AT_A_TIME = 2_000
+
+
+def settled(connection: Connection, search: Search, dialect: str) -> Search:
+    """Return a search that the database can evaluate: its expressions are lists of texts."""
+    if dialect == SQLITE:  # which calls our functions
+        return search
+    tree = _settled(connection, search.tree, search.entity, dialect)
+    return search if tree is search.tree else replace(search, tree=tree)
+
+
+def _settled(connection: Connection, tree: Tree, entity: Entity, dialect: str) -> Tree:
+    if isinstance(tree, All | OneOf):
+        parts = tuple(_settled(connection, part, entity, dialect) for part in tree.parts)
+        same = all(new is old for new, old in zip(parts, tree.parts, strict=True))
+        return tree if same else replace(tree, parts=parts)
+    if isinstance(tree, Not):
+        part = _settled(connection, tree.part, entity, dialect)
+        return tree if part is tree.part else replace(tree, part=part)
+    if not _is_ours(tree):
+        return tree
+    pattern = str(tree.values[0])
+    fits = (regexp if tree.operator is Operator.REGEXP else ilike)(pattern)
+    texts = connection.execution_options(yield_per=_AT_A_TIME).execute(_texts(tree.field, entity, dialect)).scalars()
+    # None is what lacks the field: it is in no list.
+    return replace(tree, operator=Operator.IN, values=tuple(text for text in texts if text is not None and fits(text)))
+
+
+def _is_ours(comparison: Comparison) -> bool:
+    operator = comparison.operator
+    return operator is Operator.REGEXP or (operator is Operator.ILIKE and not str(comparison.values[0]).isascii())
+
+
+def _texts(field: Field, entity: Entity, dialect: str) -> Select[tuple[str]]:
+    """Return the statement that gives the values of a field, each once."""
+    if field.kind is Kind.ATTRIBUTE:
+        columns = EXPERIMENT_COLUMNS if entity is EXPERIMENTS else RUN_COLUMNS
+        column: ColumnElement[str] = columns[field.key]  # type: ignore[assignment]  # text, or made text here
+        return select(as_text(column, dialect) if field.whole else column).distinct()
+    if field.kind is Kind.DATASET:
+        table, column, ours = sql_inputs.values_of(runs.c.id, field)
+        return select(column).select_from(table.join(runs, ours)).distinct()
+    values = experiment_tags if entity is EXPERIMENTS else NAMED[field.kind]
+    return select(values.c.value).where(values.c.key == field.key).distinct()
