@@ -12,6 +12,7 @@ Point a subclass at a store, and pytest runs them all::
 
 from __future__ import annotations
 
+from toolkit.testing.run_store_apply import ApplyContract
 from toolkit.testing.run_store_experiments import ExperimentContract
 from toolkit.testing.run_store_inputs import InputContract
 from toolkit.testing.run_store_leases import LeaseContract
@@ -22,6 +23,13 @@ from toolkit.testing.run_store_values import ValueContract
 
 
 class RunStoreContract(
-    ExperimentContract, RunContract, ValueContract, InputContract, ListContract, LeaseContract, UpkeepContract
+    ExperimentContract,
+    RunContract,
+    ValueContract,
+    InputContract,
+    ListContract,
+    LeaseContract,
+    UpkeepContract,
+    ApplyContract,
 ):
     """All of the contract. A subclass gives the fixture ``store``: an empty store, closed afterwards."""
