@@ -82,7 +82,9 @@ def sweep_lost(runs: RunStore, *, grace: float) -> list[Run]:
     lost = []
     for run_id, owner, expired in runs.lost_candidates(host_name()):
         reason = _loss(owner, expired)
-        if reason and runs.mark_lost(run_id, reason):
+        # Of a process of this machine it is known that it is gone; of others only that they were silent, until now.
+        silent = owner is None or owner.host != host_name()
+        if reason and runs.mark_lost(run_id, reason, owner=owner, expired=silent):
             run = runs.get_run(run_id)
             _end_leftovers(run, grace=grace)
             lost.append(run)

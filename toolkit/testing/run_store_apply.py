@@ -30,6 +30,7 @@ class ApplyContract:
     """Entries are written in their order, each once, whatever the others are."""
 
     def test_a_whole_run(self, store: RunStore) -> None:
+        """A run that begins, logs everything there is, and ends."""
         new = new_run(tags={"team": "a"}, params={"alpha": "1"})
         file = ArtifactEntry(path="a/b.txt", size=3, sha256="0" * 64, created=5)
         given = DatasetInput(dataset=Dataset(name="d", digest="1", source_type="local", source="{}"))
@@ -55,6 +56,7 @@ class ApplyContract:
         assert list(run.inputs) == [given]
 
     def test_nothing_is_applied_twice(self, store: RunStore) -> None:
+        """What a journal has sent before is passed over, by its number."""
         new = new_run()
         entries = [Begun(new=new), Logged(run_id=new.run_id, tags={"a": "1"})]
         store.apply(entries, journal="j", first=0)
@@ -68,6 +70,7 @@ class ApplyContract:
         assert store.get_run(new.run_id).data.tags["a"] == "4"
 
     def test_what_can_never_be_written_is_returned_and_the_rest_is_written(self, store: RunStore) -> None:
+        """One bad entry does not hold up the others."""
         first, second = new_run(), new_run()
         unknown = new_run_id()
         entries: list[Entry | None] = [
@@ -90,15 +93,17 @@ class ApplyContract:
         assert store.apply(entries, journal="j", first=0) == []
 
     def test_late_values_of_an_ended_run_are_kept_and_do_not_revive_it(self, store: RunStore) -> None:
+        """Data is data, whatever became of the run."""
         new = new_run()
         store.create_run(new)
-        store.mark_lost(new.run_id, "heartbeat_lost: no sign of life within its lease")
+        store.mark_lost(new.run_id, "heartbeat_lost", owner=new.owner, expired=False)
         store.apply([loss(new.run_id, 1.0, 2.0)], journal="j", first=0)
         run = store.get_run(new.run_id)
         assert run.data.metrics == {"loss": 2.0}
         assert run.info.status is RunStatus.FAILED
 
     def test_a_run_that_is_there_stays_as_it_is(self, store: RunStore) -> None:
+        """The same run id again changes nothing, and later values are written."""
         new = new_run(params={"a": "1"})
         store.create_run(new)
         again = new_run(run_id=new.run_id, params={"b": "2"}, tags={"x": "y"})
@@ -109,6 +114,7 @@ class ApplyContract:
         assert run.data.metrics == {"loss": 1.0}
 
     def test_a_deleted_run_takes_nothing(self, store: RunStore) -> None:
+        """As for every other write."""
         new = new_run()
         store.create_run(new)
         store.update_run(new.run_id, lifecycle=Lifecycle.DELETED)

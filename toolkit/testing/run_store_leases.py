@@ -64,8 +64,8 @@ class LeaseContract:
     def test_marking(self, store: RunStore) -> None:
         """Once, and only a run that runs; what it logs afterwards is kept and does not revive it."""
         run_id = add_run(store, owner=OWNER, lease_ms=_LONG).info.run_id
-        assert store.mark_lost(run_id, "heartbeat_lost") is True
-        assert store.mark_lost(run_id, "again") is False
+        assert store.mark_lost(run_id, "heartbeat_lost", owner=OWNER, expired=False) is True
+        assert store.mark_lost(run_id, "again", owner=OWNER, expired=False) is False
         lost = store.get_run(run_id).info
         assert (lost.status, lost.reason) == (RunStatus.FAILED, "heartbeat_lost")
         assert lost.end_time is not None
@@ -75,6 +75,29 @@ class LeaseContract:
         store.log_batch(run_id, params={"late": "1"})
         late = store.get_run(run_id)
         assert (late.info, late.data.params) == (lost, {"late": "1"})
+
+    def test_who_gives_a_sign_of_life_is_not_lost(self, store: RunStore) -> None:
+        """Not even in the moment between looking for what is lost and marking it."""
+        elsewhere = replace(OWNER, host="host-b")
+        late, silent, nobodys = (
+            add_run(store, owner=owner, lease_ms=_SHORT).info.run_id for owner in (elsewhere, elsewhere, None)
+        )
+        _wait_out()
+        seen = store.lost_candidates("host-a")
+        assert set(seen) == {(late, elsewhere, True), (silent, elsewhere, True), (nobodys, None, True)}
+        store.renew_leases(elsewhere, [late], lease_ms=_LONG)
+        marked = {run_id: store.mark_lost(run_id, "lost", owner=owner, expired=True) for run_id, owner, _ in seen}
+        assert marked == {late: False, silent: True, nobodys: True}
+        assert store.get_run(late).info.status is RunStatus.RUNNING
+        assert store.mark_lost(late, "lost", owner=elsewhere, expired=False) is True
+
+    def test_a_run_that_somebody_else_took_over_is_not_lost(self, store: RunStore) -> None:
+        """The first process is gone, but another one has resumed its run by now."""
+        run_id = add_run(store, owner=OWNER, lease_ms=_LONG).info.run_id
+        store.renew_leases(replace(OWNER, pid=4712), [run_id], lease_ms=_LONG)
+        for owner in (OWNER, None):
+            assert store.mark_lost(run_id, "lost", owner=owner, expired=False) is False
+        assert store.get_run(run_id).info.status is RunStatus.RUNNING
 
     @pytest.mark.parametrize("skew", [-86_400, 86_400])
     def test_the_callers_clock_does_not_matter(

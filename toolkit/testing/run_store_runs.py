@@ -96,7 +96,7 @@ class RunContract:
             lambda: store.update_run(run_id, status=RunStatus.FAILED),
             lambda: store.log_batch(run_id, tags={"a": "b"}),
             lambda: store.metric_history(run_id, "m"),
-            lambda: store.mark_lost(run_id, "gone"),
+            lambda: store.mark_lost(run_id, "gone", owner=None, expired=False),
             lambda: store.record_artifacts(run_id, []),
             lambda: store.list_artifacts(run_id),
         ]

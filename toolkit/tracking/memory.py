@@ -386,12 +386,13 @@ class MemoryRunStore:
                     found.append((run_id, entry.owner, over))
             return found
 
-    def mark_lost(self, run_id: str, reason: str) -> bool:
+    def mark_lost(self, run_id: str, reason: str, *, owner: Owner | None, expired: bool) -> bool:
         """See `RunStore.mark_lost`."""
         limits.check_text(reason, "reason", limits.REASON_LENGTH)
         with self._lock:
             entry = self._entry(run_id)
-            if not self._running(run_id):
+            over = entry.lease_until is not None and entry.lease_until < self._clock()
+            if not self._running(run_id) or entry.owner != owner or (expired and not over):
                 return False
             entry.info = replace(entry.info, status=RunStatus.FAILED, reason=reason, end_time=self._clock())
             entry.lease_until = None

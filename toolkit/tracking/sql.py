@@ -7,8 +7,9 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 
 from toolkit.db.engine import Database, Picture, open_database
+from toolkit.db.retry import cautious, persistent
 from toolkit.db.schema import ensure_schema
-from toolkit.errors import StoreError, UserError
+from toolkit.errors import AlreadyExists, StoreError, UserError
 from toolkit.tracking import (
     limits,
     search,
@@ -72,6 +73,7 @@ class SqlRunStore:
         self._dialect = self._db.dialect
         self._values = ValueWriter(self._db)
 
+    @persistent
     def _ensure_default(self) -> None:
         with self._db.read() as connection:
             there = sql_experiments.has_default(connection)
@@ -79,6 +81,7 @@ class SqlRunStore:
             with self._db.write() as connection:
                 sql_experiments.add_default(connection, self._root, self._db.dialect)
 
+    @cautious
     def create_experiment(
         self,
         name: str,
@@ -99,6 +102,7 @@ class SqlRunStore:
             created = sql_experiments.Made(number, creation_time)
             return sql_experiments.create(connection, name, artifact_location or None, self._root, tags or {}, created)
 
+    @persistent
     def ensure_experiment(self, name: str) -> Experiment:
         """See `RunStore.ensure_experiment`."""
         limits.check_experiment_name(name)
@@ -106,23 +110,29 @@ class SqlRunStore:
             found = sql_experiments.find(connection, name, self._dialect)
         if found and found.lifecycle_stage is Lifecycle.ACTIVE:
             return found
-        with self._db.write() as connection:
-            found = sql_experiments.find(connection, name, self._dialect)
-            if found and found.lifecycle_stage is Lifecycle.ACTIVE:
-                return found
-            return sql_experiments.create(connection, name, None, self._root, {})
+        try:
+            with self._db.write() as connection:
+                found = sql_experiments.find(connection, name, self._dialect)
+                if found and found.lifecycle_stage is Lifecycle.ACTIVE:
+                    return found
+                return sql_experiments.create(connection, name, None, self._root, {})
+        except AlreadyExists:  # another client was quicker
+            return self.ensure_experiment(name)
 
+    @persistent
     def get_experiment(self, experiment_id: str) -> Experiment:
         """See `RunStore.get_experiment`."""
         with self._db.read() as connection:
             return sql_experiments.get(connection, experiment_id, self._dialect)
 
+    @persistent
     def find_experiment(self, name: str) -> Experiment | None:
         """See `RunStore.find_experiment`."""
         limits.check_experiment_name(name)
         with self._db.read() as connection:
             return sql_experiments.find(connection, name, self._dialect)
 
+    @persistent
     def list_experiments(
         self,
         *,
@@ -135,6 +145,7 @@ class SqlRunStore:
         with self._db.read() as connection:
             return sql_experiments.page(connection, lifecycle, limit, page_token, self._dialect)
 
+    @persistent
     def update_experiment(
         self,
         experiment_id: str,
@@ -150,6 +161,7 @@ class SqlRunStore:
         with self._db.write() as connection:
             return sql_experiments.change(connection, experiment_id, name, tags or {}, lifecycle, self._dialect)
 
+    @persistent
     def create_run(self, new: NewRun) -> Run:
         """See `RunStore.create_run`."""
         limits.check_new_run(new)
@@ -163,41 +175,48 @@ class SqlRunStore:
             self._values.tags(connection, key, tags)
         return Run(info=info, data=RunData(params=dict(new.params), tags=tags))
 
+    @persistent
     def get_run(self, run_id: str) -> Run:
         """See `RunStore.get_run`."""
         with self._db.read() as connection:
             return sql_runs.get(connection, run_id, self._dialect)
 
+    @persistent
     def list_runs(self, query: RunQuery) -> Page[Run]:
         """See `RunStore.list_runs`."""
         limits.check_query(query)
         with self._db.read() as connection:
             return sql_runs.page(connection, query, self._dialect)
 
+    @persistent
     def search_runs(self, query: SearchQuery) -> Page[Run]:
         """See `RunSearch.search_runs`."""
         checked = search.read(query, RUNS)
         with self._db.read() as connection:
             return sql_search.page(connection, checked, self._dialect)
 
+    @persistent
     def count_runs(self, query: SearchQuery) -> int:
         """See `RunSearch.count_runs`."""
         checked = search.read(query, RUNS)
         with self._db.read() as connection:
             return sql_search.count(connection, checked, self._dialect)
 
+    @persistent
     def search_experiments(self, query: SearchQuery) -> Page[Experiment]:
         """See `RunSearch.search_experiments`."""
         checked = search.read(query, EXPERIMENTS)
         with self._db.read() as connection:
             return sql_search_experiments.page(connection, checked, self._dialect)
 
+    @cautious
     def purge(self, *, run_ids: Sequence[str] = (), experiment_ids: Sequence[str] = ()) -> Sequence[str]:
         """See `RunUpkeep.purge`."""
         with self._db.write() as connection:
             gone = sql_upkeep.purge_runs(connection, run_ids, self._dialect)
             return [*gone, *sql_upkeep.purge_experiments(connection, experiment_ids, self._dialect)]
 
+    @persistent
     def run_sizes(self, run_ids: Sequence[str]) -> Mapping[str, RunSize]:
         """See `RunUpkeep.run_sizes`."""
         with self._db.read() as connection:
@@ -211,6 +230,7 @@ class SqlRunStore:
             frozen._owned, frozen._db = False, Picture(self._db, connection)
             yield frozen
 
+    @persistent
     def update_run(
         self,
         run_id: str,
@@ -231,6 +251,7 @@ class SqlRunStore:
                 self._values.tags(connection, key, {RUN_NAME: run_name})
             return sql_runs.get(connection, run_id, self._dialect)
 
+    @persistent
     def log_batch(
         self,
         run_id: str,
@@ -253,6 +274,7 @@ class SqlRunStore:
             sql_runs.write_fields(connection, run.key, told_by(tags or {}))
         self._values.remember(keys)
 
+    @persistent
     def log_inputs(self, run_id: str, inputs: Sequence[DatasetInput]) -> None:
         """See `RunStore.log_inputs`."""
         limits.check_inputs(inputs)
@@ -279,6 +301,7 @@ class SqlRunStore:
             return [Rejection(entry=entries[0], error=error)]
         return []
 
+    @persistent
     def _apply(self, entries: Sequence[Entry | None], journal: str, first: int) -> None:
         with self._db.write() as connection:
             done = sql_apply.position(connection, journal) - first
@@ -289,6 +312,7 @@ class SqlRunStore:
             sql_apply.advance(connection, journal, first + len(entries), self._dialect)
         self._values.remember(keys)
 
+    @persistent
     def metric_history(
         self, run_id: str, key: str, *, limit: int = 25_000, page_token: str | None = None
     ) -> Page[Metric]:
@@ -297,23 +321,27 @@ class SqlRunStore:
         with self._db.read() as connection:
             return sql_history.page(connection, run_id, key, limit, page_token)
 
+    @persistent
     def renew_leases(self, owner: Owner, run_ids: Sequence[str], *, lease_ms: int) -> Sequence[str]:
         """See `RunStore.renew_leases`."""
         with self._db.write() as connection:
             return sql_leases.renew(connection, owner, run_ids, lease_ms, self._dialect)
 
+    @persistent
     def lost_candidates(self, host: str) -> Sequence[tuple[str, Owner | None, bool]]:
         """See `RunStore.lost_candidates`."""
         with self._db.read() as connection:
             return sql_leases.candidates(connection, host, self._dialect)
 
-    def mark_lost(self, run_id: str, reason: str) -> bool:
+    @cautious
+    def mark_lost(self, run_id: str, reason: str, *, owner: Owner | None, expired: bool) -> bool:
         """See `RunStore.mark_lost`."""
         limits.check_text(reason, "reason", limits.REASON_LENGTH)
         with self._db.write() as connection:
             key = sql_runs.find(connection, run_id).key
-            return sql_leases.mark_lost(connection, key, reason, self._dialect)
+            return sql_leases.mark_lost(connection, key, reason, sql_leases.Seen(owner, expired), self._dialect)
 
+    @persistent
     def record_artifacts(self, run_id: str, entries: Sequence[ArtifactEntry]) -> None:
         """See `RunStore.record_artifacts`."""
         limits.check_artifacts(entries)
@@ -323,6 +351,7 @@ class SqlRunStore:
                 raise not_active(run_id)
             sql_artifacts.write(connection, run.key, entries, self._dialect)
 
+    @persistent
     def list_artifacts(
         self, run_id: str, *, prefix: str = "", limit: int = 10_000, page_token: str | None = None
     ) -> Page[ArtifactEntry]:

@@ -169,7 +169,7 @@ def change(
         Conflict: It is deleted, stays so, and is to be renamed.
         NotFound: There is none of this id.
     """
-    row = _row(connection, experiment_id)
+    row = _row(connection, experiment_id, lock=True)
     now = now_ms()
     values: dict[str, Any] = {"updated": max(now, row.updated)}
     stays_deleted = row.deleted is not None and lifecycle is not Lifecycle.ACTIVE
@@ -218,11 +218,12 @@ def _tag(connection: Connection, number: int, tags: Mapping[str, str | None], di
         )
 
 
-def _row(connection: Connection, experiment_id: str) -> Row[Any]:
+def _row(connection: Connection, experiment_id: str, *, lock: bool = False) -> Row[Any]:
     number = number_of(experiment_id)
     row = None
     if number is not None:
-        row = connection.execute(select(experiments).where(experiments.c.id == number)).first()
+        wanted = select(experiments).where(experiments.c.id == number)
+        row = connection.execute(wanted.with_for_update(key_share=True) if lock else wanted).first()
     if row is None:
         raise NotFound(f"No Experiment with id={experiment_id} exists")
     return row

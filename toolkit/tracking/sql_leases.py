@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Connection, case, literal_column, or_, select, update
+from sqlalchemy import Connection, and_, case, literal_column, or_, select, update
 
 from toolkit.db.dialect import clock_ms
 from toolkit.db.tables import runs
@@ -46,11 +47,25 @@ def candidates(connection: Connection, host: str, dialect: str) -> list[tuple[st
     ]
 
 
-def mark_lost(connection: Connection, key: int, reason: str, dialect: str) -> bool:
-    """Make a run FAILED if it is RUNNING; tell whether it was."""
+class Seen(NamedTuple):
+    """What was seen of a run that may be lost: who answered for it, and whether its lease was over."""
+
+    owner: Owner | None
+    expired: bool
+
+
+def mark_lost(connection: Connection, key: int, reason: str, seen: Seen, dialect: str) -> bool:
+    """Make a run FAILED if it is RUNNING and still as it was seen; tell whether it was."""
+    owner = seen.owner
+    same = (
+        runs.c.owner_host.is_(None)
+        if owner is None
+        else and_(runs.c.owner_host == owner.host, runs.c.owner_pid == owner.pid, runs.c.owner_started == owner.started)
+    )
+    still = and_(same, runs.c.lease_until < clock_ms(dialect)) if seen.expired else same
     marking = (
         update(runs)
-        .where(runs.c.id == key, runs.c.status == RunStatus.RUNNING.value)
+        .where(runs.c.id == key, runs.c.status == RunStatus.RUNNING.value, still)
         .values(status=RunStatus.FAILED.value, reason=reason, end_time=clock_ms(dialect), lease_until=None)
     )
     return connection.execute(marking).rowcount == 1

@@ -75,6 +75,7 @@ def add(connection: Connection, new: NewRun, dialect: str) -> tuple[int, RunInfo
     """
     number = number_of(new.experiment_id)
     place = select(experiments.c.artifact_location, experiments.c.deleted).where(experiments.c.id == number)
+    place = place.with_for_update(read=True)  # nobody deletes it meanwhile, and leaves this run behind
     experiment = connection.execute(place).first() if number is not None else None
     if experiment is None:
         raise NotFound(f"No Experiment with id={new.experiment_id} exists")

@@ -116,7 +116,7 @@ class ValueWriter:
         missing = [name for name in names if name not in ids]
         if missing:
             ids.update(self._read_keys(connection, missing))
-            fresh = [{"new": name} for name in missing if name not in ids]
+            fresh = [{"new": name} for name in sorted(missing) if name not in ids]  # in one order for all clients
             if fresh:
                 adding = insert(metric_keys, self._kind).values(name=bindparam("new")).on_conflict_do_nothing()
                 connection.execute(adding, fresh)

@@ -240,8 +240,15 @@ class RunStore(RunSearch, RunUpkeep, Protocol):
         """
         ...
 
-    def mark_lost(self, run_id: str, reason: str) -> bool:
-        """Make a run FAILED with ``reason`` if it is RUNNING still; tell whether it was."""
+    def mark_lost(self, run_id: str, reason: str, *, owner: Owner | None, expired: bool) -> bool:
+        """Make a run FAILED with ``reason`` if it is RUNNING and still as `lost_candidates` told; tell whether it was.
+
+        Args:
+            run_id: The run.
+            reason: Why it counts as lost.
+            owner: Who answered for it. If somebody else does by now, it is not lost.
+            expired: Whether it is lost because its lease is over. If the lease was renewed by now, it is not lost.
+        """
         ...
 
     def record_artifacts(self, run_id: str, entries: Sequence[ArtifactEntry]) -> None:
