@@ -15,12 +15,28 @@ from toolkit.recording.stores import Stores
 from toolkit.settings import Settings, environment, load, set_default_variables
 
 if TYPE_CHECKING:
+    from toolkit.db.engine import Database
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
     from toolkit.flows.services import Services
     from toolkit.tracking.journal import JournalState, Leftovers
     from toolkit.tracking.records import Experiment, Run
     from toolkit.upkeep.garbage import Collection, Found
+
+
+def settings_database(settings: Settings) -> Database:
+    """Open the database that the settings name. Nothing is put into it.
+
+    Raises:
+        InvalidSetting: Its URL cannot be used.
+        StoreError: The folder of an SQLite file cannot be made.
+    """
+    from toolkit.db.engine import open_database  # noqa: PLC0415 - SQLAlchemy
+
+    try:
+        return open_database(settings.database_url, wait=settings.busy_timeout, durability=settings.durability)
+    except InvalidSetting as error:
+        raise InvalidSetting(f"TOOLKIT_TRACKING_URI or MLFLOW_TRACKING_URI: {error}") from None
 
 
 def open_stores(settings: Settings) -> Stores:
@@ -31,18 +47,8 @@ def open_stores(settings: Settings) -> Stores:
         StoreError: A store cannot be opened.
     """
     from toolkit.artifacts.local import LocalArtifactStore, local_artifact_root  # noqa: PLC0415 - when a store is used
-    from toolkit.db.engine import open_database  # noqa: PLC0415 - SQLAlchemy
-    from toolkit.tracking.sql import SqlRunStore  # noqa: PLC0415 - the same
+    from toolkit.tracking.sql import SqlRunStore  # noqa: PLC0415 - SQLAlchemy
 
-    url = settings.database_url
-    if "://" not in url:
-        raise InvalidSetting(
-            f"the tracking URI is {url!r}: wanted a database URL such as sqlite:////home/me/runs.db "
-            "(TOOLKIT_TRACKING_URI or MLFLOW_TRACKING_URI)"
-        )
-    if not url.startswith("sqlite:"):
-        scheme = url.partition(":")[0]
-        raise InvalidSetting(f"the tracking URI begins with {scheme}: only sqlite:/// can be used yet")
     root = local_artifact_root(settings.artifact_uri)
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -50,7 +56,7 @@ def open_stores(settings: Settings) -> Stores:
         raise InvalidSetting(
             f"TOOLKIT_HOME is {settings.home}, which is no folder and cannot be made one ({error.strerror})"
         ) from None
-    database = open_database(url, wait=settings.busy_timeout, durability=settings.durability)
+    database = settings_database(settings)
     try:
         runs = SqlRunStore(database, root.as_uri())
     except BaseException:
@@ -59,7 +65,7 @@ def open_stores(settings: Settings) -> Stores:
     return Stores(
         runs=runs,
         artifacts=LocalArtifactStore(root),
-        tracking_uri=url,
+        tracking_uri=settings.database_url,
         place=f"sqlite:///{database.file.absolute()}" if database.file else database.place,
         artifact_root=root.as_uri(),
         home=settings.home,

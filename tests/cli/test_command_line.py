@@ -120,7 +120,7 @@ def test_a_bad_setting_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> No
     assert "'soon'" in answer.err
 
 
-@pytest.mark.parametrize("uri", ["postgresql://x/y", "nonsense", "http://localhost:5000"])
+@pytest.mark.parametrize("uri", ["postgresql://x:y/z", "mysql://x/y", "nonsense", "http://localhost:5000"])
 def test_a_store_that_cannot_be_used_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     monkeypatch.setenv("TOOLKIT_TRACKING_URI", uri)
     assert cli("runs", "list").is_one_clear_error()

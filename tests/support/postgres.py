@@ -125,7 +125,7 @@ class Server:
         import psycopg
 
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            cursor = connection.execute(statement, values or None)  # type: ignore[arg-type]  # text of a test's
+            cursor = connection.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
     def new_database(self, template: str | None = None) -> str:

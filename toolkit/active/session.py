@@ -56,25 +56,6 @@ class ActiveRun:
         return f"<ActiveRun {self.info.run_id[:8]} {self.info.run_name}>"
 
 
-def set_experiment(experiment_name: str | None = None, experiment_id: str | None = None) -> Experiment:
-    """Choose the experiment that new runs go to; one that is not there is made.
-
-    Args:
-        experiment_name: Its name.
-        experiment_id: Its id, instead of the name.
-
-    Raises:
-        InvalidValue: Neither or both were given.
-        NotFound: There is no experiment of this id.
-    """
-    if (experiment_name is None) == (experiment_id is None):
-        raise InvalidValue("set_experiment wants experiment_name or experiment_id, one of them")
-    runs = current.stores().runs
-    experiment = runs.ensure_experiment(experiment_name) if experiment_name else runs.get_experiment(str(experiment_id))
-    current.choose_experiment(experiment.experiment_id)
-    return experiment
-
-
 def start_run(
     run_id: str | None = None,
     experiment_id: str | None = None,
@@ -159,13 +140,10 @@ def active_run() -> ActiveRun | None:
     return ActiveRun(run, current.context_run()) if run else None
 
 
-def get_run(run_id: str) -> Run:
-    """Return a run with all that it logged.
-
-    Raises:
-        NotFound: There is none of this id.
-    """
-    return current.stores().runs.get_run(run_id)
+def last_active_run() -> Run | None:
+    """Return the run that this thread or task has started last, ended or not; ``None`` if it has started none."""
+    run = current.active_run() or _last.get()
+    return Run.of(run.read()) if run else None
 
 
 def run_to_log_to(run_id: str | None = None) -> RecordedRun:
@@ -205,7 +183,7 @@ def step_run() -> RecordedRun | None:
         run = stores.runs.get_run(run_id)
     except NotFound:
         raise NotFound(
-            f"TOOLKIT_RUN_ID or MLFLOW_RUN_ID names run {run_id}, which is not in {stores.tracking_uri}: "
+            f"TOOLKIT_RUN_ID or MLFLOW_RUN_ID names run {run_id}, which is not in {stores.place}: "
             "unset the variable, or set TOOLKIT_TRACKING_URI to the store that has it"
         ) from None
     recorded = RecordedRun(stores, run)

@@ -13,6 +13,8 @@ from sqlalchemy import (
     Dialect,
     Double,
     Executable,
+    Integer,
+    LargeBinary,
     Table,
     Text,
     bindparam,
@@ -25,6 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
 SQLITE = "sqlite"
+_CONTAINS = "toolkit_contains"
 
 _GLOB = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
 T = TypeVar("T")
@@ -104,6 +107,31 @@ def define(connection: Connection, name: str, function: Callable[[str, str], boo
     driver.create_function(name, 2, function, deterministic=True)
 
 
+def joined_text(column: ColumnElement[int], dialect: str) -> ColumnElement[str]:
+    """Return all values of a column of whole numbers as one text, with commas between; NULL where there is none."""
+    if dialect == SQLITE:
+        return func.group_concat(column)
+    return func.string_agg(sql_cast(column, Text), ",")
+
+
+def contains(connection: Connection, mask: bytes, column: ColumnElement[int], dialect: str) -> ColumnElement[bool]:
+    """Return the condition that the byte of a mask at this place is 1.
+
+    On SQLite it holds for the next statement of the connection; `forget_mask` ends it.
+    """
+    if dialect == SQLITE:
+        driver = cast(Any, connection.connection.dbapi_connection)
+        driver.create_function(_CONTAINS, 1, mask.__getitem__, deterministic=True)
+        return getattr(func, _CONTAINS)(column) == 1
+    return func.get_byte(bindparam(None, mask, type_=LargeBinary), sql_cast(column, Integer)) == 1
+
+
+def forget_mask(connection: Connection, dialect: str) -> None:
+    """Let the connection no longer hold the mask of `contains`."""
+    if dialect == SQLITE:
+        cast(Any, connection.connection.dbapi_connection).create_function(_CONTAINS, 1, None)
+
+
 def unindexed(column: ColumnElement[T], dialect: str) -> ColumnElement[T]:
     """Return a column by which no index shall be chosen. PostgreSQL knows how many rows there are, and chooses well."""
     return column.op("+", is_comparison=False)(literal_column("0")) if dialect == SQLITE else column
@@ -170,7 +198,7 @@ def _are_columns(names: Sequence[str], statement: postgresql.Insert) -> bool:
 
 def _updated_by(statement: postgresql.Insert) -> Sequence[str]:
     """Return the columns by which an INSERT finds the row to update instead."""
-    clause = statement._post_values_clause
+    clause = cast(Any, statement)._post_values_clause
     return list(clause.inferred_target_elements or ()) if hasattr(clause, "update_values_to_set") else []
 
 

@@ -133,7 +133,7 @@ class Database:
                 yield connection
                 whole = True
         except SQLAlchemyError as error:
-            told = translate(error, self.place, in_doubt=writes and whole)
+            told = translate(error, self.place, met=self._met, in_doubt=writes and whole)
             raise told from error
 
     @contextlib.contextmanager

@@ -64,12 +64,13 @@ def is_away(error: BaseException, *, met: bool) -> bool:
     return met and _is_lost(error)
 
 
-def translate(error: SQLAlchemyError, place: str, *, in_doubt: bool = False) -> StoreError | Conflict:
+def translate(error: SQLAlchemyError, place: str, *, met: bool = True, in_doubt: bool = False) -> StoreError | Conflict:
     """Return the error of ours for one of SQLAlchemy's.
 
     Args:
         error: What was raised.
         place: The database, as messages name it.
+        met: Whether the server was ever there.
         in_doubt: Whether it was raised while a change was committed.
     """
     if isinstance(error, PoolTimeout) or is_busy(error):
@@ -80,10 +81,10 @@ def translate(error: SQLAlchemyError, place: str, *, in_doubt: bool = False) -> 
         return StoreError(f"{place}: {error}")
     if isinstance(error.orig, sqlite3.Error):
         return StoreError(f"{place}: {_SQLITE_MESSAGES.get(_code(error.orig)) or error.orig}")
-    return _of_postgresql(error, place, in_doubt)
+    return _of_postgresql(error, place, met, in_doubt)
 
 
-def _of_postgresql(error: DBAPIError, place: str, in_doubt: bool) -> StoreError:
+def _of_postgresql(error: DBAPIError, place: str, met: bool, in_doubt: bool) -> StoreError:
     state, said = _state(error.orig), _said(error.orig)
     if state in _BROKEN_OFF:
         return StoreInterrupted(f"{place} broke the change off, for others wrote the same ({said}): try again")
@@ -99,7 +100,8 @@ def _of_postgresql(error: DBAPIError, place: str, in_doubt: bool) -> StoreError:
             "it was, and try again",
             in_doubt=True,
         )
-    return StoreInterrupted(f"{place} cannot be reached ({said}): check that it runs, and its address")
+    kind = StoreInterrupted if met else StoreError
+    return kind(f"{place} cannot be reached ({said}): check that it runs, and its address")
 
 
 def _code(error: sqlite3.Error) -> int:

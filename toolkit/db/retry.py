@@ -25,7 +25,7 @@ def persistent(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S
     """
 
     @functools.wraps(method)
-    def call(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._db.persist(lambda: method(self, *args, **kwargs))
 
     return call
@@ -38,7 +38,7 @@ def cautious(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, 
     """
 
     @functools.wraps(method)
-    def call(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._db.persist(lambda: method(self, *args, **kwargs), in_doubt=False)
 
     return call

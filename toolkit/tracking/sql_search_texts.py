@@ -53,7 +53,7 @@ def _is_ours(comparison: Comparison) -> bool:
     return operator is Operator.REGEXP or (operator is Operator.ILIKE and not str(comparison.values[0]).isascii())
 
 
-def _texts(field: Field, entity: Entity, dialect: str) -> Select[tuple[str]]:
+def _texts(field: Field, entity: Entity, dialect: str) -> Select[str]:
     """Return the statement that gives the values of a field, each once."""
     if field.kind is Kind.ATTRIBUTE:
         columns = EXPERIMENT_COLUMNS if entity is EXPERIMENTS else RUN_COLUMNS
