@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.artifacts.filesystem import FilesystemObjects
 from toolkit.artifacts.local import LocalArtifactStore
+from toolkit.artifacts.location import open_artifact_store
 from toolkit.artifacts.remote import RemoteArtifactStore
 from toolkit.artifacts.s3 import S3Objects
 from toolkit.artifacts.s3_client import S3Options
@@ -27,3 +29,21 @@ class TestS3(ArtifactStoreContract):
         objects = S3Objects(bucket, S3Options(endpoint_url=aws))
         yield RemoteArtifactStore(f"s3://{bucket}/a prefix", "a prefix", objects)
         objects.close()
+
+
+class TestMemory(ArtifactStoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> ArtifactStore:
+        return open_artifact_store(f"memory://{tmp_path.name}/some/root")
+
+
+class TestFilesystemThatRenames(ArtifactStoreContract):
+    """As SFTP does: fsspec's own view of a local folder, which the product does not use."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> ArtifactStore:
+        from fsspec.implementations.local import LocalFileSystem
+
+        root = str(tmp_path / "root")
+        objects = FilesystemObjects(lambda: LocalFileSystem(skip_instance_cache=True), root)
+        return RemoteArtifactStore(f"file://{root}", root, objects)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -15,6 +16,21 @@ from toolkit.artifacts.key import STAGING, is_key, key_parts
 from toolkit.artifacts.store import StoredFile
 from toolkit.artifacts.writing import missing, save
 from toolkit.errors import ArtifactError, NotFound
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """An object in a list.
+
+    Attributes:
+        path: Its path.
+        size: In bytes.
+        modified: When it was stored, in milliseconds since 1970 UTC; 0 where that is not known.
+    """
+
+    path: str
+    size: int
+    modified: int = 0
 
 
 class Objects(Protocol):
@@ -41,24 +57,25 @@ class Objects(Protocol):
         """Open an object for reading. Raises `NotFound` if there is none."""
         ...
 
-    def size(self, path: str) -> int | None:
-        """Return an object's size in bytes; ``None`` if there is none."""
+    def find(self, path: str) -> Listed | None:
+        """Return what a list would say of an object; ``None`` if there is none."""
         ...
 
-    def below(self, path: str) -> Iterator[tuple[str, int]]:
-        """Give path and size of the objects below a path, ordered by path."""
+    def below(self, path: str) -> Iterator[Listed]:
+        """Give the objects below a path, ordered by path."""
         ...
 
     def delete(self, path: str) -> None:
         """Remove an object, if it is there."""
         ...
 
-    def clear(self, path: str, older_than: float) -> int:
+    def clear(self, path: str, older_than: float, *, remove: bool) -> int:
         """Remove what writers left that died, if it is older than so many seconds; return how many there were.
 
         Args:
             path: The folder that the store keeps for what is being written.
             older_than: Seconds.
+            remove: Whether to remove it; else it is only counted.
         """
         ...
 
@@ -112,13 +129,12 @@ class RemoteArtifactStore:
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
         """See `ArtifactStore.list`. The digests are empty: the store does not know them."""
         path = self._path(prefix) if prefix else self._prefix.removesuffix("/")
-        size = self._objects.size(path) if prefix else None
-        if size is not None:
-            yield StoredFile(key=prefix, size=size, sha256="")
+        if prefix and (found := self._objects.find(path)) is not None:
+            yield StoredFile(key=prefix, size=found.size, sha256="", modified=found.modified)
         start = len(self._prefix)
-        for found, length in self._objects.below(path):
-            if is_key(key := found[start:]):
-                yield StoredFile(key=key, size=length, sha256="")
+        for found in self._objects.below(path):
+            if is_key(key := found.path[start:]):
+                yield StoredFile(key=key, size=found.size, sha256="", modified=found.modified)
 
     def delete(self, key: str) -> None:
         """See `ArtifactStore.delete`."""
@@ -129,16 +145,17 @@ class RemoteArtifactStore:
         key_parts(key)
         return None
 
-    def clear_staging(self, *, older_than: float) -> int:
+    def clear_staging(self, *, older_than: float, remove: bool = True) -> int:
         """Remove what writers left that died.
 
         Args:
             older_than: Only what is older than this many seconds.
+            remove: Whether to remove it; else it is only counted.
 
         Returns:
-            How many uploads were removed.
+            How many uploads there were.
         """
-        return self._objects.clear(f"{self._prefix}{STAGING}", older_than)
+        return self._objects.clear(f"{self._prefix}{STAGING}", older_than, remove=remove)
 
     def close(self) -> None:
         """Release connections."""

@@ -16,9 +16,10 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, BinaryIO
 
-from toolkit.artifacts.remote import Objects
+from toolkit.artifacts.remote import Listed, Objects
 from toolkit.artifacts.retry import Patience
 from toolkit.artifacts.s3_client import CHANGED, NO_UPLOAD, RequestFailed, S3Client, S3Options, where
 from toolkit.errors import ArtifactError, ArtifactUnavailable, NotFound, ToolkitError
@@ -61,20 +62,21 @@ class S3Objects(Objects):
         """See `Objects.open`. The stream can seek; what a cut connection did not bring is asked for again."""
         return io.BufferedReader(_S3Stream(self._client, self._bucket, path), _MEBIBYTE)
 
-    def size(self, path: str) -> int | None:
-        """See `Objects.size`."""
+    def find(self, path: str) -> Listed | None:
+        """See `Objects.find`."""
         try:
-            return int(self._client.request("head_object", self._place(path))["ContentLength"])
+            found = self._client.request("head_object", self._place(path))
         except NotFound:
             return None
+        return Listed(path=path, size=found["ContentLength"], modified=_milliseconds(found["LastModified"]))
 
-    def below(self, path: str) -> Iterator[tuple[str, int]]:
+    def below(self, path: str) -> Iterator[Listed]:
         """See `Objects.below`. A thousand a request."""
         arguments: dict[str, object] = {"Bucket": self._bucket, "Prefix": f"{path}/" if path else ""}
         while True:
             page = self._client.request("list_objects_v2", arguments)
             for found in page.get("Contents", ()):
-                yield found["Key"], found["Size"]
+                yield Listed(path=found["Key"], size=found["Size"], modified=_milliseconds(found["LastModified"]))
             if not page.get("IsTruncated"):
                 return
             arguments["ContinuationToken"] = page["NextContinuationToken"]
@@ -84,22 +86,24 @@ class S3Objects(Objects):
         with contextlib.suppress(NotFound):
             self._client.request("delete_object", self._place(path))
 
-    def clear(self, path: str, older_than: float) -> int:
+    def clear(self, path: str, older_than: float, *, remove: bool) -> int:
         """See `Objects.clear`: abort the uploads below the root that nobody finished."""
         root = path.rpartition("/")[0]
         arguments: dict[str, object] = {"Bucket": self._bucket, "Prefix": f"{root}/" if root else ""}
         oldest = time.time() - older_than
-        removed = 0
+        left = 0
         while True:
             page = self._client.request("list_multipart_uploads", arguments)
             for upload in page.get("Uploads", ()):
-                if upload["Initiated"].timestamp() <= oldest:
+                if upload["Initiated"].timestamp() > oldest:
+                    continue
+                left += 1
+                if remove:
                     self._client.request(
                         "abort_multipart_upload", {**self._place(upload["Key"]), "UploadId": upload["UploadId"]}
                     )
-                    removed += 1
             if not page.get("IsTruncated"):
-                return removed
+                return left
             arguments["KeyMarker"] = page["NextKeyMarker"]
             arguments["UploadIdMarker"] = page["NextUploadIdMarker"]
 
@@ -296,6 +300,10 @@ def _read(source: BinaryIO, size: int) -> bytes:
     while len(pieces) < size and (chunk := source.read(size - len(pieces))):
         pieces += chunk
     return bytes(pieces)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 def _part_size(size: int | None) -> int:
