@@ -7,6 +7,7 @@ Every entry is applied once: the store keeps, in the same transaction, how far i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -19,10 +20,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.errors import JournalError, NotAcknowledged, ToolkitError
-from toolkit.tracking.entries import Entry, Rejection
+import toolkit.db.fork  # noqa: F401 - see the end of this file
+from toolkit.errors import JournalError, NotAcknowledged, NotFound, ToolkitError
+from toolkit.tracking.entries import Begun, Entry, Rejection
 from toolkit.tracking.journal_codec import decode, encode
-from toolkit.tracking.journal_file import Chunk, JournalFile, is_in_use, read_about
+from toolkit.tracking.journal_file import Chunk, JournalFile, began, is_in_use, read_about
 from toolkit.tracking.store import RunStore
 
 logger = logging.getLogger("toolkit.journal")
@@ -35,8 +37,10 @@ _CHUNK_BYTES = 4 * 1024 * 1024
 _LINGER = 0.02  # seconds to wait for more before sending a few
 _SHORTEST_PAUSE, _LONGEST_PAUSE, _URGENT_PAUSE = 0.25, 30.0, 0.5  # seconds between attempts
 _SYNC_EVERY = 1.0  # seconds
-_WARN_AT = 0.8  # of the limit
 _WARN_EVERY = 60.0  # seconds
+_POLL = 0.05  # seconds
+_PATIENCE = 60.0  # seconds to wait for a run that another process of this machine may still bring
+_FORK_TIMEOUT = 2.0  # seconds
 _JOIN = 5.0  # seconds for the thread to come out of the store at the end
 
 
@@ -70,8 +74,10 @@ class Journal:
         self._urgent = 0  # how many callers wait for an acknowledgement
         self._closing = False
         self._warned = -_WARN_EVERY
-        self._near_limit = False
+        self._crowded = False
         self._failure: Exception | None = None
+        self._known: set[str] = set()  # runs that are in the store, or begin in this journal
+        self._missing_since: float | None = None
         self.dropped = 0
         """How many entries were dropped, because the journal could not take them."""
 
@@ -88,6 +94,14 @@ class Journal:
         if self._idle:
             self._idle = False
             self._wake.set()
+        if file.crowded and not self._crowded:
+            self._crowded = True
+            logger.warning(
+                "the journal %s is nearly full: %s; what is logged after that is lost, unless %s can be written again",
+                file.folder,
+                file.crowded,
+                self._place,
+            )
 
     def _open(self) -> JournalFile:
         with self._opening:
@@ -214,10 +228,36 @@ class Journal:
             self._wake.clear()
             self._wake.wait(_LINGER)
         chunk = file.take(_CHUNK_RECORDS, _CHUNK_BYTES)
-        send(self._store, file, chunk, self._root)
+        entries = [_decoded(payload) for payload in chunk.payloads]
+        if self._must_wait(entries):
+            time.sleep(_POLL)
+            return True
+        send(self._store, file, chunk, entries, self._root)
         with self._changed:
             self._changed.notify_all()
         return True
+
+    def _must_wait(self, entries: Sequence[Entry | JournalError]) -> bool:
+        """Tell whether there is an entry of a run that another process began, and has not brought to the store yet."""
+        there = [entry for entry in entries if not isinstance(entry, JournalError)]
+        self._known.update(entry.run_id for entry in there if isinstance(entry, Begun))
+        missing = False
+        for run_id in {entry.run_id for entry in there} - self._known:
+            try:
+                self._store.get_run(run_id)
+            except NotFound:
+                missing = True
+            else:
+                self._known.add(run_id)
+        if not missing:
+            self._missing_since = None
+            return False
+        now = time.monotonic()
+        self._missing_since = self._missing_since or now
+        return now - self._missing_since < _PATIENCE and self._others()
+
+    def _others(self) -> bool:
+        return any(folder != self.folder and _place(folder) == self._place for folder in journal_folders(self._root))
 
     def _rest(self, file: JournalFile) -> None:
         self._wake.clear()
@@ -240,15 +280,6 @@ class Journal:
                 self._place,
                 error,
                 file.folder,
-            )
-        if file.size >= _WARN_AT * self._limit and not self._near_limit:
-            self._near_limit = True
-            logger.warning(
-                "the journal %s is nearly full: %d of at most %d bytes; what is logged after that is lost, unless the "
-                "store comes back, or TOOLKIT_JOURNAL_LIMIT is raised",
-                file.folder,
-                file.size,
-                self._limit,
             )
         return attempts + 1
 
@@ -294,7 +325,8 @@ class Leftovers:
         assert file is not None
         chunk = file.take(_CHUNK_RECORDS, _CHUNK_BYTES)
         if chunk.payloads:
-            self.rejected += send(self._store, file, chunk, self._root)
+            entries = [_decoded(payload) for payload in chunk.payloads]
+            self.rejected += send(self._store, file, chunk, entries, self._root)
             self.sent += len(chunk.payloads)
         if file.waiting == 0:
             self._open = None
@@ -303,7 +335,8 @@ class Leftovers:
 
     def _adopt_next(self) -> bool:
         if self._folders is None:
-            self._folders = iter([folder for folder in journal_folders(self._root) if _place(folder) == self._place])
+            folders = [folder for folder in journal_folders(self._root) if _place(folder) == self._place]
+            self._folders = iter(sorted(folders, key=began))  # who forks comes before what it has forked
         for folder in self._folders:
             if (adopted := _adopt(folder)) is not None:
                 if adopted.torn:
@@ -369,7 +402,7 @@ def journal_states(root: Path) -> list[JournalState]:
     ]
 
 
-def send(store: RunStore, file: JournalFile, chunk: Chunk, root: Path) -> int:
+def send(store: RunStore, file: JournalFile, chunk: Chunk, entries: Sequence[Entry | JournalError], root: Path) -> int:
     """Apply a chunk and acknowledge it; return how many of its entries the store refuses for good.
 
     Those are kept beside the journals in ``rejected``, with the reason.
@@ -377,24 +410,24 @@ def send(store: RunStore, file: JournalFile, chunk: Chunk, root: Path) -> int:
     Raises:
         ToolkitError: The store cannot take them now.
     """
-    entries, unreadable = _decoded(chunk.payloads)
-    rejections = [*store.apply(entries, journal=file.name, first=chunk.first)]
+    readable = [None if isinstance(entry, JournalError) else entry for entry in entries]
+    rejections = [*store.apply(readable, journal=file.name, first=chunk.first)]
+    unreadable = [
+        (payload, entry)
+        for payload, entry in zip(chunk.payloads, entries, strict=True)
+        if isinstance(entry, JournalError)
+    ]
     if rejections or unreadable:
         _keep_rejected(root, file.name, rejections, unreadable)
     file.acknowledge(chunk)
     return len(rejections) + len(unreadable)
 
 
-def _decoded(payloads: Sequence[bytes]) -> tuple[list[Entry | None], list[tuple[bytes, JournalError]]]:
-    entries: list[Entry | None] = []
-    unreadable = []
-    for payload in payloads:
-        try:
-            entries.append(decode(payload))
-        except JournalError as error:
-            entries.append(None)
-            unreadable.append((payload, error))
-    return entries, unreadable
+def _decoded(payload: bytes) -> Entry | JournalError:
+    try:
+        return decode(payload)
+    except JournalError as error:
+        return error
 
 
 def _keep_rejected(
@@ -420,6 +453,14 @@ def _rejected_line(payload: bytes, error: ToolkitError) -> str:
 _journals: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 
+def _before_fork() -> None:
+    """Let a child find the runs that it is going to write to."""
+    for journal in list(_journals):
+        if journal.waiting and not journal.away:
+            with contextlib.suppress(NotAcknowledged):
+                journal.flush(_FORK_TIMEOUT)
+
+
 def _after_fork() -> None:
     """Let each journal of a forked child begin anew: files and threads are the parent's."""
     for journal in list(_journals):
@@ -427,4 +468,5 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    # Registered after the database's own, and so called before it: that one waits until nobody writes.
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

@@ -33,6 +33,8 @@ _HEADER = struct.Struct("<4sIQQ")  # magic, reserved, number of the first record
 _ACKNOWLEDGED = struct.Struct("<Q")
 _ACKNOWLEDGED_AT = 16
 _FRAME = struct.Struct("<II")  # length, CRC-32
+_CROWDED = 0.8  # of the limit
+_FREE = 4 * SEGMENT_SIZE
 _LOCK, _ABOUT = "lock", "about.json"
 
 
@@ -101,6 +103,7 @@ class JournalFile:
         store: The store that its records are for, without password.
         written: Number of the record after the last one.
         torn: Whether it ended in a record that was not whole.
+        crowded: What will soon keep it from growing, where something will; else empty.
     """
 
     def __init__(self, folder: Path, store: str, *, limit: int, lock: int) -> None:
@@ -110,6 +113,7 @@ class JournalFile:
         self.store = store
         self.written = 0
         self.torn = False
+        self.crowded = ""
         self._limit = limit
         self._lock_handle = lock
         self._segments: list[_Segment] = []
@@ -171,10 +175,10 @@ class JournalFile:
             self._busy = True
             try:
                 self._put(payload)
-                while self._late:
-                    self._put(self._late.pop(0))
             finally:
                 self._busy = False
+            while self._late:
+                self.append(self._late.pop(0))
 
     def _put(self, payload: bytes) -> None:
         record = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
@@ -195,6 +199,15 @@ class JournalFile:
         number = self._removed + len(self._segments) + 1
         self._segments.append(_Segment(self.folder / f"{number:08}.segment", size=size, first=self.written))
         self._offset = _HEADER.size
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        if self.size >= _CROWDED * self._limit:
+            self.crowded = f"it has {self.size} of at most {self._limit} bytes (TOOLKIT_JOURNAL_LIMIT)"
+        elif (free := shutil.disk_usage(self.folder).free) < _FREE:
+            self.crowded = f"there are only {free} bytes free on its disk"
+        else:
+            self.crowded = ""
 
     def sync(self) -> None:
         """Bring what is written to the disk itself, so that it also outlives the machine."""
@@ -327,6 +340,14 @@ def read_about(folder: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JournalError(f"{folder} holds no journal: {error}") from error
     return str(store)
+
+
+def began(folder: Path) -> int:
+    """Return when a journal began, in nanoseconds since 1970 UTC; 0 if it is gone."""
+    try:
+        return (folder / _ABOUT).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def is_in_use(folder: Path) -> bool:
