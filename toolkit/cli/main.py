@@ -25,6 +25,8 @@ COMMANDS = {
     "experiments": ("toolkit.cli.experiments", "List experiments."),
     "runs": ("toolkit.cli.runs", "List and show runs."),
     "sync": ("toolkit.cli.sync", "Send what processes have logged and could not bring to the store."),
+    "import": ("toolkit.cli.import_", "Bring experiments and runs from an export or from MLflow."),
+    "export": ("toolkit.cli.export", "Write experiments and runs to a folder that import reads."),
     "gc": ("toolkit.cli.gc", "Show, or remove for good, what was deleted and what nobody needs."),
     "artifacts": ("toolkit.cli.artifacts", "List and get the files that runs left."),
 }

@@ -103,13 +103,18 @@ def check_tags(tags: Mapping[str, str | None], *, value_length: int = TAG_VALUE_
             check_text(value, prefix + "value", value_length)
 
 
+def is_experiment_id(experiment_id: str) -> bool:
+    """Tell whether an experiment can have this id."""
+    return _EXPERIMENT_ID.fullmatch(experiment_id) is not None
+
+
 def check_experiment_id(experiment_id: str) -> int:
     """Return the number that the id of an experiment to be made says.
 
     Raises:
         InvalidValue: It is no id that an experiment can have.
     """
-    if not isinstance(experiment_id, str) or not _EXPERIMENT_ID.fullmatch(experiment_id):
+    if not isinstance(experiment_id, str) or not is_experiment_id(experiment_id):
         raise InvalidValue(invalid("experiment_id", experiment_id, "Wanted a number of at most 18 digits."))
     return int(experiment_id)
 
