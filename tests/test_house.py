@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import shutil
@@ -64,7 +65,7 @@ def test_the_public_names_agree_wherever_they_stand() -> None:
     typed = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert typed == toolkit._MODULES
     assert toolkit.__all__ == sorted(typed)
-    assert dir(toolkit) == sorted([*typed, "__version__"])
+    assert dir(toolkit) == sorted([*typed, *toolkit._SUBMODULES, "__version__"])
 
 
 @pytest.mark.parametrize("name", toolkit.__all__)
@@ -77,9 +78,23 @@ def test_any_other_name_is_refused() -> None:
         toolkit.nope  # noqa: B018 - the access is the test
 
 
-def test_only_the_root_is_lazy() -> None:
-    lazy = [file.relative_to(ROOT).as_posix() for file in source_files() if "def __getattr__" in file.read_text()]
-    assert lazy == ["toolkit/__init__.py"]
+def test_only_the_root_is_lazy_and_what_it_has_hand_out_names_of_above() -> None:
+    lazy = {
+        file.relative_to(ROOT).as_posix()
+        for file in source_files()
+        if re.search(r"^def __getattr__", file.read_text(), flags=re.MULTILINE)
+    }
+    handing = {f"{name.replace('.', '/')}/__init__.py" for name in toolkit._HANDED_OUT}
+    assert lazy == {"toolkit/__init__.py", *handing}
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [(at, name) for at, names in toolkit._HANDED_OUT.items() for name in names]
+)
+def test_every_name_that_a_package_hands_out_is_there(package: str, name: str) -> None:
+    assert callable(getattr(importlib.import_module(package), name))
+    with pytest.raises(AttributeError, match="nope"):
+        importlib.import_module(package).nope  # noqa: B018 - the access is the test
 
 
 def test_nothing_imports_the_root_but_the_command_which_shows_its_version() -> None:

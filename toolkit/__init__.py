@@ -6,84 +6,279 @@ The names below are loaded when they are first used, so that ``import toolkit`` 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from toolkit.names import hand_out
 
 if TYPE_CHECKING:
+    from toolkit.active.artifacts import (
+        get_artifact_uri,
+        load_table,
+    )
+    from toolkit.active.client import (
+        Client,
+        MlflowClient,
+    )
+    from toolkit.active.config import (
+        disable_system_metrics_logging,
+        enable_system_metrics_logging,
+        get_registry_uri,
+        get_tracking_uri,
+        is_tracking_uri_set,
+        set_registry_uri,
+        set_system_metrics_node_id,
+        set_system_metrics_samples_before_logging,
+        set_system_metrics_sampling_interval,
+        set_tracking_uri,
+    )
+    from toolkit.active.experiments import (
+        create_experiment,
+        delete_experiment,
+        delete_experiment_tag,
+        get_experiment,
+        get_experiment_by_name,
+        restore_experiment,
+        search_experiments,
+        set_experiment,
+        set_experiment_tag,
+        set_experiment_tags,
+    )
+    from toolkit.active.images import (
+        Image,
+    )
     from toolkit.active.log import (
+        delete_tag,
         log_artifact,
         log_artifacts,
         log_dict,
+        log_figure,
+        log_image,
+        log_input,
+        log_inputs,
         log_metric,
         log_metrics,
         log_param,
         log_params,
+        log_stream,
+        log_table,
         log_text,
         set_tag,
         set_tags,
     )
-    from toolkit.active.session import ActiveRun, active_run, end_run, get_run, set_experiment, start_run
-    from toolkit.active.track import track
-    from toolkit.flows.decorators import flow, task
-    from toolkit.recording.current import flush
+    from toolkit.active.operations import (
+        flush_artifact_async_logging,
+        flush_async_logging,
+    )
+    from toolkit.active.search import (
+        delete_run,
+        get_parent_run,
+        get_run,
+        restore_run,
+        search_runs,
+    )
+    from toolkit.active.session import (
+        ActiveRun,
+        active_run,
+        end_run,
+        last_active_run,
+        start_run,
+    )
+    from toolkit.active.track import (
+        track,
+    )
+    from toolkit.exceptions import (
+        MlflowException,
+    )
+    from toolkit.flows.decorators import (
+        flow,
+        task,
+    )
+    from toolkit.recording.current import (
+        flush,
+    )
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "toolkit.active.artifacts": (
+        "get_artifact_uri",
+        "load_table",
+    ),
+    "toolkit.active.client": (
+        "Client",
+        "MlflowClient",
+    ),
+    "toolkit.active.config": (
+        "disable_system_metrics_logging",
+        "enable_system_metrics_logging",
+        "get_registry_uri",
+        "get_tracking_uri",
+        "is_tracking_uri_set",
+        "set_registry_uri",
+        "set_system_metrics_node_id",
+        "set_system_metrics_samples_before_logging",
+        "set_system_metrics_sampling_interval",
+        "set_tracking_uri",
+    ),
+    "toolkit.active.experiments": (
+        "create_experiment",
+        "delete_experiment",
+        "delete_experiment_tag",
+        "get_experiment",
+        "get_experiment_by_name",
+        "restore_experiment",
+        "search_experiments",
+        "set_experiment",
+        "set_experiment_tag",
+        "set_experiment_tags",
+    ),
+    "toolkit.active.images": ("Image",),
     "toolkit.active.log": (
+        "delete_tag",
         "log_artifact",
         "log_artifacts",
         "log_dict",
+        "log_figure",
+        "log_image",
+        "log_input",
+        "log_inputs",
         "log_metric",
         "log_metrics",
         "log_param",
         "log_params",
+        "log_stream",
+        "log_table",
         "log_text",
         "set_tag",
         "set_tags",
     ),
-    "toolkit.active.session": ("ActiveRun", "active_run", "end_run", "get_run", "set_experiment", "start_run"),
+    "toolkit.active.operations": (
+        "flush_artifact_async_logging",
+        "flush_async_logging",
+    ),
+    "toolkit.active.search": (
+        "delete_run",
+        "get_parent_run",
+        "get_run",
+        "restore_run",
+        "search_runs",
+    ),
+    "toolkit.active.session": (
+        "ActiveRun",
+        "active_run",
+        "end_run",
+        "last_active_run",
+        "start_run",
+    ),
     "toolkit.active.track": ("track",),
-    "toolkit.flows.decorators": ("flow", "task"),
+    "toolkit.exceptions": ("MlflowException",),
+    "toolkit.flows.decorators": (
+        "flow",
+        "task",
+    ),
     "toolkit.recording.current": ("flush",),
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "ActiveRun",
+    "Client",
+    "Image",
+    "MlflowClient",
+    "MlflowException",
     "active_run",
+    "create_experiment",
+    "delete_experiment",
+    "delete_experiment_tag",
+    "delete_run",
+    "delete_tag",
+    "disable_system_metrics_logging",
+    "enable_system_metrics_logging",
     "end_run",
     "flow",
     "flush",
+    "flush_artifact_async_logging",
+    "flush_async_logging",
+    "get_artifact_uri",
+    "get_experiment",
+    "get_experiment_by_name",
+    "get_parent_run",
+    "get_registry_uri",
     "get_run",
+    "get_tracking_uri",
+    "is_tracking_uri_set",
+    "last_active_run",
+    "load_table",
     "log_artifact",
     "log_artifacts",
     "log_dict",
+    "log_figure",
+    "log_image",
+    "log_input",
+    "log_inputs",
     "log_metric",
     "log_metrics",
     "log_param",
     "log_params",
+    "log_stream",
+    "log_table",
     "log_text",
+    "restore_experiment",
+    "restore_run",
+    "search_experiments",
+    "search_runs",
     "set_experiment",
+    "set_experiment_tag",
+    "set_experiment_tags",
+    "set_registry_uri",
+    "set_system_metrics_node_id",
+    "set_system_metrics_samples_before_logging",
+    "set_system_metrics_sampling_interval",
     "set_tag",
     "set_tags",
+    "set_tracking_uri",
     "start_run",
     "task",
     "track",
 ]
 
+_SUBMODULES = ("artifacts", "client", "config", "data", "entities", "exceptions", "tracking")
+"""What MLflow's scripts reach by attribute, such as ``mlflow.artifacts.download_artifacts``."""
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'toolkit' has no attribute {name!r}")
+_HANDED_OUT = {
+    "toolkit.artifacts": dict.fromkeys(
+        ("download_artifacts", "list_artifacts", "load_dict", "load_image", "load_text"), "toolkit.active.artifacts"
+    ),
+    "toolkit.tracking": {
+        "MlflowClient": "toolkit.active.client",
+        **dict.fromkeys(
+            ("get_registry_uri", "get_tracking_uri", "is_tracking_uri_set", "set_registry_uri", "set_tracking_uri"),
+            "toolkit.active.config",
+        ),
+    },
+}
+
+
+def _load(module: str, name: str) -> Any:  # noqa: ANN401 - whatever the name is
     from toolkit import wiring  # noqa: PLC0415 - the stores are connected with the first verb
 
     wiring.connect()
-    if _MODULES[name] == "toolkit.flows.decorators":
+    if module == "toolkit.flows.decorators":
         wiring.prepare_prefect()
-    value = getattr(importlib.import_module(_MODULES[name]), name)
-    globals()[name] = value
+    return getattr(importlib.import_module(module), name)
+
+
+def __getattr__(name: str) -> object:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"toolkit.{name}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'toolkit' has no attribute {name!r}")
+    value = globals()[name] = _load(_MODULES[name], name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, *_SUBMODULES, "__version__"])
+
+
+hand_out(_HANDED_OUT, _load)

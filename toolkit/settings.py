@@ -58,6 +58,12 @@ class Settings(BaseSettings):
         system_metrics_sampling_interval: Seconds between two samples of it.
         system_metrics_samples_before_logging: How many samples make one logged point, their mean.
         system_metrics_node_id: Name of this machine in the metrics' keys, where several write to one run.
+        truncate_long_values: Cut parameters and tags that are too long, with a warning; else they are refused.
+        registry_uri: Where models are registered; default: the tracking URI.
+        enable_system_metrics_logging: Log the machine's load with each run that a script starts.
+        system_metrics_sampling_interval: Seconds between two samples of it.
+        system_metrics_samples_before_logging: How many samples make one logged point, their mean.
+        system_metrics_node_id: Name of this machine in the metrics' keys, where several write to one run.
         quiet: Print nothing but data and errors.
     """
 
@@ -111,6 +117,28 @@ class Settings(BaseSettings):
         validation_alias=_variable(
             "TOOLKIT_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING"
         ),
+    )
+    system_metrics_node_id: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_SYSTEM_METRICS_NODE_ID", "MLFLOW_SYSTEM_METRICS_NODE_ID")
+    )
+    truncate_long_values: bool = Field(
+        default=True, validation_alias=_variable("TOOLKIT_TRUNCATE_LONG_VALUES", "MLFLOW_TRUNCATE_LONG_VALUES")
+    )
+    registry_uri: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_REGISTRY_URI", "MLFLOW_REGISTRY_URI")
+    )
+    enable_system_metrics_logging: bool = Field(
+        default=False, validation_alias=_variable("TOOLKIT_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING")
+    )
+    system_metrics_sampling_interval: float = Field(
+        default=10.0,
+        gt=0,
+        validation_alias=_variable("TOOLKIT_SYSTEM_METRICS_SAMPLING_INTERVAL", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"),
+    )
+    system_metrics_samples_before_logging: int = Field(
+        default=1,
+        ge=1,
+        validation_alias=_variable("TOOLKIT_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING"),
     )
     system_metrics_node_id: OptionalText = Field(
         default=None, validation_alias=_variable("TOOLKIT_SYSTEM_METRICS_NODE_ID", "MLFLOW_SYSTEM_METRICS_NODE_ID")
@@ -207,6 +235,15 @@ def set_default_variables(**defaults: str) -> None:
     """Set variables of this process's environment that the user has not set."""
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+def set_variables(**changes: str | None) -> None:
+    """Set variables of this process's environment, which its children inherit; ``None`` removes one."""
+    for name, value in changes.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def set_variables(**changes: str | None) -> None:

@@ -7,17 +7,28 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextvars import ContextVar
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
+from toolkit.active.values import tag_texts
+from toolkit.entities import Run, RunData, RunInfo, RunInputs
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.recording import current
 from toolkit.recording.context import NOTE, script_tags
 from toolkit.recording.run import RecordedRun
 from toolkit.settings import load
-from toolkit.tracking.records import Experiment, Run, RunData, RunInfo, RunStatus
+from toolkit.tracking.records import RunStatus
+
+if TYPE_CHECKING:
+    from toolkit.active.system_metrics import SystemMetrics
 
 _step_taken = False
 _open_runs: list[RecordedRun] = []
+_before: WeakKeyDictionary[RecordedRun, RecordedRun | None] = WeakKeyDictionary()
+_watched: WeakKeyDictionary[RecordedRun, SystemMetrics] = WeakKeyDictionary()
+_last: ContextVar[RecordedRun | None] = ContextVar("toolkit_last_run", default=None)
 _hooks_pid: int | None = None
 _failure: RunStatus | None = None
 
@@ -36,12 +47,21 @@ class ActiveRun:
     @property
     def info(self) -> RunInfo:
         """What the run is."""
-        return self._recorded.info
+        return RunInfo.of(self._recorded.info)
 
     @property
     def data(self) -> RunData:
         """What it has logged so far, read from the store."""
-        return self._recorded.read().data
+        return RunData.of(self._recorded.read().data)
+
+    @property
+    def inputs(self) -> RunInputs:
+        """What it has used so far, read from the store."""
+        return Run.of(self._recorded.read()).inputs
+
+    def to_dictionary(self) -> dict[str, object]:
+        """Return the run as the store has it now, down to plain values."""
+        return Run.of(self._recorded.read()).to_dictionary()
 
     def __enter__(self) -> ActiveRun:
         return self
@@ -50,6 +70,7 @@ class ActiveRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _end(self._recorded, _status_of(error), reason=_reason_of(error))
+        _before.pop(self._recorded, None)
         current.set_context_run(self._previous)
 
     def __repr__(self) -> str:
@@ -64,6 +85,7 @@ def start_run(
     parent_run_id: str | None = None,
     tags: Mapping[str, object] | None = None,
     description: str | None = None,
+    log_system_metrics: bool | None = None,
     *,
     strict: bool = False,
 ) -> ActiveRun:
@@ -77,8 +99,9 @@ def start_run(
         run_name: Name of a new run; default: a random one.
         nested: Allow a run inside the active one, as its child.
         parent_run_id: Run that the new one is a part of.
-        tags: Tags of a new run.
+        tags: Tags to set.
         description: Text for the tag ``mlflow.note.content``.
+        log_system_metrics: Log the machine's load too; default: as the settings say.
         strict: Write straight to the store: verbs wait for it, and raise its failures. Default: the settings'.
 
     Raises:
@@ -93,26 +116,29 @@ def start_run(
             "with start_run(nested=True)"
         )
     _install_hooks()
+    own_tags = tag_texts({**(tags or {}), **({NOTE: description} if description else {})})
     if run_id is not None:
         recorded = _resume(run_id, strict=strict)
+        if own_tags:
+            recorded.set_tags(own_tags)
     elif not _is_child(previous, nested, parent_run_id) and not _step_taken and (step := step_run()) is not None:
         recorded, _step_taken = step, True
     else:
         parent = parent_run_id or (previous.run_id if previous else current.parent_run_id())
-        own_tags = {**script_tags(), **{key: str(value) for key, value in (tags or {}).items()}}
-        if description:
-            own_tags[NOTE] = description
         recorded = RecordedRun.start(
             current.stores(),
             current.leases(),
             experiment_id=experiment_id or (previous.info.experiment_id if previous else current.experiment_id()),
             name=run_name,
             parent_run_id=parent,
-            tags=own_tags,
+            tags={**script_tags(), **own_tags},
             strict=strict,
         )
         _open_runs.append(recorded)
     current.set_context_run(recorded)
+    _last.set(recorded)
+    _before[recorded] = previous
+    _watch_load(recorded, log_system_metrics)
     return ActiveRun(recorded, previous)
 
 
@@ -131,7 +157,7 @@ def end_run(status: str = "FINISHED") -> None:
     run = current.active_run()
     if run is not None:
         _end(run, final)
-        current.set_context_run(None)
+        current.set_context_run(_before.pop(run, None))
 
 
 def active_run() -> ActiveRun | None:
@@ -208,7 +234,19 @@ def _resume(run_id: str, *, strict: bool) -> RecordedRun:
     return recorded
 
 
+def _watch_load(run: RecordedRun, wanted: bool | None) -> None:
+    """Begin to log the machine's load with a run, if that is wanted."""
+    settings = load()
+    if (settings.enable_system_metrics_logging if wanted is None else wanted) and run not in _watched:
+        from toolkit.active.system_metrics import SystemMetrics  # noqa: PLC0415 - for runs that want it
+
+        _watched[run] = SystemMetrics.of(run, settings)
+        _watched[run].start()
+
+
 def _end(run: RecordedRun, status: RunStatus, *, reason: str | None = None) -> None:
+    if watching := _watched.pop(run, None):
+        watching.stop()
     run.end(status, reason)
     if run in _open_runs:
         _open_runs.remove(run)
@@ -263,6 +301,8 @@ def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - 
 def _end_open_runs() -> None:
     if _hooks_pid != os.getpid():
         return
+    for watching in list(_watched.values()):
+        watching.stop()
     for run in reversed(_open_runs):
         run.end(_failure or RunStatus.FINISHED)
     _open_runs.clear()

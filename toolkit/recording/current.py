@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -45,6 +46,7 @@ class _Process:
     pid: int = field(default_factory=os.getpid)
     stores: Stores | None = None
     others: dict[str, Stores] = field(default_factory=dict)
+    opening: threading.RLock = field(default_factory=threading.RLock)
     leases: Leases | None = None
     run: RecordedRun | None = None
     experiment_id: str | None = None
@@ -83,8 +85,10 @@ def stores() -> Stores:
     """
     here = _here()
     if here.stores is None:
-        here.stores = _connected().open_stores()
-        here.finish_at_exit()
+        with here.opening:  # two threads that begin at once must not open two journals
+            if here.stores is None:
+                here.stores = _connected().open_stores()
+                here.finish_at_exit()
     return here.stores
 
 
@@ -98,10 +102,11 @@ def stores_at(tracking_uri: str) -> Stores:
     here = _here()
     if here.stores is not None and here.stores.tracking_uri == tracking_uri:
         return here.stores
-    if tracking_uri not in here.others:
-        here.others[tracking_uri] = _connected().open_stores(tracking_uri)
-        here.finish_at_exit()
-    return here.others[tracking_uri]
+    with here.opening:
+        if tracking_uri not in here.others:
+            here.others[tracking_uri] = _connected().open_stores(tracking_uri)
+            here.finish_at_exit()
+        return here.others[tracking_uri]
 
 
 def use_other_stores(tracking_uri: str) -> None:
@@ -181,7 +186,9 @@ def leases() -> Leases:
     here = _here()
     if here.leases is None:
         opened = stores()
-        here.leases = Leases(opened.runs, lease_ms=opened.lease_ms)
+        with here.opening:
+            if here.leases is None:
+                here.leases = Leases(opened.runs, lease_ms=opened.lease_ms)
     return here.leases
 
 

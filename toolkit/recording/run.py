@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from toolkit.artifacts.key import check_key
+from toolkit.artifacts.location import Place
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.ids import new_run_id, now_ms, random_run_name
 from toolkit.recording.context import user_name
@@ -74,9 +74,11 @@ class RecordedRun:
             Conflict: The experiment is deleted.
             NotFound: There is none of this id.
         """
+        experiment = stores.runs.get_experiment(experiment_id)
+        run_id = new_run_id()
         new = NewRun(
             experiment_id=experiment_id,
-            run_id=new_run_id(),
+            run_id=run_id,
             run_name=name or random_run_name(),
             user_id=user_name(),
             start_time=now_ms(),
@@ -85,16 +87,17 @@ class RecordedRun:
             params={key: _cut(str(value), PARAM_LIMIT) for key, value in (params or {}).items()},
             owner=leases.owner,
             lease_ms=leases.lease_ms,
+            artifact_uri=stores.location_for(experiment, run_id),
         )
         if strict or stores.journal is None:
             return cls(stores, stores.runs.create_run(new), leases, strict=strict)
         check_new_run(new)
-        experiment = stores.runs.get_experiment(experiment_id)
         if experiment.lifecycle_stage is Lifecycle.DELETED:
             raise experiment_not_active(experiment_id)
         data = RunData(params=new.params, tags=first_tags(new))
         recorded = cls(stores, Run(info=begun(new, experiment.artifact_location), data=data), leases)
-        recorded._write(Begun(new=new))
+        stores.journal.add(Begun(new=new))
+        stores.journal.announce()
         return recorded
 
     @property
@@ -180,7 +183,8 @@ class RecordedRun:
 
     def log_stream(self, source: BinaryIO, path: str) -> ArtifactEntry:
         """Store what a stream gives until its end as the artifact ``path``."""
-        stored = self.stores.artifacts.put_stream(self._key(path), source)
+        place = self._place()
+        stored = place.store.put_stream(place.key(path), source)
         return self._record([ArtifactEntry(path=path, size=stored.size, sha256=stored.sha256, created=now_ms())])[0]
 
     def log_text(self, text: str, path: str) -> ArtifactEntry:
@@ -193,11 +197,13 @@ class RecordedRun:
 
     def local_path(self, path: str) -> Path | None:
         """Return where an artifact lies on this machine, for reading only; else ``None``."""
-        return self.stores.artifacts.local_path(self._key(path))
+        place = self._place()
+        return place.store.local_path(place.key(path))
 
     def fetch(self, entry: ArtifactEntry, target: Path) -> None:
         """Write an artifact to a local file, checking its digest."""
-        self.stores.artifacts.get_file(self._key(entry.path), target, sha256=entry.sha256)
+        place = self._place()
+        place.store.get_file(place.key(entry.path), target, sha256=entry.sha256 or None)
 
     def end(self, status: RunStatus = RunStatus.FINISHED, reason: str | None = None) -> None:
         """Give the run its final state, if this process answers for it; else leave that to who does."""
@@ -213,11 +219,12 @@ class RecordedRun:
         else:
             write_one(self.stores.runs, entry)
 
-    def _key(self, path: str) -> str:
-        return check_key(f"{self.info.experiment_id}/{self.run_id}/artifacts/{path}")
+    def _place(self) -> Place:
+        return self.stores.artifacts_of(self.info)
 
     def _put(self, source: Path, path: str) -> ArtifactEntry:
-        stored = self.stores.artifacts.put_file(self._key(path), source)
+        place = self._place()
+        stored = place.store.put_file(place.key(path), source)
         return ArtifactEntry(path=path, size=stored.size, sha256=stored.sha256, created=now_ms())
 
     def _record(self, entries: Iterable[ArtifactEntry]) -> list[ArtifactEntry]:

@@ -1,0 +1,25 @@
+"""A client: every verb with the run or the experiment that it is about; each goes straight to the store and raises."""
+
+from __future__ import annotations
+
+from toolkit.active.client_artifacts import ArtifactClient
+from toolkit.active.client_experiments import ExperimentClient
+from toolkit.active.client_runs import RunClient
+
+
+class Client(ExperimentClient, RunClient, ArtifactClient):
+    """Experiments, runs and artifacts of a store, by their ids.
+
+    Nothing depends on the active run, nothing waits in the journal: a call returns when the store has what it says, and
+    raises what went wrong.
+
+    Args:
+        tracking_uri: Where the store is; default: where this process logs.
+        registry_uri: Where models are registered; default: the same.
+    """
+
+    def __repr__(self) -> str:
+        return f"<Client of {self._uri or 'this process'}>"
+
+
+MlflowClient = Client
