@@ -8,13 +8,14 @@ Precedence: a ``TOOLKIT_*`` variable, then the ``MLFLOW_*`` one, then ``toolkit.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, ByteSize, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from toolkit.errors import InvalidSetting
 
@@ -29,7 +30,18 @@ def _blank_is_unset(value: object) -> object:
     return None if value == "" else value
 
 
+def _read_json(value: object) -> object:
+    """Read an object that a variable says in JSON; a configuration file has it as a table."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ValueError(f'wanted a JSON object such as {{"ServerSideEncryption": "aws:kms"}}: {error}') from None
+
+
 OptionalText = Annotated[str | None, BeforeValidator(_blank_is_unset)]
+JsonObject = Annotated[dict[str, Any], NoDecode, BeforeValidator(_read_json)]
 
 
 class Settings(BaseSettings):
@@ -39,6 +51,13 @@ class Settings(BaseSettings):
         home: Folder that holds everything local.
         tracking_uri: Where runs are recorded: a SQLAlchemy URL; default the SQLite file in ``home``.
         artifact_root: Where artifacts are kept; default ``artifacts`` in ``home``.
+        artifact_timeout: Seconds without progress after which a request to a remote artifact store is given up.
+        artifact_workers: How many files are sent or fetched at the same time.
+        s3_endpoint_url: Address of a service that speaks S3; default: what ``AWS_ENDPOINT_URL_S3`` says, or Amazon's.
+        s3_ignore_tls: Do not check the certificate of that service.
+        s3_upload_extra_args: What is said with each upload to S3, such as its encryption.
+        s3_addressing_style: Whether the bucket stands in the host (``virtual``) or the ``path`` of a request.
+        s3_expected_bucket_owner: Account that the bucket must belong to.
         experiment_name: Experiment that runs go to.
         experiment_id: The same by id.
         run_id: The run that this process is a step of.
@@ -58,12 +77,6 @@ class Settings(BaseSettings):
         system_metrics_sampling_interval: Seconds between two samples of it.
         system_metrics_samples_before_logging: How many samples make one logged point, their mean.
         system_metrics_node_id: Name of this machine in the metrics' keys, where several write to one run.
-        truncate_long_values: Cut parameters and tags that are too long, with a warning; else they are refused.
-        registry_uri: Where models are registered; default: the tracking URI.
-        enable_system_metrics_logging: Log the machine's load with each run that a script starts.
-        system_metrics_sampling_interval: Seconds between two samples of it.
-        system_metrics_samples_before_logging: How many samples make one logged point, their mean.
-        system_metrics_node_id: Name of this machine in the metrics' keys, where several write to one run.
         quiet: Print nothing but data and errors.
     """
 
@@ -74,6 +87,28 @@ class Settings(BaseSettings):
         default=None, validation_alias=_variable("TOOLKIT_TRACKING_URI", "MLFLOW_TRACKING_URI")
     )
     artifact_root: OptionalText = Field(default=None, validation_alias=_variable("TOOLKIT_ARTIFACT_ROOT"))
+    artifact_timeout: float = Field(
+        default=60.0,
+        gt=0,
+        validation_alias=_variable("TOOLKIT_ARTIFACT_TIMEOUT", "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT"),
+    )
+    artifact_workers: int = Field(default=8, ge=1, le=64, validation_alias=_variable("TOOLKIT_ARTIFACT_WORKERS"))
+    s3_endpoint_url: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_S3_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
+    )
+    s3_ignore_tls: bool = Field(
+        default=False, validation_alias=_variable("TOOLKIT_S3_IGNORE_TLS", "MLFLOW_S3_IGNORE_TLS")
+    )
+    s3_upload_extra_args: JsonObject = Field(
+        default_factory=dict, validation_alias=_variable("TOOLKIT_S3_UPLOAD_EXTRA_ARGS", "MLFLOW_S3_UPLOAD_EXTRA_ARGS")
+    )
+    s3_addressing_style: Literal["auto", "path", "virtual"] | None = Field(
+        default=None,
+        validation_alias=_variable("TOOLKIT_S3_ADDRESSING_STYLE", "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE"),
+    )
+    s3_expected_bucket_owner: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_S3_EXPECTED_BUCKET_OWNER", "MLFLOW_S3_EXPECTED_BUCKET_OWNER")
+    )
     experiment_name: OptionalText = Field(
         default=None,
         validation_alias=_variable("TOOLKIT_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_NAME"),
@@ -117,28 +152,6 @@ class Settings(BaseSettings):
         validation_alias=_variable(
             "TOOLKIT_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING"
         ),
-    )
-    system_metrics_node_id: OptionalText = Field(
-        default=None, validation_alias=_variable("TOOLKIT_SYSTEM_METRICS_NODE_ID", "MLFLOW_SYSTEM_METRICS_NODE_ID")
-    )
-    truncate_long_values: bool = Field(
-        default=True, validation_alias=_variable("TOOLKIT_TRUNCATE_LONG_VALUES", "MLFLOW_TRUNCATE_LONG_VALUES")
-    )
-    registry_uri: OptionalText = Field(
-        default=None, validation_alias=_variable("TOOLKIT_REGISTRY_URI", "MLFLOW_REGISTRY_URI")
-    )
-    enable_system_metrics_logging: bool = Field(
-        default=False, validation_alias=_variable("TOOLKIT_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING")
-    )
-    system_metrics_sampling_interval: float = Field(
-        default=10.0,
-        gt=0,
-        validation_alias=_variable("TOOLKIT_SYSTEM_METRICS_SAMPLING_INTERVAL", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"),
-    )
-    system_metrics_samples_before_logging: int = Field(
-        default=1,
-        ge=1,
-        validation_alias=_variable("TOOLKIT_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING"),
     )
     system_metrics_node_id: OptionalText = Field(
         default=None, validation_alias=_variable("TOOLKIT_SYSTEM_METRICS_NODE_ID", "MLFLOW_SYSTEM_METRICS_NODE_ID")
@@ -235,15 +248,6 @@ def set_default_variables(**defaults: str) -> None:
     """Set variables of this process's environment that the user has not set."""
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-
-
-def set_variables(**changes: str | None) -> None:
-    """Set variables of this process's environment, which its children inherit; ``None`` removes one."""
-    for name, value in changes.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 def set_variables(**changes: str | None) -> None:

@@ -15,6 +15,7 @@ from toolkit.recording.stores import Stores
 from toolkit.settings import Settings, environment, load, set_default_variables
 
 if TYPE_CHECKING:
+    from toolkit.artifacts.location import StoreOptions
     from toolkit.db.engine import Database
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
@@ -46,31 +47,51 @@ def open_stores(settings: Settings) -> Stores:
         InvalidSetting: A URI cannot be used.
         StoreError: A store cannot be opened.
     """
-    from toolkit.artifacts.local import LocalArtifactStore, local_artifact_root  # noqa: PLC0415 - when a store is used
+    from toolkit.artifacts.location import Elsewhere, open_artifact_store  # noqa: PLC0415 - when a store is used
     from toolkit.tracking.sql import SqlRunStore  # noqa: PLC0415 - SQLAlchemy
 
-    root = local_artifact_root(settings.artifact_uri)
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidSetting(
             f"TOOLKIT_HOME is {settings.home}, which is no folder and cannot be made one ({error.strerror})"
         ) from None
+    options = _store_options(settings)
+    artifacts = open_artifact_store(settings.artifact_uri, options)
     database = settings_database(settings)
     try:
-        runs = SqlRunStore(database, root.as_uri())
+        runs = SqlRunStore(database, artifacts.root)
     except BaseException:
         database.close()
         raise
     return Stores(
         runs=runs,
-        artifacts=LocalArtifactStore(root),
+        artifacts=artifacts,
         tracking_uri=settings.database_url,
         place=f"sqlite:///{database.file.absolute()}" if database.file else database.place,
-        artifact_root=root.as_uri(),
+        artifact_root=artifacts.root,
+        elsewhere=Elsewhere(options),
+        artifact_workers=settings.artifact_workers,
         home=settings.home,
         lease_ms=settings.lease_ms,
         release=database.close,
+    )
+
+
+def _store_options(settings: Settings) -> StoreOptions:
+    """Return how artifact stores are reached."""
+    from toolkit.artifacts.location import StoreOptions  # noqa: PLC0415 - when a store is used
+    from toolkit.artifacts.s3_options import S3Options  # noqa: PLC0415 - the same
+
+    return StoreOptions(
+        s3=S3Options(
+            endpoint_url=settings.s3_endpoint_url,
+            verify=not settings.s3_ignore_tls,
+            addressing_style=settings.s3_addressing_style,
+            expected_bucket_owner=settings.s3_expected_bucket_owner,
+            upload_arguments=settings.s3_upload_extra_args,
+            timeout=settings.artifact_timeout,
+        )
     )
 
 

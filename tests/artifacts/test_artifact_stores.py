@@ -12,7 +12,7 @@ from toolkit.artifacts.local import LocalArtifactStore
 from toolkit.artifacts.location import open_artifact_store
 from toolkit.artifacts.remote import RemoteArtifactStore
 from toolkit.artifacts.s3 import S3Objects
-from toolkit.artifacts.s3_client import S3Options
+from toolkit.artifacts.s3_options import S3Options
 from toolkit.artifacts.store import ArtifactStore
 from toolkit.testing.artifact_store import ArtifactStoreContract
 

@@ -58,15 +58,20 @@ class LocalArtifactStore:
     Links below the root are not followed, and not listed. Files are kept read-only.
 
     Args:
-        root: The folder; it is made if there is none.
+        root: The folder.
+        create: Make it now if there is none; else when something is stored.
 
     Raises:
         ArtifactError: It cannot be made.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, create: bool = True) -> None:
         self._folder = root.absolute()
         self.root = self._folder.as_uri()
+        if create:
+            self._make_folder()
+
+    def _make_folder(self) -> None:
         with writing(f"the artifact root {str(self._folder)!r}"):
             (self._folder / STAGING).mkdir(parents=True, exist_ok=True)
 
@@ -85,6 +90,8 @@ class LocalArtifactStore:
     def put_stream(self, key: str, source: BinaryIO) -> StoredFile:
         """See `ArtifactStore.put_stream`."""
         parts = key_parts(key)
+        if not self._folder.is_dir():
+            self._make_folder()
         with writing(f"artifact {key!r}"), open_folder(self._folder, [STAGING], create=True) as staging:
             staged = uuid.uuid4().hex
             try:

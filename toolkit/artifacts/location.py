@@ -8,17 +8,18 @@ URI names one place.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from toolkit.artifacts.key import check_key
 from toolkit.artifacts.local import LocalArtifactStore, local_artifact_root
 from toolkit.artifacts.remote import RemoteArtifactStore
-from toolkit.artifacts.s3 import S3Objects
-from toolkit.artifacts.s3_client import S3Options
+from toolkit.artifacts.s3_options import S3Options
 from toolkit.artifacts.store import ArtifactStore
-from toolkit.errors import InvalidSetting
+from toolkit.errors import ArtifactError, InvalidSetting
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _S3 = ("s3", "s3a", "s3n")
@@ -56,7 +57,7 @@ class StoreOptions:
     s3: S3Options = field(default_factory=S3Options)
 
 
-def open_artifact_store(uri: str, options: StoreOptions | None = None) -> ArtifactStore:
+def open_artifact_store(uri: str, options: StoreOptions | None = None, *, create: bool = True) -> ArtifactStore:
     """Return the store of a place: a folder of this machine, a bucket, or what else fsspec knows.
 
     Nothing is asked of a store elsewhere yet, and no library for it is loaded but to see whether it is there.
@@ -64,6 +65,7 @@ def open_artifact_store(uri: str, options: StoreOptions | None = None) -> Artifa
     Args:
         uri: ``s3://bucket/prefix``, ``gs://…``, ``file:///…``, a path.
         options: How it is reached.
+        create: Make a folder of this machine now, rather than when something is stored in it.
 
     Raises:
         InvalidSetting: The URI cannot be used; the message never shows a password that it contains.
@@ -76,7 +78,7 @@ def open_artifact_store(uri: str, options: StoreOptions | None = None) -> Artifa
             f"artifact root {shown(uri)!r} is a chain of file systems: wanted one, such as s3://bucket"
         )
     if not found or scheme == "file":
-        return LocalArtifactStore(local_artifact_root(uri))
+        return LocalArtifactStore(local_artifact_root(uri), create=create)
     _check(uri, scheme, found[2])
     if scheme in _S3:
         return _s3(uri, found[2], options or StoreOptions())
@@ -109,6 +111,8 @@ def _check(uri: str, scheme: str, rest: str) -> None:
 
 
 def _s3(uri: str, rest: str, options: StoreOptions) -> ArtifactStore:
+    from toolkit.artifacts.s3 import S3Objects  # noqa: PLC0415 - asyncio, for those who use S3
+
     bucket, _, prefix = rest.strip("/").partition("/")
     if not bucket:
         raise InvalidSetting(f"artifact root {uri!r} names no bucket: wanted one such as s3://bucket/prefix")
@@ -160,3 +164,81 @@ def below_root(uri: str, root: str) -> str | None:
         folder, place = local_artifact_root(root), Path(local_artifact_root(uri))
         return place.relative_to(folder).as_posix() if place.is_relative_to(folder) and place != folder else None
     return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where the artifacts of a run are.
+
+    Attributes:
+        store: The store.
+        folder: The key below which they are in it; empty for all of it.
+    """
+
+    store: ArtifactStore
+    folder: str
+
+    def key(self, path: str) -> str:
+        """Return the key of an artifact.
+
+        Raises:
+            InvalidValue: The path is none (`toolkit.artifacts.key.check_key`).
+        """
+        return check_key(f"{self.folder}/{path}" if self.folder else path)
+
+
+class Elsewhere:
+    """The stores of places outside the configured root, each opened when it is first needed.
+
+    Runs are elsewhere that were imported, that were made before the root was changed, or whose experiment was given
+    a place of its own.
+
+    Args:
+        options: How stores are reached.
+        trusted: URIs below which places may be opened. ``None``: everywhere, which is right for a client that acts
+            for its own user. A server gives a list: it must not open what a client named.
+    """
+
+    def __init__(self, options: StoreOptions | None = None, *, trusted: Sequence[str] | None = None) -> None:
+        self._options = options or StoreOptions()
+        self._trusted = trusted
+        self._lock = threading.Lock()
+        self._stores: dict[str, ArtifactStore] = {}
+
+    def place(self, artifact_uri: str, run_id: str) -> Place:
+        """Return the place that a run's location means.
+
+        Raises:
+            ArtifactError: It may not be opened from here, or only by another program.
+            InvalidSetting: It is no place that artifacts can be kept at.
+        """
+        uri = artifact_uri.rstrip("/")
+        if self._trusted is not None and not any(below_root(uri, root) for root in self._trusted):
+            raise ArtifactError(
+                f"the artifacts of run {run_id} are at {shown(uri)}, outside of the configured root: "
+                "only that is opened here"
+            )
+        if uri.startswith("mlflow-artifacts:"):
+            raise ArtifactError(
+                f"the artifacts of run {run_id} are at {uri}, behind an MLflow server: "
+                "import the run with a copy of them"
+            )
+        tail = f"/{run_id}/artifacts"
+        root, folder = (uri.removesuffix(tail), tail[1:]) if uri.endswith(tail) else (uri, "")
+        with self._lock:
+            if root not in self._stores:
+                self._stores[root] = open_artifact_store(root, self._options, create=False)
+            return Place(store=self._stores[root], folder=folder)
+
+    def close(self) -> None:
+        """Release the connections of all that were opened."""
+        with self._lock:
+            stores, self._stores = self._stores, {}
+        for store in stores.values():
+            close_store(store)
+
+
+def close_store(store: ArtifactStore) -> None:
+    """Release the connections of a store that has any."""
+    if isinstance(store, RemoteArtifactStore):
+        store.close()

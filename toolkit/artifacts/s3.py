@@ -21,7 +21,8 @@ from typing import Any, BinaryIO
 
 from toolkit.artifacts.remote import Listed, Objects
 from toolkit.artifacts.retry import Patience
-from toolkit.artifacts.s3_client import CHANGED, NO_UPLOAD, RequestFailed, S3Client, S3Options, where
+from toolkit.artifacts.s3_client import CHANGED, NO_UPLOAD, RequestFailed, S3Client, where
+from toolkit.artifacts.s3_options import S3Options
 from toolkit.errors import ArtifactError, ArtifactUnavailable, NotFound, ToolkitError
 
 _PART = 8 << 20

@@ -14,10 +14,10 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit.artifacts.retry import Patience
+from toolkit.artifacts.s3_options import S3Options
 from toolkit.errors import ArtifactError, ArtifactUnavailable, InvalidSetting, NotFound, ToolkitError
 
 if TYPE_CHECKING:
@@ -46,27 +46,6 @@ _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "Re
 _REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301", "307"}
 _LONGEST_CONNECT = 10.0  # seconds
 _MESSAGE = 200
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class S3Options:
-    """How S3 is reached. What is not set here botocore finds itself, as the AWS command line does.
-
-    Attributes:
-        endpoint_url: Address of the service, if it is not Amazon's.
-        verify: Whether certificates are checked.
-        addressing_style: ``path``, ``virtual`` or ``auto``; ``None``: as botocore decides.
-        expected_bucket_owner: Account that the bucket must belong to.
-        upload_arguments: What is said with each upload, such as ``{"ServerSideEncryption": "aws:kms"}``.
-        timeout: Seconds without any progress after which a request is given up.
-    """
-
-    endpoint_url: str | None = None
-    verify: bool = True
-    addressing_style: str | None = None
-    expected_bucket_owner: str | None = None
-    upload_arguments: Mapping[str, object] = field(default_factory=dict)
-    timeout: float = 60.0
 
 
 class RequestFailed(ArtifactError):

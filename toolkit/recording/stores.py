@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toolkit.artifacts.location import Elsewhere, Place, below_root, close_store
 from toolkit.artifacts.store import ArtifactStore
 from toolkit.tracking.journal import Journal
+from toolkit.tracking.records import Experiment, RunInfo
 from toolkit.tracking.store import RunStore
 
 
@@ -21,6 +23,8 @@ class Stores:
         tracking_uri: What a child process is told to log to.
         place: The same for people, and for journals: without password.
         artifact_root: The same for artifacts, as a URI.
+        elsewhere: Stores of runs whose artifacts are not below ``artifact_root``.
+        artifact_workers: How many files are sent or fetched at the same time.
         home: Folder that holds everything local.
         journal: What log verbs write to instead of ``runs``, where they need not wait for it.
         lease_ms: How long a run may be silent before it counts as lost.
@@ -34,14 +38,42 @@ class Stores:
     place: str
     artifact_root: str
     home: Path
+    artifact_workers: int = 8
+    elsewhere: Elsewhere = field(default_factory=Elsewhere, repr=False)
     journal: Journal | None = None
     exit_wait: float = 10.0
     lease_ms: int = 60_000
     release: Callable[[], None] = field(default=lambda: None, repr=False)
+
+    def artifacts_of(self, info: RunInfo) -> Place:
+        """Return where the artifacts of a run are: below the configured root, or where the run says.
+
+        Raises:
+            ArtifactError: They are at a place that cannot be opened from here.
+            InvalidSetting: The run's location is no place that artifacts can be kept at.
+        """
+        folder = below_root(info.artifact_uri, self.artifact_root)
+        if folder is not None:
+            return Place(store=self.artifacts, folder=folder)
+        return self.elsewhere.place(info.artifact_uri, info.run_id)
+
+    def location_for(self, experiment: Experiment, run_id: str) -> str | None:
+        """Return where a new run keeps its artifacts, if that is not below its experiment's location.
+
+        An experiment's location was made from the root of its time, unless somebody chose one. The first kind gives
+        way to the root that is configured now; the second holds.
+        """
+        location = experiment.artifact_location.rstrip("/")
+        chosen = location.rpartition("/")[2] != experiment.experiment_id
+        if chosen or below_root(location, self.artifact_root) is not None:
+            return None
+        return f"{self.artifact_root.rstrip('/')}/{experiment.experiment_id}/{run_id}/artifacts"
 
     def close(self) -> None:
         """Send what the journal holds, as far as that can be done in time, and release what the stores hold."""
         if self.journal is not None:
             self.journal.close(self.exit_wait)
         self.runs.close()
+        self.elsewhere.close()
+        close_store(self.artifacts)
         self.release()
