@@ -29,6 +29,7 @@ COMMANDS = {
     "export": ("toolkit.cli.export", "Write experiments and runs to a folder that import reads."),
     "gc": ("toolkit.cli.gc", "Show, or remove for good, what was deleted and what nobody needs."),
     "artifacts": ("toolkit.cli.artifacts", "List and get the files that runs left."),
+    "db": ("toolkit.cli.db", "Look after the database that runs are recorded in."),
 }
 """Each command's module, and the line that ``--help`` shows without importing it."""
 

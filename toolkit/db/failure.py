@@ -130,8 +130,12 @@ def _said_to_wait(error: BaseException | None) -> bool:
     return any(words in text for words in ("too many clients", "remaining connection slots", "the database system is"))
 
 
-def _said(error: BaseException | None) -> str:
+def first_line(error: DBAPIError) -> str:
     """Return the first line of what a driver says; what follows it repeats values."""
+    return _said(error.orig)
+
+
+def _said(error: BaseException | None) -> str:
     diagnosis = getattr(error, "diag", None)
     text: str = getattr(diagnosis, "message_primary", None) or str(error)
     return text.strip().partition("\n")[0]
