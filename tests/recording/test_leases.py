@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import psutil
@@ -14,6 +14,7 @@ import pytest
 
 from toolkit.errors import StoreError
 from toolkit.ids import new_run_id, now_ms
+from toolkit.recording import lease
 from toolkit.recording.lease import PROCESS_TAG, Leases, process_tag, sweep_lost
 from toolkit.recording.process import host_name, process_identity, this_process
 from toolkit.recording.run import RecordedRun
@@ -107,11 +108,20 @@ class Beats(MemoryRunStore):
         return super().renew_leases(owner, run_ids, lease_ms=lease_ms)
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the threads end soon after the last run, and be gone at the end of the test."""
+    monkeypatch.setattr(lease, "_LINGER", 0.05)
+    yield
+    for thread in lease_threads():
+        thread.join(0.5)
+
+
 def lease_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "toolkit-leases"]
 
 
-def test_leases_are_renewed_while_there_are_runs_and_the_thread_ends_with_the_last() -> None:
+def test_leases_are_renewed_while_there_are_runs_and_the_thread_ends_after_the_last() -> None:
     store = Beats()
     leases = Leases(store, lease_ms=40)
     first, second = (add_run(store, owner=leases.owner, lease_ms=40).info.run_id for _ in range(2))

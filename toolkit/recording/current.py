@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,6 +59,9 @@ class _Process:
         if not self.finishes:
             self.finishes = True
             atexit.register(_finish)
+            multiprocessing = sys.modules.get("multiprocessing.util")
+            if multiprocessing is not None:  # whose forked children end without the callbacks of atexit
+                multiprocessing.Finalize(None, _finish, exitpriority=0)
 
 
 _process = _Process()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -16,6 +17,8 @@ FLUSH_TIMEOUT = 10.0
 
 _PASSED_ON = {"apply", "close", "lost_candidates", "mark_lost", "renew_leases"}
 
+_FRESH = 1.0  # seconds for which an experiment need not be read again: runs may follow each other quickly
+
 
 class _Flushed:
     """Flushes the journal before each call that reads or writes what it may hold."""
@@ -23,7 +26,7 @@ class _Flushed:
     def __init__(self, inner: RunStore, journal: Journal) -> None:
         self._inner = inner
         self._journal = journal
-        self._experiments: dict[str, Experiment] = {}
+        self._experiments: dict[str, tuple[Experiment, float]] = {}  # and when it was read
 
     def __getattr__(self, name: str) -> object:
         method = getattr(self._inner, name)
@@ -46,17 +49,19 @@ class _Flushed:
         return self._remembered(f"name {name}", lambda: self._inner.ensure_experiment(name))
 
     def _remembered(self, key: str, read: Callable[[], Experiment]) -> Experiment:
-        known = self._experiments.get(key)
-        if known is not None and self._journal.away:
+        now = time.monotonic()
+        known, read_at = self._experiments.get(key, (None, 0.0))
+        if known is not None and (self._journal.away or now - read_at < _FRESH):
             return known
         try:
-            experiment = self._experiments[key] = read()
+            experiment = read()
         except UserError:
             raise
         except StoreError:
             if known is None:
                 raise
             return known
+        self._experiments[key] = (experiment, now)
         return experiment
 
 

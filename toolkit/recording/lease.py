@@ -20,10 +20,11 @@ PROCESS_TAG = "toolkit.process"
 """Tag with the process that leads a step's group, as ``host:pid:started``."""
 
 _BEATS_PER_LEASE = 4
+_LINGER = 5.0  # seconds without a run before the thread ends: runs often follow each other
 
 
 class Leases:
-    """Keeps the leases of this process's runs, with one thread that lives as long as there are any.
+    """Keeps the leases of this process's runs, with one thread that lives a little longer than the last of them.
 
     Args:
         runs: The store that the runs are in.
@@ -47,12 +48,14 @@ class Leases:
         """Keep a run alive from now on; its first lease was given when it was made."""
         with self._changed:
             self._held.add(run_id)
+            if len(self._held) == 1:
+                self._changed.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._beat, name="toolkit-leases", daemon=True)
                 self._thread.start()
 
     def release(self, run_id: str) -> None:
-        """Stop keeping a run alive. With the last one the thread ends."""
+        """Stop keeping a run alive."""
         with self._changed:
             self._held.discard(run_id)
             if not self._held:
@@ -64,6 +67,9 @@ class Leases:
                 if self._held:
                     self._changed.wait(self._lease_ms / 1000 / _BEATS_PER_LEASE)
                 if not self._held:
+                    self._changed.wait(_LINGER)
+                    if self._held:
+                        continue
                     self._thread = None
                     return
                 held = sorted(self._held)

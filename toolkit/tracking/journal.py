@@ -41,6 +41,8 @@ _WARN_EVERY = 60.0  # seconds
 _POLL = 0.05  # seconds
 _PATIENCE = 60.0  # seconds to wait for a run that another process of this machine may still bring
 _FORK_TIMEOUT = 2.0  # seconds
+_QUIET = 0.1  # seconds
+_ANNOUNCE_TIMEOUT = 1.0  # seconds
 _JOIN = 5.0  # seconds for the thread to come out of the store at the end
 
 
@@ -78,6 +80,7 @@ class Journal:
         self._failure: Exception | None = None
         self._known: set[str] = set()  # runs that are in the store, or begin in this journal
         self._missing_since: float | None = None
+        self._announced = -_QUIET
         self.dropped = 0
         """How many entries were dropped, because the journal could not take them."""
 
@@ -170,6 +173,18 @@ class Journal:
             finally:
                 self._urgent -= 1
 
+    def announce(self) -> None:
+        """Wait a moment for what was just logged to arrive, so that other processes see it too.
+
+        Not while the store is away, and not where such things come thick and fast: those arrive a little later.
+        """
+        now = time.monotonic()
+        quiet = now - self._announced > _QUIET
+        self._announced = now
+        if quiet and not self.away:
+            with contextlib.suppress(NotAcknowledged):
+                self.flush(_ANNOUNCE_TIMEOUT)
+
     def _unfinished(self, file: JournalFile) -> NotAcknowledged:
         cause = f" ({self._failure})" if self._failure else ""
         return NotAcknowledged(
@@ -183,6 +198,7 @@ class Journal:
         file, thread = self._file, self._thread
         if file is None:
             return 0
+        deadline = time.monotonic() + timeout
         try:
             self.flush(timeout)
         except NotAcknowledged as error:
@@ -194,8 +210,18 @@ class Journal:
         waiting = file.waiting
         if thread is None or not thread.is_alive():
             file.close()
+        if not waiting:
+            self._send_leftovers(deadline)
         self._reset()
         return waiting
+
+    def _send_leftovers(self, deadline: float) -> None:
+        """Send what others have left, such as children that ended at once."""
+        leftovers = Leftovers(self._root, self._store, self._place)
+        with contextlib.suppress(ToolkitError):
+            while time.monotonic() < deadline and leftovers.step():
+                pass
+        leftovers.close()
 
     # -- sending -------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from toolkit.errors import JournalError
@@ -17,6 +17,7 @@ from toolkit.tracking.records import ArtifactEntry, Dataset, DatasetInput, NewRu
 
 _POINT = struct.Struct("<cqqdbHH")  # kind, step, timestamp, value, special, length of the run id, length of the key
 _POINTS = struct.Struct("<cHI")  # kind, length of the run id, number of points; then the columns, then the keys
+_NEW_RUN = tuple(field.name for field in fields(NewRun))
 _ONE, _MANY, _JSON = b"m", b"M", b"j"
 
 
@@ -81,7 +82,7 @@ def _columns(count: int) -> str:
 
 def _to_json(entry: Entry) -> dict[str, Any]:
     if isinstance(entry, Begun):
-        return {"begun": asdict(entry.new)}
+        return {"begun": _shallow(entry.new)}
     if isinstance(entry, Logged):
         return {
             "logged": entry.run_id,
@@ -95,6 +96,12 @@ def _to_json(entry: Entry) -> dict[str, Any]:
     if isinstance(entry, Used):
         return {"used": entry.run_id, "inputs": [asdict(item) for item in entry.inputs]}
     return {"ended": entry.run_id, "status": entry.status.value, "end": entry.end_time, "reason": entry.reason}
+
+
+def _shallow(new: NewRun) -> dict[str, Any]:
+    record = {name: getattr(new, name) for name in _NEW_RUN}
+    record.update(tags=dict(new.tags), params=dict(new.params), owner=asdict(new.owner) if new.owner else None)
+    return record
 
 
 def _from_json(value: dict[str, Any]) -> Entry:
