@@ -37,6 +37,7 @@ def export(
             artifacts=not no_artifacts,
             force=force,
         )
+        say(f"exporting to {folder}")
         pace = Pace()
         done = Exporter(stores, folder, selection, lambda so_far: pace.say(lambda: _summary(so_far))).export()
     if as_json:

@@ -40,7 +40,7 @@ def import_(
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Bring experiments and runs from an export or from MLflow. If it was stopped, start it again: it goes on."""
-    with opened() as stores, contextlib.closing(open_source(uri, artifacts_from)) as source:
+    with opened() as stores, contextlib.closing(open_source(uri, artifacts_from, stores.elsewhere)) as source:
         say(f"reading {source.title}")
         pace = Pace()
         importer = Importer(

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.artifacts.digest import file_digest
-from toolkit.errors import AlreadyExists, ArtifactCorrupt, ArtifactError, Conflict, NotFound, ToolkitError
+from toolkit.errors import AlreadyExists, ArtifactCorrupt, Conflict, NotFound, ToolkitError
 from toolkit.ids import now_ms
 from toolkit.recording.stores import Stores
 from toolkit.tracking.records import ArtifactEntry, Experiment, Metric, Run, RunQuery
 from toolkit.tracking.store import RunStore
 from toolkit.transfer import archive
-from toolkit.transfer.locations import Locations
 
 _PAGE = 500
 _WANTED_LIST = "wanted.jsonl"
@@ -77,7 +76,6 @@ class Exporter:
         self._report = report
         self._done = Exported()
         self._partial = self._target.with_name(f"{self._target.name}.partial")
-        self._locations = Locations()
 
     def export(self) -> Exported:
         """Export.
@@ -215,28 +213,11 @@ class Exporter:
             return
         if not (target.exists() and file_digest(target) == entry.sha256):  # what an export before this one left
             target.parent.mkdir(parents=True, exist_ok=True)
-            info = self._stores.runs.get_run(run_id).info
-            if info.artifact_uri.startswith(f"{self._stores.artifact_root.rstrip('/')}/"):
-                key = f"{info.experiment_id}/{run_id}/artifacts/{entry.path}"
-                self._stores.artifacts.get_file(key, target, sha256=entry.sha256)
-            else:
-                self._fetch_elsewhere(info.artifact_uri, entry, target)
+            place = self._stores.artifacts_of(self._stores.runs.get_run(run_id).info)
+            place.store.get_file(place.key(entry.path), target, sha256=entry.sha256)
             with target.open("rb") as file:
                 os.fsync(file.fileno())
         there.add(entry.sha256)
-
-    def _fetch_elsewhere(self, uri: str, entry: ArtifactEntry, target: Path) -> None:
-        """Copy a file of a run that was imported by reference."""
-        source = self._locations.folder(uri) / entry.path
-        staged = target.with_name(f".{target.name}.part")
-        try:
-            shutil.copyfile(source, staged)
-        except OSError as error:
-            raise ArtifactError(f"{source} cannot be read: {error.strerror}") from error
-        if file_digest(staged) != entry.sha256:
-            staged.unlink()
-            raise ArtifactCorrupt(f"{source} has another digest than is recorded: it was changed")
-        staged.replace(target)
 
     def _drop_strangers(self, there: set[str]) -> None:
         """Remove what an export before this one left, and this one has no use for."""

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from toolkit.artifacts.key import check_key
 from toolkit.errors import ArtifactCorrupt, InvalidValue, NotFound, StoreError, ToolkitError
 from toolkit.recording.stores import Stores
 from toolkit.tracking import limits
@@ -89,12 +88,18 @@ class Importer:
         chosen = self._chosen()
         self._begin(chosen)
         targets = {}
-        for experiment in chosen:
+        # Those that can keep their ids come first: a new id must not be one of theirs.
+        for experiment in sorted(chosen, key=lambda one: not placement.free(one.experiment_id)):
             target = targets[experiment.experiment_id] = placement.make(experiment)
             self._outcome.target.experiments += 1
             if target.experiment_id != experiment.experiment_id:
                 self._outcome.moved.append((experiment.name, experiment.experiment_id, target.experiment_id))
-        gone = {one.experiment_id for one in chosen if one.lifecycle_stage is Lifecycle.DELETED}
+        gone = {  # what goes with its experiment, at the end
+            one.experiment_id
+            for one in chosen
+            if one.lifecycle_stage is Lifecycle.DELETED
+            and targets[one.experiment_id].lifecycle_stage is Lifecycle.ACTIVE
+        }
         for item in self._source.runs(list(targets)):
             info = item.run.info
             try:
@@ -162,6 +167,7 @@ class Importer:
 
     def _new(self, run: Run, experiment: Experiment) -> NewRun:
         info = run.info
+        copied = self._wanted.artifacts is Bytes.COPY
         return NewRun(
             experiment_id=experiment.experiment_id,
             run_id=info.run_id,
@@ -170,7 +176,7 @@ class Importer:
             start_time=info.start_time,
             tags=self._fit(info.run_id, run.data.tags, limits.TAG_VALUE_LENGTH),
             params=self._fit(info.run_id, run.data.params, limits.PARAM_VALUE_LENGTH),
-            artifact_uri=None if self._wanted.artifacts is Bytes.COPY else info.artifact_uri or None,
+            artifact_uri=self._stores.location_for(experiment, info.run_id) if copied else info.artifact_uri or None,
             reason=IN_PROGRESS,
         )
 
@@ -243,11 +249,11 @@ class Importer:
             limits.check_artifact_path(file.path)
             with file.open() as stream:
                 if self._wanted.artifacts is Bytes.COPY:
-                    key = check_key(f"{run.info.experiment_id}/{run.info.run_id}/artifacts/{file.path}")
-                    stored = self._stores.artifacts.put_stream(key, stream)
+                    place = self._stores.artifacts_of(run.info)
+                    stored = place.store.put_stream(place.key(file.path), stream)
                     size, sha256 = stored.size, stored.sha256
                     if file.sha256 not in (None, sha256):
-                        self._stores.artifacts.delete(key)
+                        place.store.delete(place.key(file.path))
                 else:
                     size, sha256 = digest_of(stream)
             if file.sha256 not in (None, sha256):

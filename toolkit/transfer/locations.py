@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from toolkit.errors import ArtifactError, InvalidValue
+from toolkit.artifacts.location import Elsewhere
+from toolkit.errors import ArtifactError, InvalidValue, NotFound
 from toolkit.transfer.source import SourceFile, local_file
 
 PROXY = "mlflow-artifacts:"
@@ -19,17 +21,46 @@ class Locations:
     Args:
         mapped: Pairs of the beginning of URIs and the folder that they mean.
         base: What relative paths begin at.
+        elsewhere: Opens buckets and the like.
     """
 
-    def __init__(self, mapped: Sequence[tuple[str, Path]] = (), base: Path | None = None) -> None:
+    def __init__(
+        self,
+        mapped: Sequence[tuple[str, Path]] = (),
+        base: Path | None = None,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
+        self._elsewhere = elsewhere
         self._mapped = sorted(mapped, key=lambda pair: -len(pair[0]))
         self._base = base or Path.cwd()
 
-    def folder(self, uri: str) -> Path:
-        """Return the folder that a URI means; it need not be there.
+    def files(self, uri: str, run_id: str) -> Iterator[SourceFile]:
+        """Give the files at the artifact URI of a run, wherever that is.
 
         Raises:
-            ArtifactError: It is not on this machine.
+            ArtifactError: The place cannot be read.
+            InvalidSetting: It is no place that artifacts can be kept at.
+            NotFound: It is a folder of this machine that is not there.
+        """
+        folder = self.folder(uri)
+        if folder is not None:
+            if not folder.is_dir():
+                raise NotFound(f"there is no folder {folder}")
+            yield from files_below(folder)
+            return
+        if self._elsewhere is None:
+            raise ArtifactError(f"{uri} is not on this machine")
+        place = self._elsewhere.place(uri, run_id)
+        skipped = len(place.folder) + 1 if place.folder else 0
+        for file in place.store.list(place.folder):
+            opened = partial(place.store.open, file.key)
+            yield SourceFile(path=file.key[skipped:], size=file.size, created=file.modified, open=opened)
+
+    def folder(self, uri: str) -> Path | None:
+        """Return the folder that a URI means, which need not be there; ``None`` if it is not on this machine.
+
+        Raises:
+            ArtifactError: It is behind a server, or points out of its folder.
         """
         for prefix, folder in self._mapped:
             rest = self._below(uri, prefix)
@@ -50,10 +81,7 @@ class Locations:
                 f"{uri} is behind MLflow's server: give its folder by --artifacts-from DIR (what the server has as "
                 "--artifacts-destination; by default ./mlartifacts where it was started)"
             )
-        raise ArtifactError(
-            f"{uri} is not on this machine: copy it and give --artifacts-from {scheme or 'URI'}://…=DIR, or keep only "
-            "its address by --artifacts none"
-        )
+        return None
 
     @staticmethod
     def _below(uri: str, prefix: str) -> str | None:

@@ -33,7 +33,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from toolkit.db.dialect import SQLITE
 from toolkit.db.url import read_url, shown
-from toolkit.errors import ArtifactError, InvalidValue, NotFound, StoreError
+from toolkit.errors import InvalidValue, NotFound, StoreError, ToolkitError
 from toolkit.tracking.records import (
     Dataset,
     DatasetInput,
@@ -47,7 +47,7 @@ from toolkit.tracking.records import (
     RunStatus,
 )
 from toolkit.tracking.system_tags import PARENT, RUN_NAME
-from toolkit.transfer.locations import Locations, files_below
+from toolkit.transfer.locations import Locations
 from toolkit.transfer.source import SourceFile, SourceRun
 
 _NEEDED = ("experiments", "runs", "metrics", "params", "tags", "alembic_version")
@@ -83,7 +83,7 @@ class MlflowDatabase:
         self._place = shown(read_url(url))
         self._engine = _open(url)
         self._locations = locations
-        self._missing: list[str] = []
+        self._missing: dict[str, None] = {}
         try:
             with self._engine.connect() as connection:
                 found = inspect(connection)
@@ -172,9 +172,10 @@ class MlflowDatabase:
         """See `Source.notes`."""
         if not self._missing:
             return []
+        first = next(iter(self._missing))
         return [
-            f"{len(self._missing)} runs have no artifact folder, such as {self._missing[0]}: they have logged none, or "
-            "it lies elsewhere now (--artifacts-from)"
+            f"{len(self._missing)} runs have no artifact folder, such as {first}: they have logged none, or it lies "
+            "elsewhere now (--artifacts-from)"
         ]
 
     def close(self) -> None:
@@ -258,11 +259,10 @@ class MlflowDatabase:
                 yield Metric(key=key, value=float(number), timestamp=timestamp, step=step or 0)
 
     def _files(self, run: Run) -> Iterator[SourceFile]:
-        folder = self._locations.folder(run.info.artifact_uri)
-        if folder.is_dir():
-            yield from files_below(folder)
-        elif run.info.artifact_uri not in self._missing:
-            self._missing.append(run.info.artifact_uri)
+        try:
+            yield from self._locations.files(run.info.artifact_uri, run.info.run_id)
+        except NotFound:
+            self._missing[run.info.artifact_uri] = None
 
     def _size(self, run: Run) -> RunSize:
         source = self._table("metrics")
@@ -271,7 +271,7 @@ class MlflowDatabase:
             points = connection.execute(counted).scalar_one()
         try:
             artifacts = sum(1 for _ in self._files(run))
-        except (ArtifactError, OSError):
+        except (ToolkitError, OSError):
             artifacts = 0
         data = run.data
         return RunSize(

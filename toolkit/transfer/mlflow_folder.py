@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from toolkit.errors import ArtifactError, InvalidValue, NotFound
+from toolkit.errors import InvalidValue, NotFound, ToolkitError
 from toolkit.tracking.records import (
     Dataset,
     DatasetInput,
@@ -155,20 +155,16 @@ class MlflowFolder:
         uri = run.info.artifact_uri
         beside = uri.endswith(f"/{run.info.experiment_id}/{run.info.run_id}/artifacts")
         try:
-            folder = self._locations.folder(uri)
-        except ArtifactError:
-            if not beside or not any((place / "artifacts").iterdir()):
-                raise
-            folder = place / "artifacts"
-        if beside and not folder.is_dir():
-            folder = place / "artifacts"
-        yield from files_below(folder)
+            yield from self._locations.files(uri, run.info.run_id)
+        except NotFound:
+            if beside and (place / "artifacts").is_dir():
+                yield from files_below(place / "artifacts")
 
     def _size(self, run: Run, place: Path) -> RunSize:
         points = sum(len({_parsed(line) for line in lines}) for _, lines in _metric_lines(place))
         try:
             artifacts = sum(1 for _ in self._files(run, place))
-        except (ArtifactError, OSError):
+        except (ToolkitError, OSError):
             artifacts = 0
         data = run.data
         return RunSize(

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from toolkit.artifacts.location import below_root
 from toolkit.artifacts.store import StoredFile
 from toolkit.errors import Conflict, NotFound, ToolkitError
 from toolkit.ids import now_ms
@@ -132,9 +133,10 @@ class Collector:
         if why is not None:
             self._found.kept.append(f"run {info.run_id}: needed by {why}")
             return False
-        folder = run_folder(info)
-        if not info.artifact_uri.startswith(f"{self._stores.artifact_root.rstrip('/')}/"):
+        folder = below_root(info.artifact_uri, self._stores.artifact_root)
+        if folder is None or f"/{folder}".rpartition(f"/{info.run_id}/artifacts")[2]:  # not the run's own folder
             self._found.outside.add()
+            return True
         failures = len(self._found.failures)
         with self._noting(f"run {info.run_id}"):
             if self._wanted.remove and self._runs.get_run(info.run_id).info.lifecycle_stage is Lifecycle.ACTIVE:
@@ -247,8 +249,3 @@ class _Noting:
             return False
         self._failures.append(f"{self._what}: {error}")
         return True
-
-
-def run_folder(info: RunInfo) -> str:
-    """Return the key below which a run's artifacts lie in the artifact root; made of its ids, never of a URI."""
-    return f"{info.experiment_id}/{info.run_id}/artifacts"
