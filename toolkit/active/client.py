@@ -16,6 +16,7 @@ class Client(ExperimentClient, RunClient, ArtifactClient):
     Args:
         tracking_uri: Where the store is; default: where this process logs.
         registry_uri: Where models are registered; default: the same.
+        workspace_store_uri: MLflow's argument for its workspaces; it must be left out.
     """
 
     def __repr__(self) -> str:

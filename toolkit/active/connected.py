@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from toolkit.errors import NotYetSupported
 from toolkit.recording import current
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
@@ -29,9 +30,20 @@ class Connected:
     Args:
         tracking_uri: Where they are; default: where this process logs.
         registry_uri: Where models are registered; default: the same.
+        workspace_store_uri: MLflow's argument for its workspaces; it must be left out.
+
+    Raises:
+        NotYetSupported: ``workspace_store_uri`` was given.
     """
 
-    def __init__(self, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
+    def __init__(
+        self,
+        tracking_uri: str | None = None,
+        registry_uri: str | None = None,
+        workspace_store_uri: str | None = None,
+    ) -> None:
+        if workspace_store_uri is not None:
+            raise NotYetSupported("workspace_store_uri names a store of MLflow's workspaces: leave it out")
         self._uri = str(tracking_uri) if tracking_uri else None
         self._registry_uri = registry_uri
 

@@ -1,0 +1,64 @@
+"""Record the signatures of MLflow's tracking names: run it with an interpreter that has MLflow, and commit the table.
+
+python tests/active/signatures/record.py > tests/active/signatures/mlflow-3.17.2.json
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import sys
+from typing import Any
+
+MODULES = {
+    "mlflow": """
+        active_run create_experiment delete_experiment delete_experiment_tag delete_run delete_tag
+        disable_system_metrics_logging enable_system_metrics_logging end_run flush_artifact_async_logging
+        flush_async_logging get_artifact_uri get_experiment get_experiment_by_name get_parent_run get_registry_uri
+        get_run get_tracking_uri is_tracking_uri_set last_active_run load_table log_artifact log_artifacts log_dict
+        log_figure log_image log_input log_inputs log_metric log_metrics log_param log_params log_stream log_table
+        log_text restore_experiment restore_run search_experiments search_runs set_experiment set_experiment_tag
+        set_experiment_tags set_registry_uri set_system_metrics_node_id set_system_metrics_samples_before_logging
+        set_system_metrics_sampling_interval set_tag set_tags set_tracking_uri start_run
+    """,
+    "mlflow.artifacts": "download_artifacts list_artifacts load_dict load_image load_text",
+    "mlflow.config": "enable_async_logging",
+    "mlflow.data": "from_numpy from_pandas",
+    "mlflow.MlflowClient": """
+        __init__ create_experiment create_run delete_experiment delete_experiment_tag delete_run delete_tag
+        download_artifacts get_experiment get_experiment_by_name get_metric_history get_parent_run get_run
+        list_artifacts load_table log_artifact log_artifacts log_batch log_dict log_figure log_image log_inputs
+        log_metric log_param log_stream log_table log_text rename_experiment restore_experiment restore_run
+        search_experiments search_runs set_experiment_tag set_tag set_terminated update_run
+    """,
+    "mlflow.entities": "Dataset DatasetInput ExperimentTag FileInfo InputTag Param RunTag",
+}
+
+
+def described(thing: object) -> list[list[Any]]:
+    """Return a signature as JSON has it: name, kind and default of each parameter."""
+    found: list[list[Any]] = []
+    for parameter in inspect.signature(thing).parameters.values():  # type: ignore[arg-type]  # each is callable
+        default = parameter.default
+        told = [] if default is parameter.empty else [default if not isinstance(default, tuple) else list(default)]
+        found.append([parameter.name, parameter.kind.name, told])
+    return found
+
+
+def owner(path: str) -> object:
+    """Return a module, or a class of one."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name) if name[:1].isupper() else importlib.import_module(path)
+
+
+if __name__ == "__main__":
+    table = {
+        path: {name: described(getattr(owner(path), name)) for name in names.split()} for path, names in MODULES.items()
+    }
+    lines = [
+        f" {json.dumps(path)}: {{\n"
+        + ",\n".join(f"  {json.dumps(name)}: {json.dumps(told)}" for name, told in names.items())
+        for path, names in table.items()
+    ]
+    sys.stdout.write("{\n" + "\n },\n".join(lines) + "\n }\n}\n")
