@@ -208,9 +208,9 @@ def test_a_reader_does_not_stop_the_first_start(tmp_path: Path) -> None:
 def _start(path: Path, ready: object, made: object) -> None:
     original = metadata.create_all
 
-    def count(connection: object, **options: bool) -> None:
+    def count(connection: object, **_options: bool) -> None:
         made.release()  # type: ignore[attr-defined]
-        original(connection, **options)  # type: ignore[arg-type]
+        original(connection, checkfirst=False)  # type: ignore[arg-type]
 
     metadata.create_all = count  # type: ignore[method-assign, assignment]
     ready.wait()  # type: ignore[attr-defined]

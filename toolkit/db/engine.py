@@ -235,7 +235,9 @@ class Picture(Database):
         """Leave the connection to who opened it."""
 
 
-def open_database(url: str, *, wait: float = 20.0, durability: Durability = "normal") -> Database:
+def open_database(
+    url: str, *, wait: float = 20.0, durability: Durability = "normal", kept: int = postgresql.KEPT
+) -> Database:
     """Open a database; an SQLite file is made if there is none, but nothing is put into it (`ensure_schema` does).
 
     Args:
@@ -243,6 +245,7 @@ def open_database(url: str, *, wait: float = 20.0, durability: Durability = "nor
         wait: Seconds to wait for a lock before `StoreBusy`, and for a server that restarts.
         durability: ``full`` also survives power loss; ``normal`` survives the death of any process. On PostgreSQL
             ``normal`` is what the server is set to, which is ``full`` unless somebody changed it.
+        kept: How many connections to a server stay open when nobody uses them.
 
     Raises:
         InvalidSetting: The URL is malformed, of a kind of database that is not supported, or psycopg is not installed.
@@ -253,7 +256,7 @@ def open_database(url: str, *, wait: float = 20.0, durability: Durability = "nor
     if parsed.drivername == SQLITE:
         engine = sqlite.sqlite_engine(parsed, wait=wait, full=full)
     else:
-        engine = postgresql.postgresql_engine(parsed, wait=wait, full=full)
+        engine = postgresql.postgresql_engine(parsed, wait=wait, full=full, kept=kept)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -40,6 +40,16 @@ _POSTGRESQL_MESSAGES = {
     "54000": "a value is too long for the database",
 }
 
+# What a server says before it lets anybody in, where libpq hands on no code.
+_WORDS = {
+    "password authentication failed": "28P01",
+    "no pg_hba.conf entry": "28000",
+    "too many clients": "53300",
+    "remaining connection slots": "53300",
+    "the database system is": "57P03",
+    '" does not exist': "3D000",
+}
+
 
 def is_busy(error: BaseException | None) -> bool:
     """Tell whether an error of SQLAlchemy or of the driver says that somebody else holds a lock."""
@@ -59,7 +69,7 @@ def is_away(error: BaseException, *, met: bool) -> bool:
     """
     if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
         return False
-    if _state(error.orig) in _FULL_HOUSE or _said_to_wait(error.orig):
+    if _state(error.orig) in _FULL_HOUSE:
         return True
     return met and _is_lost(error)
 
@@ -88,7 +98,7 @@ def _of_postgresql(error: DBAPIError, place: str, met: bool, in_doubt: bool) -> 
     state, said = _state(error.orig), _said(error.orig)
     if state in _BROKEN_OFF:
         return StoreInterrupted(f"{place} broke the change off, for others wrote the same ({said}): try again")
-    if state in _FULL_HOUSE or _said_to_wait(error.orig):
+    if state in _FULL_HOUSE:
         return StoreBusy(f"{place} lets nobody in now ({said}): try again")
     if message := _POSTGRESQL_MESSAGES.get(state):
         return StoreError(f"{place}: {message} ({said})")
@@ -111,7 +121,11 @@ def _code(error: sqlite3.Error) -> int:
 
 def _state(error: BaseException | None) -> str:
     """Return the SQLSTATE of an error of psycopg; empty where the server said nothing."""
-    return getattr(error, "sqlstate", None) or ""
+    state: str | None = getattr(error, "sqlstate", None)
+    if state or not _is_operational(error):
+        return state or ""
+    said = str(error)
+    return next((state for words, state in _WORDS.items() if words in said), "")
 
 
 def _is_lost(error: DBAPIError) -> bool:
@@ -122,12 +136,6 @@ def _is_lost(error: DBAPIError) -> bool:
 
 def _is_operational(error: BaseException | None) -> bool:
     return type(error).__name__ in ("OperationalError", "ConnectionTimeout")
-
-
-def _said_to_wait(error: BaseException | None) -> bool:
-    """Tell whether a server refused a connection for now; psycopg gives no SQLSTATE for what happens that early."""
-    text = str(error)
-    return any(words in text for words in ("too many clients", "remaining connection slots", "the database system is"))
 
 
 def first_line(error: DBAPIError) -> str:

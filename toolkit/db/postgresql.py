@@ -10,21 +10,24 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from toolkit.db.url import shown
 from toolkit.errors import InvalidSetting
 
-_POOL_SIZE = 4  # connections kept open: a server has a hundred as a rule, for all processes of a team
-_POOL_OVERFLOW = 12
+KEPT = 2
+"""Connections that stay open when nobody uses them: a server has a hundred as a rule, for all processes of a team."""
+
+_MOST = 16
 _POOL_AGE = 1800.0  # seconds; what forgets idle connections on the way forgets them later, as a rule
 _LONGEST_CONNECT = 10.0
 
 _BEGIN = {True: "BEGIN ISOLATION LEVEL READ COMMITTED", False: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 
 
-def postgresql_engine(url: URL, *, wait: float, full: bool) -> Engine:
+def postgresql_engine(url: URL, *, wait: float, full: bool, kept: int = KEPT) -> Engine:
     """Return the engine of a database; nothing is connected yet.
 
     Args:
         url: Names it. Parameters in its query are libpq's, and stand before the ones here.
         wait: Seconds to wait for a lock, and for the network to deliver.
         full: Whether a commit also survives power loss, whatever the server's own setting.
+        kept: How many connections stay open when nobody uses them.
 
     Raises:
         InvalidSetting: psycopg is not installed.
@@ -50,8 +53,8 @@ def postgresql_engine(url: URL, *, wait: float, full: bool) -> Engine:
     engine = create_engine(
         url,
         connect_args={**arguments, "autocommit": True},  # we say BEGIN ourselves, with all that it needs, in one go
-        pool_size=_POOL_SIZE,
-        max_overflow=_POOL_OVERFLOW,
+        pool_size=kept,
+        max_overflow=max(_MOST - kept, 0),
         pool_timeout=wait,
         pool_recycle=_POOL_AGE,
         pool_use_lifo=True,
@@ -60,6 +63,7 @@ def postgresql_engine(url: URL, *, wait: float, full: bool) -> Engine:
     settings = [
         f"lock_timeout = {milliseconds}",
         "client_encoding = 'UTF8'",
+        "extra_float_digits = 1",  # numbers come back exactly
         "jit = off",  # it takes a tenth of a second to compile what then runs for a millisecond
         "plan_cache_mode = force_custom_plan",  # the plan of a search depends on what is searched for
         *(["synchronous_commit = on"] if full else []),
