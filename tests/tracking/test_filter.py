@@ -15,7 +15,7 @@ from toolkit.testing.runs import properties
 from toolkit.tracking import filter as filters
 from toolkit.tracking.filter import parse, parse_column, parse_ordering
 from toolkit.tracking.filter_fields import EXPERIMENTS, RUNS, Kind
-from toolkit.tracking.filter_text import ilike, like
+from toolkit.tracking.filter_text import ilike, like, needle, regexp
 from toolkit.tracking.filter_tree import EVERYTHING, All, Comparison, Not, OneOf, Operator, conjuncts
 
 
@@ -211,3 +211,41 @@ def test_neither_the_parser_nor_the_expressions_are_loaded_before_they_are_neede
         "assert 'lark' in sys.modules and 're2' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [
+        ("none", "none"),
+        ("^abc$", "abc"),
+        (r"\.py$", ".py"),
+        ("ab?c", "a"),
+        ("ab*cde", "cde"),
+        ("a+b", "a"),
+        ("(abc)de", "de"),
+        ("[abc]def", "def"),
+        ("[]a]bc", "bc"),
+        ("[[:alpha:]]xy", "xy"),
+        (r"\pLab", "ab"),
+        (r"\x41bc", "bc"),
+        (r"a\\b", "a\\b"),
+        ("a{2}bc", "bc"),
+        ("x|y", ""),
+        ("(?i)A", ""),
+        (r"\Qa*\E", ""),
+        (".*", ""),
+    ],
+)
+def test_what_every_match_has_in_it(pattern: str, part: str) -> None:
+    assert needle(pattern) == part
+
+
+@properties
+@given(
+    st.text(alphabet="ab1\\()[]*?+{},.^$-:d|é ", max_size=8),
+    st.lists(st.text(alphabet="ab1\\()[]*+{},.^$-:dé ", max_size=8), max_size=8),
+)
+def test_no_match_lacks_it(pattern: str, texts: list[str]) -> None:
+    with contextlib.suppress(InvalidValue):
+        matches = regexp(pattern)
+        assert all(needle(pattern) in text for text in texts if matches(text))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.testing.run_store_search import SearchContract
-from toolkit.tracking import sql_search_plan
+from toolkit.tracking import sql_search_walk
 from toolkit.tracking.memory import MemoryRunStore
 from toolkit.tracking.sql import SqlRunStore
 from toolkit.tracking.store import RunStore
@@ -33,7 +33,7 @@ class TestSqliteAlongItsIndices(TestSqlite):
 
     @pytest.fixture(autouse=True)
     def nothing_is_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sql_search_plan, "FEW", -1)
+        monkeypatch.setattr(sql_search_walk, "TRIED_MS", 10_000)
 
 
 class TestPostgres(SearchContract):
@@ -49,4 +49,4 @@ class TestPostgresAlongItsIndices(TestPostgres):
 
     @pytest.fixture(autouse=True)
     def nothing_is_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sql_search_plan, "FEW", -1)
+        monkeypatch.setattr(sql_search_walk, "TRIED_MS", 10_000)

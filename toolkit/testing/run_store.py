@@ -18,6 +18,7 @@ from toolkit.testing.run_store_inputs import InputContract
 from toolkit.testing.run_store_leases import LeaseContract
 from toolkit.testing.run_store_lists import ListContract
 from toolkit.testing.run_store_runs import RunContract
+from toolkit.testing.run_store_sampling import SamplingContract
 from toolkit.testing.run_store_upkeep import UpkeepContract
 from toolkit.testing.run_store_values import ValueContract
 
@@ -29,6 +30,7 @@ class RunStoreContract(
     InputContract,
     ListContract,
     LeaseContract,
+    SamplingContract,
     UpkeepContract,
     ApplyContract,
 ):

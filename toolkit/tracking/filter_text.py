@@ -6,6 +6,7 @@ letters, all letters. REGEXP finds its pattern anywhere in the text, in RE2's sy
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -14,6 +15,13 @@ from toolkit.errors import InvalidValue
 PATTERN_LENGTH = 1_000
 _MEMORY = 1 << 22  # bytes that one compiled expression may take
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+# A class, an escape of a letter or digit, a group's end, a plain character; and how often it is to be there.
+_PIECE = re.compile(
+    r"(?:\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]|\\[pP](?:\{[^}]*\}|.)|\\x\{[^}]*\}|\\x..|\\[0-7]{1,3}|\\[A-Za-z0-9]"
+    r"|(?P<group>[()])|(?P<plain>\\\W|[^\\.^$*+?{}\[\]()|])|.)(?P<counted>[*?+]\??|\{[^}]*\}\??)?",
+    re.DOTALL,
+)
 
 Matcher = Callable[[str], bool]
 
@@ -88,6 +96,23 @@ def regexp(pattern: str) -> Matcher:
         said = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
         raise InvalidValue(f"the expression cannot be used: {said} (wanted RE2's syntax)") from None
     return lambda text: compiled.search(text) is not None
+
+
+def needle(pattern: str) -> str:
+    """Return the longest text that can be told to be in every text in which an expression is found; maybe none."""
+    if "|" in pattern or "(?" in pattern or "\\Q" in pattern:
+        return ""  # another branch, or another meaning of the rest
+    parts, depth = [""], 0
+    for match in _PIECE.finditer(pattern):
+        group, plain, counted = match.group("group", "plain", "counted")
+        if group:
+            depth += 1 if group == "(" else -1
+        sure = plain is not None and depth == 0 and (counted or "+")[0] == "+"
+        if sure:
+            parts[-1] += plain[-1]
+        if not sure or counted:
+            parts.append("")
+    return max(parts, key=len)
 
 
 def _fits(part: str, text: str, place: int) -> bool:

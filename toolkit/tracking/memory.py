@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from toolkit.errors import AlreadyExists, Conflict, NotFound, StoreError, UserError
 from toolkit.ids import now_ms
-from toolkit.tracking import limits, memory_search, paging, search
+from toolkit.tracking import limits, memory_search, paging, sampling, search
 from toolkit.tracking.entries import Entry, Rejection, write_one
 from toolkit.tracking.filter_fields import EXPERIMENTS, RUNS
 from toolkit.tracking.limits import point_metric
@@ -364,6 +364,22 @@ class MemoryRunStore:
             points = [point for point in points if point[1:] > position]
         token = paging.encode("history", points[limit - 1][1:]) if len(points) > limit else None
         return Page(items=[point_metric(point) for point in points[:limit]], next_page_token=token)
+
+    def sample_history(
+        self, run_id: str, key: str, *, points: int, start_step: int | None = None, end_step: int | None = None
+    ) -> Sequence[Metric]:
+        """See `RunStore.sample_history`."""
+        sampling.check(points, start_step, end_step)
+        with self._lock:
+            there = [point_metric(point) for point in self._entry(run_id).points.get(key, ())]
+        return sampling.chosen(
+            [
+                point
+                for point in there
+                if (start_step is None or point.step >= start_step) and (end_step is None or point.step <= end_step)
+            ],
+            points,
+        )
 
     def renew_leases(self, owner: Owner, run_ids: Sequence[str], *, lease_ms: int) -> Sequence[str]:
         """See `RunStore.renew_leases`."""

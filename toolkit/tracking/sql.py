@@ -12,6 +12,7 @@ from toolkit.db.schema import ensure_schema
 from toolkit.errors import AlreadyExists, StoreError, UserError
 from toolkit.tracking import (
     limits,
+    sampling,
     search,
     sql_apply,
     sql_artifacts,
@@ -320,6 +321,15 @@ class SqlRunStore:
         limits.check_page_size(limit, limits.POINTS_PER_PAGE)
         with self._db.read() as connection:
             return sql_history.page(connection, run_id, key, limit, page_token)
+
+    @persistent
+    def sample_history(
+        self, run_id: str, key: str, *, points: int, start_step: int | None = None, end_step: int | None = None
+    ) -> Sequence[Metric]:
+        """See `RunStore.sample_history`."""
+        sampling.check(points, start_step, end_step)
+        with self._db.read() as connection:
+            return sql_history.sample(connection, run_id, key, points, (start_step, end_step), self._dialect)
 
     @persistent
     def renew_leases(self, owner: Owner, run_ids: Sequence[str], *, lease_ms: int) -> Sequence[str]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     true,
 )
 
-from toolkit.db.dialect import as_text, ilike, like, one_of_texts, regexp
+from toolkit.db.dialect import as_text, ilike, like, one_of, one_of_texts, regexp, unindexed
 from toolkit.db.tables import (
     INDEXED_LENGTH,
     experiment_tags,
@@ -36,8 +36,11 @@ from toolkit.db.tables import (
 )
 from toolkit.tracking import sql_inputs
 from toolkit.tracking.filter_fields import Kind, Type
+from toolkit.tracking.filter_text import needle
 from toolkit.tracking.filter_tree import All, Comparison, Not, OneOf, Operator, Tree, Value
 from toolkit.tracking.number import NAN
+from toolkit.tracking.records import Lifecycle, SearchQuery
+from toolkit.tracking.sql_experiments import number_of
 
 RUN_COLUMNS: dict[str, ColumnElement[Value]] = {
     "run_id": runs.c.run_id,
@@ -78,6 +81,27 @@ def condition(tree: Tree, leaf: Leaf) -> ColumnElement[bool]:
     if isinstance(tree, Not):
         return not_(condition(tree.part, leaf))
     return leaf(tree)
+
+
+def scope(query: SearchQuery, table: FromClause, dialect: str, *, indexed: bool) -> ColumnElement[bool]:
+    """Return the condition that a run is where is searched: in its experiments, and active or deleted.
+
+    Args:
+        query: What is searched for.
+        table: The table ``runs``, or an alias of it.
+        dialect: Kind of database.
+        indexed: Whether SQLite may choose an index by it.
+    """
+    parts: list[ColumnElement[bool]] = []
+    columns: tuple[ColumnElement[int], ColumnElement[int]] = (table.c.experiment, table.c.deleted)
+    experiment, deleted = columns if indexed else (unindexed(column, dialect) for column in columns)
+    if query.experiment_ids:
+        numbers = [number for text in query.experiment_ids if (number := number_of(text)) is not None]
+        parts.append(experiment == numbers[0] if len(numbers) == 1 else one_of(experiment, numbers, dialect))
+    if query.lifecycle is not None:
+        gone = deleted.is_not(None)
+        parts.append(gone if query.lifecycle is Lifecycle.DELETED else deleted.is_(None))
+    return and_(true(), *parts)
 
 
 def of_run(run: ColumnElement[int], dialect: str) -> Leaf:
@@ -195,7 +219,7 @@ def _text(comparison: Comparison, column: ColumnElement[str], dialect: str) -> C
     if operator is Operator.ILIKE:
         return ilike(column, values[0], dialect)
     if operator is Operator.REGEXP:
-        return regexp(column, values[0], dialect)
+        return regexp(column, values[0], needle(values[0]), dialect)
     if operator is Operator.BETWEEN:
         first, last = (literal(value, Text()) for value in values)  # plain: a collation may not stand there
         return column.between(first, last)

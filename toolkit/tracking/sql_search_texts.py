@@ -15,7 +15,7 @@ from toolkit.db.dialect import SQLITE, as_text
 from toolkit.db.tables import experiment_tags, runs
 from toolkit.tracking import sql_inputs
 from toolkit.tracking.filter_fields import EXPERIMENTS, Entity, Field, Kind
-from toolkit.tracking.filter_text import ilike, regexp
+from toolkit.tracking.filter_text import ilike, needle, regexp
 from toolkit.tracking.filter_tree import All, Comparison, Not, OneOf, Operator, Tree
 from toolkit.tracking.search import Search
 from toolkit.tracking.sql_search_filter import EXPERIMENT_COLUMNS, NAMED, RUN_COLUMNS
@@ -43,7 +43,8 @@ def _settled(connection: Connection, tree: Tree, entity: Entity, dialect: str) -
         return tree
     pattern = str(tree.values[0])
     fits = (regexp if tree.operator is Operator.REGEXP else ilike)(pattern)
-    texts = connection.execution_options(yield_per=_AT_A_TIME).execute(_texts(tree.field, entity, dialect)).scalars()
+    statement = _texts(tree.field, entity, dialect, needle(pattern) if tree.operator is Operator.REGEXP else "")
+    texts = connection.execute(statement.execution_options(yield_per=_AT_A_TIME)).scalars()
     # None is what lacks the field: it is in no list.
     return replace(tree, operator=Operator.IN, values=tuple(text for text in texts if text is not None and fits(text)))
 
@@ -53,14 +54,22 @@ def _is_ours(comparison: Comparison) -> bool:
     return operator is Operator.REGEXP or (operator is Operator.ILIKE and not str(comparison.values[0]).isascii())
 
 
-def _texts(field: Field, entity: Entity, dialect: str) -> Select[str]:
-    """Return the statement that gives the values of a field, each once."""
+def _texts(field: Field, entity: Entity, dialect: str, part: str) -> Select[str]:
+    """Return the statement that gives the values of a field that have a part in them, each once."""
+    column, source = _column(field, entity, dialect)
+    chosen = source.distinct()
+    return chosen.where(column.contains(part, autoescape=True)) if part else chosen
+
+
+def _column(field: Field, entity: Entity, dialect: str) -> tuple[ColumnElement[str], Select[str]]:
+    """Return the column of a field's values, and the statement that gives them."""
     if field.kind is Kind.ATTRIBUTE:
         columns = EXPERIMENT_COLUMNS if entity is EXPERIMENTS else RUN_COLUMNS
         column: ColumnElement[str] = columns[field.key]  # type: ignore[assignment]  # text, or made text here
-        return select(as_text(column, dialect) if field.whole else column).distinct()
+        column = as_text(column, dialect) if field.whole else column
+        return column, select(column)
     if field.kind is Kind.DATASET:
         table, column, ours = sql_inputs.values_of(runs.c.id, field)
-        return select(column).select_from(table.join(runs, ours)).distinct()
+        return column, select(column).select_from(table.join(runs, ours))
     values = experiment_tags if entity is EXPERIMENTS else NAMED[field.kind]
-    return select(values.c.value).where(values.c.key == field.key).distinct()
+    return values.c.value, select(values.c.value).where(values.c.key == field.key)

@@ -229,6 +229,17 @@ class RunStore(RunSearch, RunUpkeep, Protocol):
         """Return all points of a metric, ordered by step, timestamp, value. An unknown key gives an empty page."""
         ...
 
+    def sample_history(
+        self, run_id: str, key: str, *, points: int, start_step: int | None = None, end_step: int | None = None
+    ) -> Sequence[Metric]:
+        """Return points of a metric that stand for its history, for a chart; ordered by step, timestamp, value.
+
+        At most ``points`` (1 to 10,000) from the steps ``start_step`` to ``end_step``, both included, spread evenly;
+        the first and the last are among them, and one alone is the last. A history of up to 10,000 points is spread
+        by its points; a longer one may be spread by its steps instead. An unknown key gives none.
+        """
+        ...
+
     def renew_leases(self, owner: Owner, run_ids: Sequence[str], *, lease_ms: int) -> Sequence[str]:
         """Say that these runs are alive, by the store's own clock. Return those of them that still run."""
         ...

@@ -1,0 +1,56 @@
+"""Statements that are given up when they turn out to take long, for another way to the same answer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, cast
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from toolkit.db.dialect import SQLITE
+
+_STEPS = 20_000  # of SQLite's machine in a millisecond
+_INTERRUPTED = 9  # SQLITE_INTERRUPT
+_CANCELED = "57014"  # query_canceled
+
+
+class GivenUp(Exception):
+    """A statement took more than it was given."""
+
+
+@contextlib.contextmanager
+def limited(connection: Connection, milliseconds: int) -> Iterator[None]:
+    """Give up what reads for longer than about so many milliseconds a statement; the transaction goes on.
+
+    SQLite counts steps of its machine, so that the same is given up on a slow or busy computer.
+
+    Args:
+        connection: In a transaction; nothing but SELECTs may be run.
+        milliseconds: For each statement.
+
+    Raises:
+        GivenUp: A statement took longer.
+    """
+    if connection.dialect.name == SQLITE:
+        driver = cast(Any, connection.connection.dbapi_connection)
+        driver.set_progress_handler(lambda: 1, milliseconds * _STEPS)
+        try:
+            yield
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) != _INTERRUPTED:
+                raise
+            raise GivenUp from None
+        finally:
+            driver.set_progress_handler(None, 0)
+        return
+    connection.exec_driver_sql(f"SAVEPOINT effort; SET LOCAL statement_timeout = {milliseconds}")
+    try:
+        yield
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _CANCELED:
+            raise
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT effort; RELEASE SAVEPOINT effort")
+        raise GivenUp from None
+    connection.exec_driver_sql("SET LOCAL statement_timeout TO DEFAULT; RELEASE SAVEPOINT effort")
