@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import typer
 
+from toolkit.cli import run_changes
+from toolkit.cli.experiments import View
 from toolkit.cli.render import duration, moment, number, on_terminal, show, show_json, show_table, size
 from toolkit.cli.store import find_experiment, find_run, opened
 from toolkit.errors import InvalidValue
@@ -18,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="List and show runs.",
+    help="List, show, make, delete and restore runs.",
 )
 
 
@@ -42,11 +44,13 @@ def list_(
         "-x",
         "--experiment",
         "--experiment-name",
+        "--experiment-id",
         metavar="NAME",
         help="Only runs of this experiment (name or id).",
     ),
     status: str | None = typer.Option(None, "--status", metavar="STATUS", help="Only runs in this state."),
     every: bool = typer.Option(False, "-a", "--all", help="Also the runs that are parts of others."),
+    view: View = typer.Option(View.ACTIVE, "-v", "--view", help="Which: active_only, deleted_only or all."),
     limit: int = typer.Option(20, "-n", "--limit", min=1, max=50_000, help="At most this many."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
@@ -56,6 +60,7 @@ def list_(
             experiment_ids=[find_experiment(stores, experiment).experiment_id] if experiment else [],
             top_level=not every,
             status=[_status(status)] if status else [],
+            lifecycle=view.lifecycle,
             limit=limit,
         )
         runs = stores.runs.list_runs(query).items
@@ -76,6 +81,20 @@ def list_(
             for run in runs
         ],
     )
+
+
+app.command("create")(run_changes.create)
+app.command("delete")(run_changes.delete)
+app.command("restore")(run_changes.restore)
+
+
+@app.command("describe")
+def describe(
+    run_id: str = typer.Option(..., "--run-id", metavar="ID", help="The run, deleted or not."),
+) -> None:
+    """Print all about a run as JSON."""
+    with opened() as stores:
+        show_json({"schema": 1, **_as_json(stores.runs.get_run(run_id))})
 
 
 @app.command("show")
