@@ -8,6 +8,7 @@ from pathlib import Path
 
 from toolkit.artifacts.location import Elsewhere, Place, below_root, close_store
 from toolkit.artifacts.store import ArtifactStore
+from toolkit.recording.spool import Spool
 from toolkit.tracking.journal import Journal
 from toolkit.tracking.records import Experiment, RunInfo
 from toolkit.tracking.store import RunStore
@@ -27,6 +28,7 @@ class Stores:
         artifact_workers: How many files are sent or fetched at the same time.
         home: Folder that holds everything local.
         journal: What log verbs write to instead of ``runs``, where they need not wait for it.
+        spool: Where files wait for ``artifacts``, if that is not on this machine or fails.
         lease_ms: How long a run may be silent before it counts as lost.
         exit_wait: Seconds to wait at the end for what the journal holds.
         release: What to call when the stores are no longer needed.
@@ -34,13 +36,14 @@ class Stores:
 
     runs: RunStore
     artifacts: ArtifactStore
-    tracking_uri: str
+    tracking_uri: str = field(repr=False)  # it may have a password
     place: str
     artifact_root: str
     home: Path
     artifact_workers: int = 8
     elsewhere: Elsewhere = field(default_factory=Elsewhere, repr=False)
     journal: Journal | None = None
+    spool: Spool | None = None
     exit_wait: float = 10.0
     lease_ms: int = 60_000
     release: Callable[[], None] = field(default=lambda: None, repr=False)
@@ -69,10 +72,16 @@ class Stores:
             return None
         return f"{self.artifact_root.rstrip('/')}/{experiment.experiment_id}/{run_id}/artifacts"
 
-    def close(self) -> None:
-        """Send what the journal holds, as far as that can be done in time, and release what the stores hold."""
+    def send_rest(self) -> None:
+        """Send what journal and spool hold, as far as the stores take it; what is left is sent by a later process."""
+        if self.spool is not None:
+            self.spool.close(self.exit_wait)
         if self.journal is not None:
             self.journal.close(self.exit_wait)
+
+    def close(self) -> None:
+        """Send what the journal holds, as far as that can be done in time, and release what the stores hold."""
+        self.send_rest()
         self.runs.close()
         self.elsewhere.close()
         close_store(self.artifacts)
