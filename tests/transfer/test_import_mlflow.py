@@ -98,9 +98,8 @@ def is_the_same(stores: Stores, made: MadeByMlflow, done: Imported) -> None:
 
 
 def first_run(made: MadeByMlflow) -> str:
-    return next(
-        run_id for one in made.expected.values() for run_id, run in one["runs"].items() if run["name"][:5] == "first"
-    )
+    runs = {run["name"]: run_id for one in made.expected.values() for run_id, run in one["runs"].items()}
+    return str(runs["first, ünï 🍷"])
 
 
 def test_a_database_comes_field_by_field(stores: Stores, database: MadeByMlflow) -> None:
