@@ -60,7 +60,7 @@ def test_quickstart(workdir: Path) -> None:
 
 def test_nested_search(workdir: Path) -> None:
     found = results("nested_search", workdir)
-    states = ["FINISHED", "FINISHED", "FAILED", "FINISHED", "KILLED"]
+    states = ["FINISHED", "FAILED", "FINISHED", "FINISHED", "KILLED"]
     assert [state for _, state in found["children"]] == states
     assert (found["left"], found["back"]) == (5, 6)
     assert (found["parent"], found["orphan"], found["last"], found["ended"]) == ("parent", None, "parent", "FINISHED")

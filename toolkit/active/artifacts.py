@@ -120,4 +120,4 @@ def _place(client: Client, uri: str | None, run_id: str | None, path: str | None
         raise InvalidValue("`artifact_path` cannot be specified if `artifact_uri` is specified")
     if uri.startswith("models:"):
         raise NotYetSupported(f"{uri!r} names a model: the registry is not there yet; give runs:/<run id>/<path>")
-    return files.place_of(client._stores, uri)
+    return client.place_of(uri)

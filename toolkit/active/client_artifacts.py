@@ -13,7 +13,7 @@ from toolkit.active.figures import save_figure
 from toolkit.active.images import save_image
 from toolkit.active.tables import LOGGED_ARTIFACTS, append_table, joined_table, logged_tables
 from toolkit.entities import FileInfo
-from toolkit.errors import InvalidValue
+from toolkit.errors import InvalidValue, NotFound
 from toolkit.recording.run import RecordedRun
 from toolkit.tracking.records import SearchQuery
 
@@ -108,6 +108,17 @@ class ArtifactClient(Connected):
         having = [run for run in runs if artifact_file in logged_tables(run.data.tags)]
         stores = self._stores
         return joined_table([RecordedRun(stores, run) for run in having], artifact_file, extra_columns or ())
+
+    def place_of(self, artifact_uri: str) -> tuple[str, str] | None:
+        """Return the run and the path among its artifacts that a URI names; ``None`` if it names no run here."""
+        place = files.place_of(self._stores, artifact_uri)
+        if place is None or artifact_uri.startswith("runs:"):
+            return place
+        try:
+            self._runs.get_run(place[0])
+        except NotFound:  # another store's, which keeps its files beside ours
+            return None
+        return place
 
     def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
         """Return what is in a folder of a run's artifacts; default: the top."""

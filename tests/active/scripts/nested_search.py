@@ -29,7 +29,7 @@ with mlflow.start_run(run_name="parent") as parent:
 
 children = mlflow.search_runs(
     filter_string=f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'",
-    order_by=["start_time ASC"],
+    order_by=["attributes.run_name DESC"],
     output_format="list",
 )
 client = mlflow.MlflowClient()
