@@ -184,6 +184,11 @@ class Settings(BaseSettings):
         return self.home / "journal"
 
     @property
+    def spool_root(self) -> Path:
+        """Folder of all spools."""
+        return self.home / "spool"
+
+    @property
     def artifact_uri(self) -> str:
         """The artifact root, or ``artifacts`` in the home."""
         return self.artifact_root or (self.home / "artifacts").as_uri()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
     from toolkit.flows.services import Services
-    from toolkit.tracking.journal import JournalState, Leftovers
+    from toolkit.tracking.journal import JournalState
     from toolkit.tracking.records import Experiment, Run
     from toolkit.upkeep.garbage import Collection, Found
 
@@ -97,30 +97,52 @@ def _store_options(settings: Settings) -> StoreOptions:
 
 def _journaled(stores: Stores, settings: Settings) -> Stores:
     """Return stores that log verbs write to by way of the journal, unless the settings are strict."""
-    from toolkit.recording.flushed import flushed  # noqa: PLC0415 - when a script logs
+    from toolkit.recording.flushed import FLUSH_TIMEOUT, flushed  # noqa: PLC0415 - when a script logs
+    from toolkit.recording.spool import Spool  # noqa: PLC0415 - the same
     from toolkit.tracking.journal import Journal  # noqa: PLC0415 - the same
 
     if settings.strict:
         return stores
     journal = Journal(settings.journal_root, stores.runs, place=stores.place, limit=settings.journal_limit)
-    return replace(stores, runs=flushed(stores.runs, journal), journal=journal, exit_wait=settings.exit_wait)
+    written = flushed(stores.runs, journal)  # a file is listed after its run has begun
+    spool = Spool(settings.spool_root, stores.artifacts, written, place=stores.place)
+    runs = flushed(stores.runs, journal, before_listing=partial(spool.flush, FLUSH_TIMEOUT))
+    return replace(stores, runs=runs, journal=journal, spool=spool, exit_wait=settings.exit_wait)
 
 
-def send_leftovers(stores: Stores, settings: Settings) -> Leftovers:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """What was sent of what earlier processes had left.
+
+    Attributes:
+        entries: Entries of journals.
+        files: Files of spools.
+        refused: How many of them the stores refuse for good.
+    """
+
+    entries: int = 0
+    files: int = 0
+    refused: int = 0
+
+
+def send_leftovers(stores: Stores, settings: Settings) -> Sent:
     """Send what processes that are gone have logged and could not send to these stores.
 
     Raises:
         StoreError: The store cannot take it now; what was not sent is kept.
+        ArtifactError: The same for files.
     """
-    from toolkit.tracking.journal import Leftovers  # noqa: PLC0415 - rare
+    from toolkit.recording.spool import send_left  # noqa: PLC0415 - rare
+    from toolkit.tracking.journal import Leftovers  # noqa: PLC0415 - the same
 
-    leftovers = Leftovers(settings.journal_root, stores.runs, stores.place)
+    left = Leftovers(settings.journal_root, stores.runs, stores.place)
     try:
-        while leftovers.step():
+        while left.step():
             pass
     finally:
-        leftovers.close()
-    return leftovers
+        left.close()
+    files, refused = send_left(settings.spool_root, stores.artifacts, stores.runs, stores.place)
+    return Sent(entries=left.sent, files=files, refused=left.rejected + refused)
 
 
 def unsent(settings: Settings) -> list[JournalState]:

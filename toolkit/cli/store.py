@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from toolkit.cli.render import say
-from toolkit.errors import InvalidValue, NotFound
+from toolkit.errors import ArtifactError, InvalidValue, NotFound, StoreError
 from toolkit.recording.stores import Stores
-from toolkit.settings import load
+from toolkit.settings import Settings, load
 from toolkit.tracking.records import Experiment, Run, RunQuery
 from toolkit.wiring import open_stores, send_leftovers, sweep
 
@@ -21,13 +21,22 @@ def opened() -> Iterator[Stores]:
     settings = load()
     stores = open_stores(settings)
     try:
-        if sent := send_leftovers(stores, settings).sent:
-            say(f"{sent} entries that earlier processes had logged, and not sent, were added")
+        _add_leftovers(stores, settings)
         for run in sweep(stores, settings):
             say(f"run {run.info.run_name} ({run.info.run_id}) was lost: {run.info.reason}")
         yield stores
     finally:
         stores.close()
+
+
+def _add_leftovers(stores: Stores, settings: Settings) -> None:
+    try:
+        sent = send_leftovers(stores, settings)
+    except (ArtifactError, StoreError) as error:  # what is there can be read all the same
+        say(f"what earlier processes had logged cannot be added now: {error}")
+    else:
+        if sent.entries or sent.files:
+            say(f"added: {sent.entries} entries and {sent.files} files that earlier processes had logged and not sent")
 
 
 def find_run(stores: Stores, text: str) -> Run:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
 from toolkit.cli.render import say, show, show_json
@@ -24,14 +26,17 @@ def sync(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> N
     elsewhere = sorted({journal.place for journal in left if journal.place != stores.place and not journal.in_use})
     in_use = sum(journal.in_use for journal in left)
     if as_json:
-        report = {"schema": 1, "sent": sent.sent, "refused": sent.rejected, "in_use": in_use, "elsewhere": elsewhere}
-        show_json(report)
+        show_json({"schema": 1, **asdict(sent), "in_use": in_use, "elsewhere": elsewhere})
     else:
-        show(f"{sent.sent} entries were sent to {stores.place}" if sent.sent else "nothing waits to be sent")
+        if sent.entries or sent.files:
+            show(f"sent: {sent.entries} entries to {stores.place}, {sent.files} files to {stores.artifact_root}")
+        else:
+            show("nothing waits to be sent")
         if in_use:
             show(f"{in_use} running processes send their own")
     for place in elsewhere:
         say(f"there are entries for {place}: set TOOLKIT_TRACKING_URI to it, and run toolkit sync again")
-    if sent.rejected:
-        say(f"{sent.rejected} entries were refused: they are kept in {settings.journal_root / 'rejected'}")
+    if sent.refused:
+        kept = f"{settings.journal_root / 'rejected'} and {settings.spool_root / 'rejected'}"
+        say(f"{sent.refused} entries and files were refused for good: they are kept in {kept}")
         raise typer.Exit(1)

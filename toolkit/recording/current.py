@@ -141,6 +141,8 @@ def flush(timeout: float | None = None) -> None:
     for each in (here.stores, *here.others.values()):
         if each is not None and each.journal is not None:
             each.journal.flush(timeout)
+        if each is not None and each.spool is not None:
+            each.spool.flush(timeout)
 
 
 def settle() -> None:
@@ -166,8 +168,8 @@ def _finish() -> None:
     for callback in here.callbacks:
         callback()
     for each in (here.stores, *here.others.values()):
-        if each is not None and each.journal is not None:
-            each.journal.close(each.exit_wait)
+        if each is not None:
+            each.send_rest()
 
 
 def prefect_api_url() -> str:

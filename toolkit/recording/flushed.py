@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from toolkit.errors import NotAcknowledged, StoreError, UserError
 from toolkit.tracking.journal import Journal
-from toolkit.tracking.records import Experiment
+from toolkit.tracking.records import ArtifactEntry, Experiment, Page
 from toolkit.tracking.store import RunStore
 
 FLUSH_TIMEOUT = 10.0
@@ -23,8 +23,9 @@ _FRESH = 1.0  # seconds for which an experiment need not be read again: runs may
 class _Flushed:
     """Flushes the journal before each call that reads or writes what it may hold."""
 
-    def __init__(self, inner: RunStore, journal: Journal) -> None:
+    def __init__(self, inner: RunStore, journal: Journal, before_listing: Callable[[], None]) -> None:
         self._inner = inner
+        self._before_listing = before_listing
         self._journal = journal
         self._experiments: dict[str, tuple[Experiment, float]] = {}  # and when it was read
 
@@ -39,6 +40,20 @@ class _Flushed:
             return method(*args, **kwargs)
 
         return flushed
+
+    def list_artifacts(self, run_id: str, **kwargs: Any) -> Page[ArtifactEntry]:  # noqa: ANN401 - as the store's
+        """See `RunStore.list_artifacts`."""
+        with contextlib.suppress(NotAcknowledged):
+            self._before_listing()
+            self._journal.flush(FLUSH_TIMEOUT)
+        return self._inner.list_artifacts(run_id, **kwargs)
+
+    def update_experiment(self, experiment_id: str, **changes: Any) -> Experiment:  # noqa: ANN401 - as the store's
+        """See `RunStore.update_experiment`. What was read before no longer holds."""
+        self._experiments.clear()
+        with contextlib.suppress(NotAcknowledged):
+            self._journal.flush(FLUSH_TIMEOUT)
+        return self._inner.update_experiment(experiment_id, **changes)
 
     def get_experiment(self, experiment_id: str) -> Experiment:
         """See `RunStore.get_experiment`. While the store is away, what was read before is the answer."""
@@ -65,11 +80,12 @@ class _Flushed:
         return experiment
 
 
-def flushed(inner: RunStore, journal: Journal) -> RunStore:
+def flushed(inner: RunStore, journal: Journal, *, before_listing: Callable[[], None] = lambda: None) -> RunStore:
     """Return a store whose callers see what this process has logged before.
 
     Args:
         inner: The store.
         journal: What this process logs through, to the same store.
+        before_listing: What brings files that were logged to their store; called before they are listed.
     """
-    return cast(RunStore, _Flushed(inner, journal))
+    return cast(RunStore, _Flushed(inner, journal, before_listing))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from toolkit.artifacts.location import Place
-from toolkit.errors import InvalidValue, NotFound
+from toolkit.artifacts.store import StoredFile
+from toolkit.errors import ArtifactError, InvalidValue, NotFound
 from toolkit.ids import new_run_id, now_ms, random_run_name
 from toolkit.recording.context import user_name
 from toolkit.recording.lease import Leases
+from toolkit.recording.spool import Spool
 from toolkit.recording.stores import Stores
 from toolkit.tracking.entries import Begun, Ended, Entry, Listed, Logged, Used, write_one
 from toolkit.tracking.limits import check_inputs, check_new_run, check_params, check_points, check_tags
@@ -28,6 +31,8 @@ from toolkit.tracking.records import (
 )
 from toolkit.tracking.system_tags import first_tags
 from toolkit.tracking.transition import begun, changed_params, experiment_not_active
+
+logger = logging.getLogger(__name__)
 
 TAG_LIMIT = 8_000
 """Longest value of a run's tag, in characters (MLflow's limit)."""
@@ -156,14 +161,35 @@ class RecordedRun:
         self._write(Used(run_id=self.run_id, inputs=inputs))
 
     def log_file(self, source: Path, path: str) -> ArtifactEntry:
-        """Store a local file as the artifact ``path``."""
-        return self._record([self._put(source, path)])[0]
+        """Store a local file as the artifact ``path``.
+
+        Where there is a journal, a store that fails raises nothing: the file waits in the spool. If even that fails,
+        there is a warning, and the entry that is returned has no digest.
+        """
+        place = self._place()
+        key = place.key(path)
+        spool = self._spool
+        if spool is None:
+            return self._listed(self._stored(place.store.put_file(key, source), path))
+        if place.store.local_path(key) is not None:
+            try:
+                return self._listed(self._stored(place.store.put_file(key, source), path))
+            except ArtifactError as error:
+                logger.warning("%s: the file %s is sent later", error, path)
+        return self._forgiven(path, lambda: spool.put_file(source, run_id=self.run_id, key=key, path=path))
 
     def log_folder(self, source: Path, path: str = "") -> list[ArtifactEntry]:
         """Store all files below a local folder, under ``path``."""
         prefix = f"{path.strip('/')}/" if path.strip("/") else ""
         files = sorted(file for file in source.rglob("*") if file.is_file())
-        return self._record([self._put(file, prefix + file.relative_to(source).as_posix()) for file in files])
+        named = [(file, prefix + file.relative_to(source).as_posix()) for file in files]
+        if self._spool is not None:
+            return [self.log_file(file, path) for file, path in named]
+        place = self._place()
+        entries = [self._stored(place.store.put_file(place.key(path), file), path) for file, path in named]
+        if entries:
+            self._write(Listed(run_id=self.run_id, artifacts=entries))
+        return entries
 
     def log_path(self, source: Path, path: str) -> list[ArtifactEntry]:
         """Store a local file or folder as the artifact ``path``.
@@ -184,8 +210,11 @@ class RecordedRun:
     def log_stream(self, source: BinaryIO, path: str) -> ArtifactEntry:
         """Store what a stream gives until its end as the artifact ``path``."""
         place = self._place()
-        stored = place.store.put_stream(place.key(path), source)
-        return self._record([ArtifactEntry(path=path, size=stored.size, sha256=stored.sha256, created=now_ms())])[0]
+        key = place.key(path)
+        spool = self._spool
+        if spool is not None and place.store.local_path(key) is None:
+            return self._forgiven(path, lambda: spool.put_stream(source, run_id=self.run_id, key=key, path=path))
+        return self._forgiven(path, lambda: self._listed(self._stored(place.store.put_stream(key, source), path)))
 
     def log_text(self, text: str, path: str) -> ArtifactEntry:
         """Store text, in UTF-8, as the artifact ``path``."""
@@ -222,16 +251,26 @@ class RecordedRun:
     def _place(self) -> Place:
         return self.stores.artifacts_of(self.info)
 
-    def _put(self, source: Path, path: str) -> ArtifactEntry:
-        place = self._place()
-        stored = place.store.put_file(place.key(path), source)
+    @property
+    def _spool(self) -> Spool | None:
+        return self.stores.spool if self._journal is not None else None
+
+    def _forgiven(self, path: str, store: Callable[[], ArtifactEntry]) -> ArtifactEntry:
+        """Return what a call that stores a file returns; where there is a journal, its failure is but a warning."""
+        try:
+            return store()
+        except ArtifactError as error:
+            if self._journal is None:
+                raise
+            logger.warning("the file %s of run %s is not stored: %s", path, self.run_id, error)
+            return ArtifactEntry(path=path, size=0, sha256="", created=now_ms())
+
+    def _stored(self, stored: StoredFile, path: str) -> ArtifactEntry:
         return ArtifactEntry(path=path, size=stored.size, sha256=stored.sha256, created=now_ms())
 
-    def _record(self, entries: Iterable[ArtifactEntry]) -> list[ArtifactEntry]:
-        recorded = list(entries)
-        if recorded:
-            self._write(Listed(run_id=self.run_id, artifacts=recorded))
-        return recorded
+    def _listed(self, entry: ArtifactEntry) -> ArtifactEntry:
+        self._write(Listed(run_id=self.run_id, artifacts=[entry]))
+        return entry
 
 
 def _number(key: str, value: object) -> float:

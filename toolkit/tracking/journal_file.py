@@ -133,7 +133,7 @@ class JournalFile:
         """
         folder = root / name
         folder.mkdir(parents=True, mode=0o700)
-        lock = _locked(folder)
+        lock = lock_folder(folder)
         if lock is None:
             raise JournalError(f"{folder} is another process's journal")
         about = {"store": store, "pid": os.getpid()}
@@ -148,7 +148,7 @@ class JournalFile:
             JournalError: The folder holds no journal that can be read.
             OSError: It cannot be opened.
         """
-        lock = _locked(folder)
+        lock = lock_folder(folder)
         if lock is None:
             return None
         try:
@@ -353,7 +353,7 @@ def began(folder: Path) -> int:
 def is_in_use(folder: Path) -> bool:
     """Tell whether a process has the journal in a folder open (another one than this)."""
     try:
-        lock = _locked(folder)
+        lock = lock_folder(folder)
     except OSError:
         return False
     if lock is not None:
@@ -361,8 +361,8 @@ def is_in_use(folder: Path) -> bool:
     return lock is None
 
 
-def _locked(folder: Path) -> int | None:
-    """Return the open lock of a journal; ``None`` if another process holds it.
+def lock_folder(folder: Path) -> int | None:
+    """Return the open lock of a process's folder; ``None`` if another process holds it.
 
     The lock is of the kind that a process has, not a file: a child that is forked does not have it.
     """

@@ -1,0 +1,181 @@
+"""The spool: files wait for a store that is away; who logs them neither waits nor sees an error."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from toolkit.artifacts.local import LocalArtifactStore
+from toolkit.artifacts.store import StoredFile
+from toolkit.errors import ArtifactUnavailable, NotAcknowledged
+from toolkit.ids import new_run_id
+from toolkit.recording.spool import Spool, send_left
+from toolkit.testing.runs import add_run
+from toolkit.tracking.memory import MemoryRunStore
+from toolkit.tracking.records import RunStatus
+from toolkit.tracking.sql import SqlRunStore
+
+PLACE = "here"
+
+
+class Away(LocalArtifactStore):
+    """A store that can be away."""
+
+    failure: Exception | None = None
+    gate: threading.Event | None = None
+
+    def put_file(self, key: str, source: Path) -> StoredFile:
+        if self.gate is not None:
+            self.gate.wait(10)
+        if self.failure is not None:
+            raise self.failure
+        return super().put_file(key, source)
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Away:
+    return Away(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def runs() -> MemoryRunStore:
+    return MemoryRunStore()
+
+
+@pytest.fixture
+def spool(tmp_path: Path, artifacts: Away, runs: MemoryRunStore) -> Iterator[Spool]:
+    made = Spool(tmp_path / "spool", artifacts, runs, place=PLACE)
+    yield made
+    artifacts.failure = None
+    made.close(5)
+
+
+def put(spool: Spool, run_id: str, text: str, path: str = "a.txt") -> None:
+    spool.put_stream(io.BytesIO(text.encode()), run_id=run_id, key=f"0/{run_id}/artifacts/{path}", path=path)
+
+
+def listed(runs: MemoryRunStore, run_id: str) -> list[str]:
+    return [entry.path for entry in runs.list_artifacts(run_id).items]
+
+
+def test_files_arrive_and_are_listed_once_they_are_there(
+    spool: Spool, artifacts: Away, runs: MemoryRunStore, tmp_path: Path
+) -> None:
+    run_id = add_run(runs).info.run_id
+    artifacts.gate = threading.Event()
+    source = tmp_path / "model.bin"
+    source.write_text("first")
+    entry = spool.put_file(source, run_id=run_id, key=f"0/{run_id}/artifacts/m/model.bin", path="m/model.bin")
+    source.write_text("changed after it was logged")
+    put(spool, run_id, "text", "b c?.txt")
+    assert listed(runs, run_id) == []
+    artifacts.gate.set()
+    spool.flush(10)
+    assert listed(runs, run_id) == ["b c?.txt", "m/model.bin"]
+    assert list(runs.list_artifacts(run_id, prefix="m").items) == [entry]
+    with artifacts.open(f"0/{run_id}/artifacts/m/model.bin") as file:
+        assert file.read() == b"first"
+    assert spool.close(1) == 0
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_store_that_is_away_is_waited_for(
+    spool: Spool, artifacts: Away, runs: MemoryRunStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = add_run(runs).info.run_id
+    artifacts.failure = ArtifactUnavailable("the bucket does not answer")
+    with caplog.at_level(logging.WARNING):
+        for number in range(5):
+            put(spool, run_id, "x", f"{number}.txt")
+        with pytest.raises(NotAcknowledged, match=r"5 logged files .*does not answer.* toolkit sync"):
+            spool.flush(0.2)
+    assert len([record for record in caplog.records if "is sent later" in record.message]) == 1
+    artifacts.failure = None
+    spool.flush(10)
+    assert listed(runs, run_id) == [f"{number}.txt" for number in range(5)]
+
+
+def test_what_is_left_is_sent_by_the_next_process(
+    artifacts: Away, runs: MemoryRunStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "spool"
+    run_id = add_run(runs).info.run_id
+    artifacts.failure = ArtifactUnavailable("away")
+    spool = Spool(root, artifacts, runs, place=PLACE)
+    put(spool, run_id, "x")
+    with caplog.at_level(logging.WARNING):
+        assert spool.close(0.1) == 1
+    artifacts.failure = None
+    assert send_left(root, artifacts, runs, "another store") == (0, 0)
+    assert send_left(root, artifacts, runs, PLACE) == (1, 0)
+    assert listed(runs, run_id) == ["a.txt"]
+    assert send_left(root, artifacts, runs, PLACE) == (0, 0)
+    assert list(root.iterdir()) == []
+
+
+def test_what_is_refused_for_good_is_kept_aside(spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    unknown = new_run_id()
+    with caplog.at_level(logging.WARNING):
+        put(spool, unknown, "precious")
+        spool.flush(10)
+    assert f"Run with id={unknown} not found" in caplog.text
+    (kept,) = (tmp_path / "spool" / "rejected").iterdir()
+    assert sorted(path.read_text() for path in kept.iterdir() if path.suffix != ".json") == ["precious"]
+
+
+KILLED = """
+import io, os, sys
+from pathlib import Path
+from toolkit.artifacts.local import LocalArtifactStore
+from toolkit.errors import ArtifactUnavailable
+from toolkit.recording.spool import Spool
+from toolkit.tracking.sql import SqlRunStore
+class Away(LocalArtifactStore):
+    def put_file(self, key, source): raise ArtifactUnavailable("away")
+home, run_id = Path(sys.argv[1]), sys.argv[2]
+runs = SqlRunStore(f"sqlite:///{home}/t.db", "file:///a")
+spool = Spool(home / "spool", Away(home / "artifacts"), runs, place="here")
+for number in range(10):
+    path = f"{number}.txt"
+    spool.put_stream(io.BytesIO(path.encode()), run_id=run_id, key=f"0/{run_id}/{path}", path=path)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_kill_9_loses_no_file_that_was_logged(tmp_path: Path, artifacts: Away) -> None:
+    store = SqlRunStore(f"sqlite:///{tmp_path}/t.db", "file:///a")
+    run_id = add_run(store).info.run_id
+    command = [sys.executable, "-c", KILLED, str(tmp_path), run_id]
+    done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    assert send_left(tmp_path / "spool", artifacts, store, PLACE) == (10, 0)
+    entries = store.list_artifacts(run_id).items
+    assert [entry.path for entry in entries] == [f"{number}.txt" for number in range(10)]
+    for entry in entries:
+        artifacts.get_file(f"0/{run_id}/{entry.path}", tmp_path / "got", sha256=entry.sha256)
+    store.update_run(run_id, status=RunStatus.FINISHED)
+    store.close()
+
+
+def test_a_forked_child_has_a_spool_of_its_own(spool: Spool, runs: MemoryRunStore, tmp_path: Path) -> None:
+    run_id = add_run(runs).info.run_id
+    put(spool, run_id, "parent", "parent.txt")
+    spool.flush(10)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            put(spool, run_id, "child", "child.txt")
+            status = spool.close(10)
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert (tmp_path / "artifacts" / "0" / run_id / "artifacts" / "child.txt").read_text() == "child"
