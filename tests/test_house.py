@@ -65,6 +65,8 @@ def test_the_public_names_agree_wherever_they_stand() -> None:
     typed = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert typed == toolkit._MODULES
     assert toolkit.__all__ == sorted(typed)
+    modules = [alias.name for node in block.body if isinstance(node, ast.Import) for alias in node.names]
+    assert modules == [f"toolkit.{name}" for name in toolkit._SUBMODULES]
     assert dir(toolkit) == sorted([*typed, *toolkit._SUBMODULES, "__version__"])
 
 

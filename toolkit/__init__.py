@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING, Any
 from toolkit.names import hand_out
 
 if TYPE_CHECKING:
+    import toolkit.artifacts
+    import toolkit.client
+    import toolkit.config
+    import toolkit.data
+    import toolkit.entities
+    import toolkit.exceptions
+    import toolkit.tracking  # noqa: F401 - type checkers learn of the modules, and nobody loads them
     from toolkit.active.artifacts import (
         get_artifact_uri,
         load_table,

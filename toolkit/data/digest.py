@@ -22,6 +22,9 @@ ROWS = 10_000
 CELLS = 4_000_000
 """At most so many cells of a table: a wide one is cut to fewer rows."""
 
+COLUMNS = 5_000
+"""At most so many columns by their content; of all others only the names count."""
+
 BYTES = 256 * 1024 * 1024
 """At most so many bytes of a table, by what its first rows take; and of a file."""
 
@@ -51,22 +54,23 @@ def of_pandas(frame: pd.DataFrame) -> str:
     import numpy as np  # noqa: PLC0415 - the table is there, so are they
     import pandas as pd  # noqa: PLC0415 - the same
 
-    head = frame.head(_FIRST)
+    looked_at = frame.iloc[:, :COLUMNS]
+    head = looked_at.head(_FIRST)
     row_bytes = float(head.memory_usage(index=False, deep=True).sum()) / max(1, len(head))
-    head = frame.head(rows_to_read(frame.shape[1], row_bytes))
+    head = looked_at.head(rows_to_read(looked_at.shape[1], row_bytes))
     numbers = head.select_dtypes(include=[np.number]).columns
     texts = head.columns[[_is_text(head.iloc[:, at]) for at in range(head.shape[1])]]
-    looked_at = head[texts.union(numbers)]
-    hashes = pd.util.hash_pandas_object(looked_at).to_numpy()
+    hashes = pd.util.hash_pandas_object(head[texts.union(numbers)]).to_numpy()
     return short([hashes.tobytes(), np.int64(len(frame)).tobytes(), *(str(name).encode() for name in frame.columns)])
 
 
 def of_polars(frame: pl.DataFrame) -> str:
     """Return the digest of a table of Polars."""
-    head = frame.head(_FIRST)
-    rows = rows_to_read(frame.width, float(head.estimated_size()) / max(1, head.height))
+    looked_at = frame[:, :COLUMNS]
+    head = looked_at.head(_FIRST)
+    rows = rows_to_read(head.width, float(head.estimated_size()) / max(1, head.height))
     names = (f"{name}:{kind}\n".encode() for name, kind in frame.schema.items())
-    return short([frame.head(rows).write_ndjson().encode(), str(frame.height).encode(), *names])
+    return short([looked_at.head(rows).write_ndjson().encode(), str(frame.height).encode(), *names])
 
 
 def of_arrays(arrays: Iterable[np.ndarray[Any, Any]]) -> str:

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-CELLS = 50_000_000
+CELLS = 10_000_000
 """Of a greater table only the first rows are looked at for missing values."""
+
+COLUMNS = 10_000
+"""A table with more columns has no schema: it would be longer than a store takes."""
 
 _LENGTH = 1_000_000  # a store's limit is a little above
 
@@ -46,6 +49,8 @@ _FOUND = {
 
 def of_pandas(frame: pd.DataFrame) -> Mapping[str, object] | None:
     """Return the columns of a table of pandas; ``None`` if they are too many to tell."""
+    if frame.shape[1] > COLUMNS:
+        return None
     rows = len(frame) if frame.size <= CELLS else max(1, CELLS // max(1, frame.shape[1]))
     head = frame.head(rows)
     columns = [_of_series(str(name), head.iloc[:, at]) for at, name in enumerate(head.columns)]
@@ -54,6 +59,8 @@ def of_pandas(frame: pd.DataFrame) -> Mapping[str, object] | None:
 
 def of_polars(frame: pl.DataFrame) -> Mapping[str, object] | None:
     """Return the columns of a table of Polars; ``None`` if they are too many to tell."""
+    if frame.width > COLUMNS:
+        return None
     missing = frame.null_count().row(0) if frame.width else ()
     columns = [
         {"type": _kind(str(kind).lower()), "name": name, "required": not absent}
