@@ -11,6 +11,7 @@ import difflib
 import json
 import os
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -205,7 +206,43 @@ def load(directory: Path | None = None) -> Settings:
     Raises:
         InvalidSetting: A value cannot be used; the message names the setting, the value and what was wanted.
     """
-    values, file = _file_values((directory or Path.cwd()).resolve())
+    global _last
+    origin = _origin(str(directory or Path.cwd()))
+    if _last is None or _last[0] != origin:
+        _last = (origin, _read_anew((directory or Path.cwd()).resolve()))
+    return _last[1]
+
+
+_last: tuple[object, Settings] | None = None
+_FILES = ("toolkit.toml", "pyproject.toml")
+
+
+def _origin(directory: str) -> object:
+    """Return what settings depend on, the variables and the files that there are: reading them takes far longer."""
+    files = []
+    while True:
+        for name in _FILES:
+            try:
+                found = os.stat(os.path.join(directory, name))  # noqa: PTH116, PTH118 - asked for at every run's start
+            except OSError:
+                continue
+            files.append((directory, name, found.st_mtime_ns, found.st_size, found.st_ino))
+        above = os.path.dirname(directory)  # noqa: PTH120 - the same
+        if above == directory:
+            break
+        directory = above
+    return [os.environ.get(name) for name in _variables()], directory, files
+
+
+@lru_cache(maxsize=1)
+def _variables() -> tuple[str, ...]:
+    aliases = [field.validation_alias for field in Settings.model_fields.values()]
+    named = [str(name) for alias in aliases if isinstance(alias, AliasChoices) for name in alias.choices]
+    return (*named, "HOME")
+
+
+def _read_anew(directory: Path) -> Settings:
+    values, file = _file_values(directory)
     for name in values:
         if name not in Settings.model_fields:
             close = difflib.get_close_matches(name, Settings.model_fields, n=1)

@@ -179,9 +179,7 @@ def run_to_log_to(run_id: str | None = None) -> RecordedRun:
         NotFound: There is no run ``run_id``.
     """
     if run_id is not None:
-        here = current.active_run()
-        stores = current.stores()
-        return here if here is not None and here.run_id == run_id else RecordedRun(stores, stores.runs.get_run(run_id))
+        return _named(run_id)
     run = current.active_run() or step_run() or _only_open_run()
     if run is None:
         start_run()
@@ -189,6 +187,18 @@ def run_to_log_to(run_id: str | None = None) -> RecordedRun:
         current.set_process_run(run)
         assert run is not None
     return run
+
+
+def _named(run_id: str) -> RecordedRun:
+    """Return the run of an id: an open one of this process, or one that this process has read before."""
+    here = current.active_run()
+    if here is not None and here.run_id == run_id:
+        return here
+    known = current.named_runs()
+    if run_id not in known:
+        stores = current.stores()
+        known[run_id] = RecordedRun(stores, stores.runs.get_run(run_id))
+    return known[run_id]
 
 
 def _only_open_run() -> RecordedRun | None:

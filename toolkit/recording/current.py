@@ -23,6 +23,7 @@ from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.settings import load
 
+_MOST_NAMED = 1_000
 _SETTLE_TIMEOUT = 60.0  # seconds
 
 _active: ContextVar[RecordedRun | None] = ContextVar("toolkit_active_run", default=None)
@@ -53,6 +54,7 @@ class _Process:
     experiment_id: str | None = None
     callbacks: list[Callable[[], None]] = field(default_factory=list)
     finishes: bool = False
+    named: dict[str, RecordedRun] = field(default_factory=dict)
 
     def finish_at_exit(self) -> None:
         """See to it that what is logged is sent when the process ends."""
@@ -207,6 +209,15 @@ def reset() -> None:
     here.others.clear()
     here.stores = here.leases = here.run = None
     here.experiment_id = None
+    here.named.clear()
+
+
+def named_runs() -> dict[str, RecordedRun]:
+    """Return the runs that this process writes to by their ids, to be added to."""
+    named = _here().named
+    if len(named) >= _MOST_NAMED:
+        named.clear()
+    return named
 
 
 def choose_experiment(experiment_id: str) -> None:
