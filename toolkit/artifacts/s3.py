@@ -19,11 +19,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, BinaryIO
 
+from toolkit.artifacts.key import KEY_LENGTH
 from toolkit.artifacts.remote import Listed, Objects
 from toolkit.artifacts.retry import Patience
 from toolkit.artifacts.s3_client import CHANGED, NO_UPLOAD, RequestFailed, S3Client, where
 from toolkit.artifacts.s3_options import S3Options
-from toolkit.errors import ArtifactError, ArtifactUnavailable, NotFound, ToolkitError
+from toolkit.errors import ArtifactError, ArtifactUnavailable, InvalidValue, NotFound, ToolkitError
 
 _PART = 8 << 20
 """Bytes of a part. Four at a time, and the one that is being read, are what an upload holds in memory."""
@@ -53,6 +54,10 @@ class S3Objects(Objects):
 
     def write(self, path: str, source: BinaryIO, size: int | None) -> int:
         """See `Objects.write`."""
+        if len(path.encode()) > KEY_LENGTH:
+            raise InvalidValue(
+                f"s3://{self._bucket}/{path[:200]}… is longer than S3 allows: {KEY_LENGTH} bytes with the root's prefix"
+            )
         first = _read(source, _PART)
         if len(first) < _PART:
             self._client.request("put_object", {**self._place(path), "Body": first, "ContentMD5": _md5(first)})

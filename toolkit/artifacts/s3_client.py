@@ -45,6 +45,9 @@ _CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity"
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
 _REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301", "307"}
 _LONGEST_CONNECT = 10.0  # seconds
+_SLOWEST = 64_000
+"""Bytes a second at which an upload is still waited for: botocore does not tell whether a body moves on."""
+
 _MESSAGE = 200
 
 
@@ -95,8 +98,16 @@ class S3Client:
     ) -> concurrent.futures.Future[dict[str, Any]]:
         """Begin a request; `wait` for its answer."""
         system = self._system()
-        patience = Patience(self.options.timeout if timeout is None else timeout)
-        return asyncio.run_coroutine_threadsafe(self._attempts(system, operation, arguments, patience), system.loop)
+        body = arguments.get("Body", b"")
+        allowance = len(body) / _SLOWEST if isinstance(body, bytes) else 0.0
+        attempts = _Attempts(
+            system=system,
+            operation=operation,
+            arguments=self._extended(operation, arguments),
+            patience=Patience(self.options.timeout if timeout is None else timeout),
+            longest=self.options.timeout / 3 + allowance,
+        )
+        return asyncio.run_coroutine_threadsafe(attempts.make(), system.loop)
 
     def read(self, body: Any, most: int, seconds: float, place: str) -> bytes:  # noqa: ANN401 - botocore's, of no public type
         """Return the next bytes of an answer's body; none at its end.
@@ -137,30 +148,6 @@ class S3Client:
         if opened is not None and opened[0] == os.getpid() and opened[1]._s3 is not None:
             asyncio.run_coroutine_threadsafe(_close(opened[1]), opened[1].loop).result(timeout=5)
 
-    async def _attempts(
-        self, system: S3FileSystem, operation: str, arguments: Mapping[str, object], patience: Patience
-    ) -> dict[str, Any]:
-        for number in itertools.count(1):
-            try:
-                async with asyncio.timeout(patience.left):
-                    client = await system.set_session()
-                    said = _known_arguments(client, operation, self._extended(operation, arguments))
-                    answer: dict[str, Any] = await getattr(client, operation)(**said)
-                    return answer
-            except ToolkitError:
-                raise
-            except _failures() as error:
-                fault = explained(error, where(arguments))
-                if not isinstance(fault, ArtifactUnavailable):
-                    raise fault from None
-                pause = patience.pause()
-                if pause is None:
-                    raise ArtifactUnavailable(
-                        f"{fault.message}; tried {number} times within {patience.seconds:g} s"
-                    ) from None
-            await asyncio.sleep(pause)
-        raise AssertionError  # count() has no end
-
     def _extended(self, operation: str, arguments: Mapping[str, object]) -> dict[str, object]:
         """Return the arguments of a request with those that hold for all."""
         said = dict(self.options.upload_arguments)
@@ -185,6 +172,54 @@ class S3Client:
         # The parent's is kept, out of use: closing it here would talk into the parent's connections.
         _of_parents.append(self._opened)
         self._opened = None
+
+
+class _Attempts:
+    """One request, made until it succeeds, is refused, or has taken too long.
+
+    Args:
+        system: Whose connections it takes.
+        operation: Name of a method of botocore's client.
+        arguments: What it says.
+        patience: When the next attempt may begin, and when it is enough.
+        longest: Seconds that one attempt may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        system: S3FileSystem,
+        operation: str,
+        arguments: Mapping[str, object],
+        patience: Patience,
+        longest: float,
+    ) -> None:
+        self._system = system
+        self._operation = operation
+        self._arguments = arguments
+        self._patience = patience
+        self._longest = longest
+
+    async def make(self) -> dict[str, Any]:
+        for number in itertools.count(1):
+            try:
+                client = await self._system.set_session()
+                said = _known_arguments(client, self._operation, self._arguments)
+                async with asyncio.timeout(self._longest):
+                    answer: dict[str, Any] = await getattr(client, self._operation)(**said)
+                    return answer
+            except ToolkitError:
+                raise
+            except _failures() as error:
+                fault = explained(error, where(self._arguments))
+            if not isinstance(fault, ArtifactUnavailable):
+                raise fault from None
+            pause = self._patience.pause()
+            if pause is None:
+                took = f"tried {number} times within {self._patience.seconds:.3g} s"
+                raise ArtifactUnavailable(f"{fault.message}; {took}") from None
+            await asyncio.sleep(pause)
+        raise AssertionError  # count() has no end
 
 
 _clients: weakref.WeakSet[S3Client] = weakref.WeakSet()
