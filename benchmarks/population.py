@@ -176,5 +176,8 @@ def _settle(database: Database) -> None:
     if database.dialect == SQLITE:
         database.outside_transaction("PRAGMA wal_checkpoint(TRUNCATE)")
         return
-    with database.engine.connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM ANALYZE")
+    raw = database.engine.raw_connection()
+    driver: Any = raw.driver_connection
+    driver.autocommit = True
+    driver.execute("VACUUM ANALYZE")
+    raw.invalidate()  # no other may get it as it is

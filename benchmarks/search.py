@@ -1,9 +1,9 @@
-"""What a search costs in a large store: pages, deep pages and counts, over SQLite.
+"""What a search costs in a large store: pages, deep pages and counts; and a sample of a long history.
 
-    python benchmarks/search.py [--runs N] [--database FILE]
+    python benchmarks/search.py [--runs N] [--points N] [--database URL] [--every]
 
-The store has runs of 20 metrics and 20 parameters each, written around the run store by bulk inserts. A database that
-is there already is used as it is. Each call is timed after one that does not count; the table gives median and worst.
+The store has runs of 20 metrics and 20 parameters each (`population.py`). A database that has runs already is used as it
+is. Each call is timed after one that does not count; the table gives median and worst.
 """
 
 from __future__ import annotations
@@ -11,25 +11,23 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
-from random import Random
 
-from toolkit.ids import new_run_id
-from toolkit.tracking.records import Metric, NewRun, SearchQuery
+from population import KEYS, LOSS, add_history, fill
+from search_kinds import EXAMPLE, kinds
+
+from toolkit.db.engine import Database, open_database
+from toolkit.tracking.records import SearchQuery
 from toolkit.tracking.sql import SqlRunStore
 
-KEYS = 20
-START = 1_700_000_000_000
+SLOWEST = 40
 DEEP = 40  # pages before the deep one
 LIMIT_MS = 50
-EXAMPLE = "metrics.rmse < 0.3 AND params.alpha = '0.5'"
 SEARCHES: dict[str, SearchQuery] = {
     "newest runs": SearchQuery(experiment_ids=["0"]),
     f"{EXAMPLE}, by rmse": SearchQuery(filter=EXAMPLE, order_by=["metrics.rmse"]),
@@ -49,53 +47,6 @@ SEARCHES: dict[str, SearchQuery] = {
     "all, by status (no index)": SearchQuery(order_by=["status"], experiment_ids=["0"]),
     "params.param_3 REGEXP 'none' (no index)": SearchQuery(filter="params.param_3 REGEXP 'none'"),
 }
-
-
-def fill(path: Path, runs: int) -> None:
-    """Write runs, metrics, parameters and tags into a store that is there."""
-    random = Random(1)
-    metrics = ["rmse", "accuracy", "epochs", *(f"metric_{n}" for n in range(KEYS - 3))]
-    params = sorted(["alpha", "optimizer", *(f"param_{n}" for n in range(KEYS - 2))])
-    numbers = range(1, runs + 1)
-
-    def values() -> Iterator[tuple[object, ...]]:
-        for run in numbers:
-            for key, name in enumerate(metrics, 1):
-                value = float(random.randrange(10)) if name == "epochs" else random.random()
-                yield run, key, 100, START, value, 0
-
-    def texts() -> Iterator[tuple[object, ...]]:
-        for run in numbers:
-            for name in params:
-                if name == "alpha":
-                    yield run, name, str(random.randrange(10) / 10)
-                else:
-                    yield (
-                        run,
-                        name,
-                        random.choice(("adam", "sgd")) if name == "optimizer" else str(random.randrange(1000)),
-                    )
-
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA synchronous=OFF")
-    connection.execute("BEGIN")
-    connection.executemany("INSERT INTO metric_keys (id, name) VALUES (?, ?)", enumerate(metrics, 1))
-    connection.executemany(
-        "INSERT INTO runs (id, run_id, experiment, name, user_id, status, start_time, end_time, artifact_uri) "
-        "VALUES (?, ?, 0, ?, 'ada', 'FINISHED', ?, ?, 'file:///artifacts/' || ?)",
-        (
-            (n, f"{random.getrandbits(128):032x}", f"run-{n % 1000}", START + n, START + n + random.randrange(10**7), n)
-            for n in numbers
-        ),
-    )
-    connection.executemany("INSERT INTO latest_metrics VALUES (?, ?, ?, ?, ?, ?)", values())
-    connection.executemany("INSERT INTO params VALUES (?, ?, ?)", texts())
-    connection.executemany(
-        "INSERT INTO tags VALUES (?, ?, ?)",
-        ((n, key, value) for n in numbers for key, value in (("mlflow.user", "ada"), ("team", f"team-{n % 7}"))),
-    )
-    connection.execute("COMMIT")
-    connection.close()
 
 
 def measure(call: Callable[[], object], times: int = 7) -> tuple[float, float]:
@@ -125,40 +76,52 @@ def shown(milliseconds: tuple[float, float]) -> str:
     return f"{median:7.1f} {worst:7.1f} {'!' if median > LIMIT_MS else ' '}"
 
 
-def writing(folder: Path) -> float:
-    """Return how many metrics a second a store takes, in batches of 1,000 of one key."""
-    store = SqlRunStore(f"sqlite:///{folder}/writing.db", "file:///artifacts")
-    new = NewRun(experiment_id="0", run_id=new_run_id(), run_name="x", user_id="ada", start_time=START)
-    run_id = store.create_run(new).info.run_id
-    batches = [
-        [Metric(key="loss", value=step / 3, timestamp=START + step, step=step) for step in range(at, at + 1_000)]
-        for at in range(0, 100_000, 1_000)
-    ]
-    began = time.perf_counter()
-    for batch in batches:
-        store.log_batch(run_id, metrics=batch)
-    took = time.perf_counter() - began
-    store.close()
-    return len(batches) * 1_000 / took
+def history(store: SqlRunStore, database: Database, points: int) -> tuple[float, float]:
+    """Return the milliseconds of a sample of 1,000 points of a long history, which is made if it is not there."""
+    (run,) = store.search_runs(SearchQuery(order_by=["start_time"], limit=1)).items
+    if LOSS not in run.data.metrics:
+        add_history(database, 1, points)
+    return measure(lambda: store.sample_history(run.info.run_id, LOSS, points=1_000))
+
+
+def every(store: SqlRunStore) -> None:
+    """Time the first page and the count of every kind of search; print those that take longest."""
+    rows = []
+    counted: dict[tuple[object, ...], float] = {}
+    for name, query in kinds():
+        query = replace(query, limit=50)
+        first, _ = measure(lambda query=query: store.search_runs(query), 3)  # type: ignore[misc]
+        key = (query.filter, tuple(query.experiment_ids), query.lifecycle)
+        if key not in counted:
+            counted[key], _ = measure(lambda query=query: store.count_runs(query), 3)  # type: ignore[misc]
+        rows.append((max(first, counted[key]), first, counted[key], name))
+    rows.sort(reverse=True)
+    above = sum(row[0] > LIMIT_MS for row in rows)
+    print(f"\n{len(rows)} kinds of search, {above} of them above {LIMIT_MS} ms; first page and count of the slowest:")
+    for _, first, count, name in rows[:SLOWEST]:
+        print(f"{first:8.1f} {count:8.1f}  {name}")
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--database", type=Path, help="keep the store here, or use the one that is here")
+    parser.add_argument("--points", type=int, default=1_000_000, help="of the long history")
+    parser.add_argument("--database", metavar="URL", help="make the population here, or use the one that is here")
+    parser.add_argument("--every", action="store_true", help="also every kind of search that there is")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        path = options.database or Path(folder, "search.db")
-        there = path.exists()
-        store = SqlRunStore(f"sqlite:///{path.resolve()}", "file:///artifacts")
-        if not there:
-            fill(path, options.runs)
+        database = open_database(options.database or f"sqlite:///{folder}/search.db")
+        store = SqlRunStore(database, "file:///artifacts")
+        if not store.search_runs(SearchQuery(limit=1)).items:
+            fill(database, options.runs)
         runs = store.count_runs(SearchQuery())
+        with database.read() as connection:
+            server = ".".join(str(part) for part in connection.dialect.server_version_info or ())
         print(
-            f"{runs:,} runs × {KEYS} metrics × {KEYS} parameters, {path.stat().st_size / 1e6:.0f} MB; pages of 50\n"
+            f"{runs:,} runs × {KEYS} metrics × {KEYS} parameters; pages of 50\n"
             f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}; "
-            f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, SQLAlchemy {version('sqlalchemy')}\n"
+            f"Python {platform.python_version()}, {database.dialect} {server}, SQLAlchemy {version('sqlalchemy')}\n"
             f"milliseconds, median and worst; ! is more than {LIMIT_MS}\n"
         )
         print(f"{'search':42}{'first page':>17} {'page ' + str(DEEP + 1):>17} {'count':>17}")
@@ -170,9 +133,13 @@ def main() -> None:
                 measure(lambda later=later: store.search_runs(later)),  # type: ignore[misc]
                 measure(lambda query=query: store.count_runs(query)),  # type: ignore[misc]
             ]
-            print(f"{name:42}{' '.join(map(shown, cells))}")
+            print(f"{name:42}{' '.join(map(shown, cells))}", flush=True)
+        median, worst = history(store, database, options.points)
+        print(f"\n{options.points:,} points of one metric, sampled to 1,000: {median:.1f} (worst {worst:.1f})")
+        if options.every:
+            every(store)
         store.close()
-        print(f"\nlog_batch, batches of 1,000 of one key: {writing(Path(folder)):,.0f} metrics/s")
+        database.close()
 
 
 if __name__ == "__main__":

@@ -64,26 +64,26 @@ FILTERS = (
     "params.seed REGEXP 'none' OR tags.team REGEXP 'none'",
     "params.param_3 LIKE '%none%' AND params.param_4 LIKE '%none%'",
 )
-_ONE = {"experiment_ids": ["0"]}
+_ONE = ["0"]
 
 
 def kinds() -> Iterator[tuple[str, SearchQuery]]:
     """Yield searches, each with what it is called."""
     for field in ORDERS:
         for order in (field, f"{field} DESC"):
-            for said, scope in (("", {}), ("in 0, ", _ONE)):
-                yield f"{said}all by {order}", SearchQuery(order_by=[order], **scope)
+            for said, there in (("", []), ("in 0, ", _ONE)):
+                yield f"{said}all by {order}", SearchQuery(order_by=[order], experiment_ids=there)
             for text in (EXAMPLE, "metrics.rmse < 0.9", "status = 'FINISHED'", "metrics.rmse < 0.0005"):
                 yield f"{text} by {order}", SearchQuery(filter=text, order_by=[order])
     for text in FILTERS:
         for order in ("start_time DESC", "metrics.accuracy", "params.seed DESC", "end_time DESC"):
             yield f"{text} by {order}", SearchQuery(filter=text, order_by=[order])
-        yield f"in 0, {text}", SearchQuery(filter=text, **_ONE)
-    for name, query in (
+        yield f"in 0, {text}", SearchQuery(filter=text, experiment_ids=_ONE)
+    yield from (
         ("deleted", SearchQuery(lifecycle=Lifecycle.DELETED)),
         ("deleted by rmse", SearchQuery(lifecycle=Lifecycle.DELETED, order_by=["metrics.rmse"])),
         ("deleted by end_time", SearchQuery(lifecycle=Lifecycle.DELETED, order_by=["end_time"])),
-        ("deleted in 0 by status", SearchQuery(lifecycle=Lifecycle.DELETED, order_by=["status"], **_ONE)),
+        ("deleted in 0 by status", SearchQuery(lifecycle=Lifecycle.DELETED, order_by=["status"], experiment_ids=_ONE)),
         ("deleted, example", SearchQuery(lifecycle=Lifecycle.DELETED, filter=EXAMPLE)),
         ("deleted and active", SearchQuery(lifecycle=None)),
         ("deleted and active by rmse", SearchQuery(lifecycle=None, order_by=["metrics.rmse"])),
@@ -103,5 +103,4 @@ def kinds() -> Iterator[tuple[str, SearchQuery]]:
         ("two keys", SearchQuery(order_by=["metrics.epochs", "metrics.rmse DESC"])),
         ("three keys", SearchQuery(order_by=["status", "params.alpha", "metrics.rmse DESC"])),
         ("two texts", SearchQuery(order_by=["params.optimizer", "params.seed"], filter="metrics.rmse < 0.5")),
-    ):
-        yield name, query
+    )

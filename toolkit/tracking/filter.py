@@ -146,7 +146,7 @@ class _Reader:
             return OneOf(parts=trees) if node.data == "any_of" else All(parts=trees)
         return self._comparison(node)
 
-    def _comparison(self, node: Parsed[Token]) -> Comparison:
+    def _comparison(self, node: Parsed[Token]) -> Tree:
         named, *literals = _branches(node)
         found, tokens = self._field(named), _tokens(node)
         negated = any(token.type == "NOT" for token in tokens)
@@ -163,7 +163,10 @@ class _Reader:
         values = tuple(self._value(literal, found, operator) for literal in literals)
         if len(values) > LISTED:
             self._refuse(word.start_pos, f"the list has more than {LISTED} values")
-        return Comparison(field=found, operator=operator, values=values, negated=negated)
+        comparison = Comparison(field=found, operator=operator, values=values, negated=negated)
+        if operator is Operator.EQUAL and negated and found.kind is Kind.TAG and found.key in self._entity.flags:
+            return OneOf(parts=(comparison, Comparison(field=found, operator=Operator.NULL)))
+        return comparison
 
     def _field(self, node: Parsed[Token]) -> Field:
         first, *quoted = _tokens(node)

@@ -65,6 +65,7 @@ class Entity:
         attributes: Its attributes by name.
         aliases: Other names of attributes.
         ties: The attributes that settle ties, as (attribute, descending).
+        flags: Tags that a thing without them may as well have with another value: ``!=`` is true of it.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Entity:
     attributes: Mapping[str, Field]
     aliases: Mapping[str, str] = field(default_factory=dict)
     ties: tuple[tuple[str, bool], ...]
+    flags: frozenset[str] = frozenset()
 
     def find(self, prefix: str | None, key: str) -> Field:
         """Return a field.
@@ -177,4 +179,57 @@ EXPERIMENTS = Entity(
         )
     },
     ties=(("creation_time", True), ("experiment_id", False)),
+)
+
+_IS_PROMPT = frozenset({"mlflow.prompt.is_prompt"})
+_TIMES = (_attribute("creation_timestamp", Type.NUMBER), _attribute("last_updated_timestamp", Type.NUMBER))
+
+MODELS = Entity(
+    name="registered models",
+    prefixes={**_TAG_PREFIXES, **_ATTRIBUTE_PREFIXES},
+    attributes={attribute.key: attribute for attribute in (_attribute("name"), *_TIMES)},
+    aliases={"timestamp": "last_updated_timestamp"},
+    ties=(("name", False),),
+    flags=_IS_PROMPT,
+)
+
+VERSIONS = Entity(
+    name="model versions",
+    prefixes={**_TAG_PREFIXES, **_ATTRIBUTE_PREFIXES},
+    attributes={
+        attribute.key: attribute
+        for attribute in (
+            _attribute("name"),
+            _attribute("version_number", Type.NUMBER),
+            _attribute("run_id", optional=True),
+            _attribute("source_path", optional=True),
+            *_TIMES,
+        )
+    },
+    aliases={"version": "version_number", "timestamp": "last_updated_timestamp"},
+    ties=(("last_updated_timestamp", True), ("name", False), ("version_number", True)),
+    flags=_IS_PROMPT,
+)
+
+LOGGED_MODELS = Entity(
+    name="logged models",
+    prefixes={
+        **_TAG_PREFIXES,
+        **_ATTRIBUTE_PREFIXES,
+        **dict.fromkeys(("metric", "metrics"), Kind.METRIC),
+        **dict.fromkeys(("param", "params"), Kind.PARAM),
+    },
+    attributes={
+        attribute.key: attribute
+        for attribute in (
+            _attribute("name"),
+            _attribute("model_id"),
+            _attribute("model_type", optional=True),
+            _attribute("status"),
+            _attribute("source_run_id", optional=True),
+            *_TIMES,
+        )
+    },
+    aliases={"creation_time": "creation_timestamp", "last_updated_time": "last_updated_timestamp"},
+    ties=(("creation_timestamp", True), ("model_id", False)),
 )

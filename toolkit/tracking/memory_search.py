@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cmp_to_key
 from typing import TypeVar
 
@@ -15,32 +15,52 @@ from toolkit.tracking.system_tags import CONTEXT
 
 T = TypeVar("T", Run, Experiment)
 V = TypeVar("V")
+Given = Value | tuple[str, ...] | None
 
 
 def page(search: Search, things: Iterable[T]) -> Page[T]:
     """Return the page of a search over all runs or all experiments."""
-    found = [(_position(search.keys, thing), thing) for thing in things if is_found(search, thing)]
+    found = page_of(search, [thing for thing in things if _is_within(search, thing)], _value)
+    return Page(items=[_chosen(thing, search.columns) for thing in found.items], next_page_token=found.next_page_token)
+
+
+def page_of(search: Search, things: Iterable[V], get: Callable[[V, Field], Given]) -> Page[V]:
+    """Return the page of a search over records of any kind.
+
+    Args:
+        search: What is searched for: its filter, its order and its page.
+        things: All that is searched in.
+        get: Gives a thing's value of a field; ``None`` if it lacks it, a tuple where it may have several.
+    """
+    found = [
+        (_position(search.keys, thing, get), thing)
+        for thing in things
+        if matches(search.tree, lambda field, thing=thing: get(thing, field))  # type: ignore[misc]
+    ]
     found.sort(key=lambda pair: _sortable(search.keys, pair[0]))
     if search.position is not None:
         last = _sortable(search.keys, search.position)
         found = [pair for pair in found if last < _sortable(search.keys, pair[0])]
     limit = search.query.limit
     token = search.token(found[limit - 1][0]) if len(found) > limit else None
-    return Page(items=[_chosen(thing, search.columns) for _, thing in found[:limit]], next_page_token=token)
+    return Page(items=[thing for _, thing in found[:limit]], next_page_token=token)
 
 
 def is_found(search: Search, thing: Run | Experiment) -> bool:
     """Tell whether a search finds a thing."""
+    return _is_within(search, thing) and matches(search.tree, lambda field: _value(thing, field))
+
+
+def _is_within(search: Search, thing: Run | Experiment) -> bool:
     what = thing.info if isinstance(thing, Run) else thing
     query = search.query
-    return (
-        (not query.experiment_ids or what.experiment_id in query.experiment_ids)
-        and query.lifecycle in (None, what.lifecycle_stage)
-        and matches(search.tree, lambda field: _value(thing, field))
+    return (not query.experiment_ids or what.experiment_id in query.experiment_ids) and query.lifecycle in (
+        None,
+        what.lifecycle_stage,
     )
 
 
-def _value(thing: Run | Experiment, field: Field) -> Value | tuple[str, ...] | None:
+def _value(thing: Run | Experiment, field: Field) -> Given:
     if field.kind is Kind.ATTRIBUTE:
         value: Value | None = getattr(thing.info if isinstance(thing, Run) else thing, field.key)
         return value
@@ -60,10 +80,10 @@ def _of_datasets(inputs: Sequence[DatasetInput], key: str) -> tuple[str, ...]:
     return tuple(getattr(each.dataset, key) for each in inputs)
 
 
-def _position(keys: Sequence[OrderKey], thing: Run | Experiment) -> Position:
+def _position(keys: Sequence[OrderKey], thing: V, get: Callable[[V, Field], Given]) -> Position:
     parts: list[str | int | float] = []
     for key in keys:
-        value = _value(thing, key.field)
+        value = get(thing, key.field)
         assert not isinstance(value, tuple)  # nothing is ordered by datasets
         parts += key.part(int(value) if key.field.whole and value is not None else value)
     return tuple(parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, Select, not_, select, union_all
 
 from toolkit.db.dialect import SQLITE, as_text
 from toolkit.db.tables import experiment_tags, runs
@@ -18,7 +18,7 @@ from toolkit.tracking.filter_fields import EXPERIMENTS, Entity, Field, Kind
 from toolkit.tracking.filter_text import ilike, needle, regexp
 from toolkit.tracking.filter_tree import All, Comparison, Not, OneOf, Operator, Tree
 from toolkit.tracking.search import Search
-from toolkit.tracking.sql_search_filter import EXPERIMENT_COLUMNS, NAMED, RUN_COLUMNS
+from toolkit.tracking.sql_search_filter import EXPERIMENT_COLUMNS, NAMED, RUN_COLUMNS, is_short
 
 _AT_A_TIME = 2_000
 
@@ -71,5 +71,10 @@ def _column(field: Field, entity: Entity, dialect: str) -> tuple[ColumnElement[s
     if field.kind is Kind.DATASET:
         table, column, ours = sql_inputs.values_of(runs.c.id, field)
         return column, select(column).select_from(table.join(runs, ours))
-    values = experiment_tags if entity is EXPERIMENTS else NAMED[field.kind]
-    return values.c.value, select(values.c.value).where(values.c.key == field.key)
+    if entity is EXPERIMENTS:
+        return experiment_tags.c.value, select(experiment_tags.c.value).where(experiment_tags.c.key == field.key)
+    named = NAMED[field.kind]
+    there = select(named.c.value).where(named.c.key == field.key)
+    short = is_short(named.c.value)
+    both = union_all(there.where(short), there.where(not_(short))).subquery()  # each has an index
+    return both.c.value, select(both.c.value)
