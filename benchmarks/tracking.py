@@ -2,12 +2,12 @@
 
     python benchmarks/tracking.py [--with-mlflow | --peer PYTHON] [--runs N] [--points N] [--skip-search]
 
-The same script runs once with ``import toolkit as mlflow`` and once with ``import mlflow``, both from compiled bytecode,
-each on an SQLite file of its own: one point a call, batches of 1,000 of as many metrics, and whole runs (create, 3
-parameters and 20 metrics, end). Ours is given twice: until the calls have returned, each entry then being in the
-journal, and until the store has acknowledged all; MLflow's calls return when the store has it. Searching and the
-sampled history are measured on a store of 100,000 runs x 20 metrics x 20 parameters, on SQLite and, where its programs
-are, on a PostgreSQL server of its own with default settings. Each figure is the best of a few rounds, and the range.
+The same script runs with ``import toolkit as mlflow`` and with ``import mlflow``, both from compiled bytecode, each on
+an SQLite file of its own: one point a call, batches of 1,000 of as many metrics, and whole runs (create, 3 parameters
+and 20 metrics, end). Ours is given twice: until the calls have returned, each entry then being in the journal, and
+until the store has acknowledged all; MLflow's calls return when the store has it. Searching and the sampled history are
+measured on a store of 100,000 runs x 20 metrics x 20 parameters, on SQLite and, where its programs are, on a PostgreSQL
+server of its own with default settings. A figure is the best of a few rounds, and the range.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -102,7 +103,7 @@ class Rate:
 
 
 def run_script(python: str, module: str, counts: Sequence[int], environment: dict[str, str]) -> dict[str, list[float]]:
-    """Run the script once, in a new process; return units a second until the calls returned, and until all was there."""
+    """Run the script once, in a new process; return units a second, until the calls returned and until all is there."""
     done = subprocess.run(
         [python, "-c", SCRIPT.format(module=module), json.dumps(list(counts))],
         env=environment,
@@ -125,12 +126,9 @@ def rates(folder: Path, peer: str | None, rounds: int) -> list[Rate]:
         home = {**plain, "TOOLKIT_HOME": str(folder / f"home{number}")}
         ours.append(run_script(sys.executable, "toolkit", (100_000, 300, 2_000), home))
         if peer:
-            uri = {
-                **plain,
-                "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow{number}.db",
-                "MLFLOW_DISABLE_TELEMETRY": "1",
-            }
-            theirs.append(run_script(peer, "mlflow", (400, 10, 60), uri))
+            database = f"sqlite:///{folder}/mlflow{number}.db"
+            home = {**plain, "MLFLOW_TRACKING_URI": database, "MLFLOW_DISABLE_TELEMETRY": "1"}
+            theirs.append(run_script(peer, "mlflow", (400, 10, 60), home))
     works = (
         ("singles", "one metric a call, metrics/s", 50_000.0),
         ("batches", "batches of 1,000, metrics/s", 200_000.0),
@@ -180,16 +178,15 @@ def search_rows(database: Database, runs: int, points: int) -> Iterator[tuple[st
     store = SqlRunStore(database, "file:///artifacts")
     population.fill(database, runs)
     population.add_history(database, 1, points)
-    run_id = store.search_runs(SearchQuery(order_by=["start_time ASC"], limit=1, lifecycle=None)).items[0].info.run_id
     for name, query in SEARCHES.items():
         later = later_page(store, query)
-        yield f"{name}: first page", milliseconds(lambda query=query: store.search_runs(query)), LIMIT_MS  # type: ignore[misc]
-        yield f"{name}: page {DEEP + 1}", milliseconds(lambda later=later: store.search_runs(later)), LIMIT_MS  # type: ignore[misc]
-        yield f"{name}: count", milliseconds(lambda query=query: store.count_runs(query)), LIMIT_MS  # type: ignore[misc]
+        yield f"{name}: first page", milliseconds(partial(store.search_runs, query)), LIMIT_MS
+        yield f"{name}: page {DEEP + 1}", milliseconds(partial(store.search_runs, later)), LIMIT_MS
+        yield f"{name}: count", milliseconds(partial(store.count_runs, query)), LIMIT_MS
     with database.read() as connection:
         first = connection.exec_driver_sql("SELECT run_id FROM runs WHERE id = 1").scalar_one()
     sampled = milliseconds(lambda: store.sample_history(first, population.LOSS, points=1_000))
-    assert len(store.sample_history(first, population.LOSS, points=1_000)) == 1_000, run_id
+    assert len(store.sample_history(first, population.LOSS, points=1_000)) == 1_000
     yield f"history of {points:,} points, sampled to 1,000", sampled, HISTORY_LIMIT_MS
 
 
@@ -207,9 +204,9 @@ def databases(folder: Path) -> Iterator[dict[str, Database]]:
         if reason:
             print(f"PostgreSQL is not measured: {reason}", file=sys.stderr)
         else:
-            server = stack.enter_context(running(settings=()))
-            url = server.new_database()
-            opened["PostgreSQL"] = open_database(url)
+            server = stack.enter_context(running("fsync=on", "full_page_writes=on", "shared_buffers=128MB"))
+            ((number,),) = server.ask("SHOW server_version")
+            opened[f"PostgreSQL {number.partition(' ')[0]}"] = open_database(server.url(server.new_database()))
         try:
             yield opened
         finally:
