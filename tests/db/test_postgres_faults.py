@@ -20,7 +20,8 @@ from toolkit.db.schema import HEAD, ensure_schema, upgrade
 from toolkit.db.tables import metadata
 from toolkit.errors import AlreadyExists, InvalidSetting, SchemaError, StoreBusy, StoreError, StoreInterrupted
 from toolkit.testing.runs import add_run
-from toolkit.tracking.records import Metric, RunQuery, RunStatus
+from toolkit.tracking import sql_runs
+from toolkit.tracking.records import Lifecycle, Metric, RunQuery, RunStatus
 from toolkit.tracking.sql import SqlRunStore
 
 ROOT = "file:///artifacts"
@@ -323,6 +324,31 @@ def test_whatever_the_server_defaults_to(postgres_server: postgres.Server, postg
         assert connection.exec_driver_sql("SHOW transaction_isolation").scalar() == "repeatable read"
         assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
     database.close()
+
+
+def test_no_points_are_left_of_a_run_that_is_removed(
+    postgres_server: postgres.Server, postgres_url: str, store: SqlRunStore
+) -> None:
+    """Not even of those that are written while it is removed: no foreign key stands for that."""
+    for _ in range(10):
+        run_id = add_run(store).info.run_id
+        store.update_run(run_id, lifecycle=Lifecycle.DELETED)
+        start = threading.Barrier(2)
+
+        def write(run_id: str = run_id, start: threading.Barrier = start) -> None:
+            with store._db.write() as connection:
+                found = sql_runs.find(connection, run_id, lock=True)
+                start.wait()
+                time.sleep(0.02)
+                store._values.metrics(connection, found.key, [(f"m{n}", 0, 0, 1.0, 0) for n in range(50)])
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        start.wait()
+        assert store.purge(run_ids=[run_id]) == [run_id]
+        writer.join()
+    assert postgres_server.ask("SELECT count(*) FROM metrics", name_of(postgres_url)) == [(0,)]
+    assert postgres_server.ask("SELECT count(*) FROM latest_metrics", name_of(postgres_url)) == [(0,)]
 
 
 def test_a_reader_has_one_picture(store: SqlRunStore) -> None:

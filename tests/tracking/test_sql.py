@@ -176,7 +176,7 @@ def test_what_cannot_be_opened_is_closed_again(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting):
         SqlRunStore("sqlite://", ROOT)
     with sqlite3.connect(tmp_path / "x.db") as connection:
-        connection.execute("CREATE TABLE studies (id INTEGER)")
+        connection.execute("CREATE TABLE runs (id INTEGER)")
     connection.close()
     with pytest.raises(SchemaError):
         SqlRunStore(f"sqlite:///{tmp_path}/x.db", ROOT)

@@ -173,6 +173,7 @@ class Prepared:
         self._columns: tuple[str, ...] = ()
         if dialect.name != SQLITE and isinstance(statement, postgresql.Insert) and _are_columns(names, statement):
             self._columns = tuple(f"v{at}" for at in range(len(names)))
+            self._numeric = [not isinstance(_type_of(statement, name), Text) for name in names]
             self._keys = tuple(names.index(name) for name in _updated_by(statement))
             self._text = _from_arrays(statement, names, self._columns, dialect)
             return
@@ -191,8 +192,9 @@ class Prepared:
             connection.exec_driver_sql(self._text, list(rows))
             return
         for part in self._parts(rows):
-            columns = [list(values) for values in zip(*part, strict=True)]
-            connection.exec_driver_sql(self._text, dict(zip(self._columns, columns, strict=True)))
+            columns = zip(self._numeric, zip(*part, strict=True), strict=True)
+            arrays = [_array(values) if numeric and None not in values else list(values) for numeric, values in columns]
+            connection.exec_driver_sql(self._text, dict(zip(self._columns, arrays, strict=True)))
 
     def _parts(self, rows: Sequence[tuple[object, ...]]) -> list[Sequence[tuple[object, ...]]]:
         """Return the rows in parts of which none updates a row twice, which one statement may not."""
@@ -225,7 +227,7 @@ def _from_arrays(
 ) -> str:
     """Return the text of an INSERT whose rows come from one array a column."""
     table = cast(Table, statement.table)
-    types = [_element(table.c[name].type) for name in names]
+    types = [_type_of(statement, name) for name in names]
     arrays = [
         bindparam(parameter, type_=postgresql.ARRAY(kind)) for parameter, kind in zip(parameters, types, strict=True)
     ]
@@ -235,8 +237,14 @@ def _from_arrays(
     return str(statement.from_select(list(names), rows, include_defaults=False).compile(dialect=dialect))
 
 
-def _element(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+def _array(numbers: Sequence[object]) -> str:
+    """Return numbers as PostgreSQL writes an array; psycopg takes half as long again for it, a list item by item."""
+    return f"{{{','.join(map(str, numbers))}}}"
+
+
+def _type_of(statement: postgresql.Insert, name: str) -> TypeEngine[Any]:
     """Return the plain type of a column's values, for an array of them."""
+    kind = cast(Table, statement.table).c[name].type
     if isinstance(kind, Text):
         return Text()
     return Double() if isinstance(kind, Double) else BigInteger()

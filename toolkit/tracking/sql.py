@@ -266,7 +266,7 @@ class SqlRunStore:
         limits.check_params(params or {})
         limits.check_tags(tags or {})
         with self._db.write() as connection:
-            run = sql_runs.find(connection, run_id)
+            run = sql_runs.find(connection, run_id, lock=True)
             if run.deleted:
                 raise not_active(run_id)
             self._values.params(connection, run.key, run_id, params or {})

@@ -141,6 +141,7 @@ def _locations(connection: Connection, experiment_ids: set[str], dialect: str) -
 def _find(connection: Connection, run_ids: Iterable[str], dialect: str) -> dict[str, Found]:
     listed = sorted(run_ids)
     wanted = select(runs.c.run_id, runs.c.id, runs.c.deleted).where(one_of_texts(runs.c.run_id, listed, dialect))
+    wanted = wanted.order_by(runs.c.id).with_for_update(read=True, key_share=True)  # not removed while they are written
     return {row.run_id: Found(row.id, row.deleted is not None) for row in connection.execute(wanted).all()}
 
 

@@ -43,13 +43,19 @@ class Found(NamedTuple):
     deleted: bool
 
 
-def find(connection: Connection, run_id: str) -> Found:
+def find(connection: Connection, run_id: str, *, lock: bool = False) -> Found:
     """Return the inner key of a run.
+
+    Args:
+        connection: In a transaction.
+        run_id: Its public id.
+        lock: Whether the run may not be removed for good until the end of the transaction: for writing points.
 
     Raises:
         NotFound: There is none of this id.
     """
-    row = _row(connection, select(runs.c.id, runs.c.deleted), run_id)
+    wanted = select(runs.c.id, runs.c.deleted)
+    row = _row(connection, wanted.with_for_update(read=True, key_share=True) if lock else wanted, run_id)
     return Found(row.id, row.deleted is not None)
 
 

@@ -23,7 +23,9 @@ def purge_runs(connection: Connection, run_ids: Sequence[str], dialect: str) -> 
     ).all()
     if not found:
         return []
-    connection.execute(delete(runs).where(one_of(runs.c.id, [row.id for row in found], dialect)))
+    keys = [row.id for row in found]
+    connection.execute(delete(runs).where(one_of(runs.c.id, keys, dialect)))
+    connection.execute(delete(metrics).where(one_of(metrics.c.run, keys, dialect)))  # PostgreSQL has no key there
     used = exists().where(inputs.c.dataset == datasets.c.id)
     places = sorted({row.experiment for row in found})
     connection.execute(delete(datasets).where(one_of(datasets.c.experiment, places, dialect), ~used))
