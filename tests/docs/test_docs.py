@@ -30,6 +30,7 @@ from toolkit.spec import entry_point, function, parameter, parameter_type, reade
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+SCRIPTS = ("track-your-code", "use-mlflow-scripts")
 COMPLETION = {"--install-completion", "--show-completion"}
 
 
@@ -219,6 +220,23 @@ def test_python_page_has_no_other_name() -> None:
     assert names == set(toolkit.__all__)
 
 
+def module_names() -> Iterator[tuple[str, str]]:
+    """Return each name of the modules that scripts use, with the callable."""
+    for name, method in inspect.getmembers(toolkit.Client, inspect.isfunction):
+        if not name.startswith("_") and name not in ("search_page", "place_of"):
+            yield name, method
+    for module in (toolkit.data, toolkit.artifacts):
+        names = getattr(module, "__all__", toolkit._HANDED_OUT["toolkit.artifacts"])
+        yield from ((name, getattr(module, name)) for name in names if name.islower())
+
+
+@pytest.mark.parametrize(("name", "thing"), list(module_names()))
+def test_modules_page_has_each_name_with_its_arguments(name: str, thing: Any) -> None:  # noqa: ANN401 - any callable
+    rows = [span for row in table(doc("reference/python-modules.md")) for span in code(row[0])]
+    arguments = set(inspect.signature(thing).parameters) - {"self"}
+    assert any(re.match(rf"{name}\(", span) and arguments <= set(re.findall(r"\w+", span)) for span in rows)
+
+
 def test_recorded_page_has_each_tag() -> None:
     tags = {value for name, value in vars(context).items() if name.isupper() and isinstance(value, str)}
     assert {*tags, PROCESS_TAG} <= code(doc("reference/what-is-recorded.md"))
@@ -261,7 +279,7 @@ def test_python_snippets_compile(block: Block) -> None:
 
 def runnable() -> list[Block]:
     """Return the snippets that are whole scripts and need no server."""
-    found = blocks_in("python", [ROOT / "README.md", ROOT / "docs/how-to/track-your-code.md"])
+    found = blocks_in("python", [ROOT / "README.md", *(ROOT / "docs/how-to" / f"{name}.md" for name in SCRIPTS)])
     return [block for block in found if "@toolkit.flow" not in block.text]
 
 
