@@ -2,8 +2,8 @@
 
     python benchmarks/search.py [--runs N] [--points N] [--database URL] [--every]
 
-The store has runs of 20 metrics and 20 parameters each (`population.py`). A database that has runs already is used as it
-is. Each call is timed after one that does not count; the table gives median and worst.
+The store has runs of 20 metrics and 20 parameters each (`population.py`). A database that has runs already is used as
+it is. Each call is timed after one that does not count; the table gives median and worst.
 """
 
 from __future__ import annotations

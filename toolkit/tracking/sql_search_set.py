@@ -17,7 +17,7 @@ from toolkit.db.dialect import contains, joined_text, one_of
 from toolkit.db.tables import INDEXED_LENGTH, latest_metrics, runs
 from toolkit.tracking.filter_fields import Field, Kind
 from toolkit.tracking.filter_tree import EVERYTHING, All, Comparison, Not, OneOf, Operator, Tree, comparisons
-from toolkit.tracking.records import SearchQuery
+from toolkit.tracking.records import Lifecycle, SearchQuery
 from toolkit.tracking.sql_search_filter import NAMED, condition, holds, is_short, of_run, scope
 
 FEW = 8_000
@@ -110,11 +110,17 @@ class _Finder:
         here = scope(self._query, runs, self._dialect, indexed=True)
         if (few := found.bit_count()) <= _RARE:
             return self._keys([select(runs.c.id).where(self._among(found), here)]) if few else 0
-        inside = int(self._connection.execute(select(func.count()).select_from(runs).where(here)).scalar_one())
-        if self._flipped or inside * 2 <= self._size or found == self._every:
+        if self._flipped or found == self._every or self._is_small(here):
             return self._keys([select(runs.c.id).where(here)])  # nor is there anything that is no run
         outside = not_(scope(self._query, runs, self._dialect, indexed=False))
         return self._every & ~self._keys([select(runs.c.id).where(outside)])
+
+    def _is_small(self, here: ColumnElement[bool]) -> bool:
+        """Tell whether fewer runs are where is searched than elsewhere; where nothing is counted, as a rule."""
+        if not self._query.experiment_ids:
+            return self._query.lifecycle is Lifecycle.DELETED
+        inside = int(self._connection.execute(select(func.count()).select_from(runs).where(here)).scalar_one())
+        return inside * 2 <= self._size
 
     def of(self, tree: Tree) -> int:
         if all(each.field.kind is Kind.ATTRIBUTE for each in comparisons(tree)):
