@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from pydantic import AliasChoices
+from pydantic import AliasChoices, ByteSize, TypeAdapter
 from typer.exceptions import Exit, TyperException
 
 import toolkit
@@ -166,7 +166,10 @@ def test_settings_page_has_each_setting(name: str) -> None:
     assert code(row[1]) == set(others)
     if variable.startswith("TOOLKIT_"):
         assert code(row[2]) == {name}
-    if isinstance(field.default, bool):
+    if isinstance(field.default, ByteSize):
+        (given,) = code(row[3])
+        assert TypeAdapter(ByteSize).validate_python(given) == field.default
+    elif isinstance(field.default, bool):
         assert code(row[3]) == {str(field.default).lower()}
     elif isinstance(field.default, int | float):
         assert code(row[3]) == {f"{field.default:g}"}
