@@ -86,8 +86,7 @@ def download(run: RecordedRun, path: str | None, target: str | Path | None) -> s
         return str(here)
     folder = Path(tempfile.mkdtemp(prefix="toolkit-") if target is None else target).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    for entry in files:
-        run.fetch(entry, folder / entry.path)
+    run.fetch_all(files, folder)
     return str(folder / wanted) if wanted else str(folder)
 
 

@@ -17,6 +17,7 @@ from toolkit.recording.context import user_name
 from toolkit.recording.lease import Leases
 from toolkit.recording.spool import Spool
 from toolkit.recording.stores import Stores
+from toolkit.recording.transfer import BATCH, Report, files_below, in_parallel, targets
 from toolkit.tracking.entries import Begun, Ended, Entry, Listed, Logged, Used, write_one
 from toolkit.tracking.limits import check_inputs, check_new_run, check_params, check_points, check_tags
 from toolkit.tracking.records import (
@@ -113,7 +114,7 @@ class RecordedRun:
     @property
     def owned(self) -> bool:
         """Whether this process answers for the run, and so decides how it ends."""
-        return self._leases is not None
+        return self._leases is not None and self._leases.is_here
 
     def read(self) -> Run:
         """Return the run as the store has it now."""
@@ -171,25 +172,48 @@ class RecordedRun:
         spool = self._spool
         if spool is None:
             return self._listed(self._stored(place.store.put_file(key, source), path))
-        if place.store.local_path(key) is not None:
+        if _is_here(place):
             try:
                 return self._listed(self._stored(place.store.put_file(key, source), path))
             except ArtifactError as error:
                 logger.warning("%s: the file %s is sent later", error, path)
         return self._forgiven(path, lambda: spool.put_file(source, run_id=self.run_id, key=key, path=path))
 
-    def log_folder(self, source: Path, path: str = "") -> list[ArtifactEntry]:
-        """Store all files below a local folder, under ``path``."""
+    def log_folder(self, source: Path, path: str = "", *, report: Report | None = None) -> list[ArtifactEntry]:
+        """Store all files below a local folder, under ``path``, a few at a time.
+
+        Args:
+            source: The folder; links in it are followed.
+            path: Where among the artifacts; empty: at their top.
+            report: Called after each file.
+
+        Raises:
+            ArtifactError: Some could not be stored (the first of them is named; the others are), or a link leads to
+                nothing or in a circle: then nothing was.
+            InvalidValue: A name cannot be an artifact's; nothing was stored.
+        """
         prefix = f"{path.strip('/')}/" if path.strip("/") else ""
-        files = sorted(file for file in source.rglob("*") if file.is_file())
-        named = [(file, prefix + file.relative_to(source).as_posix()) for file in files]
+        named = [(file, f"{prefix}{path}") for file, path in files_below(source)]
         if self._spool is not None:
             return [self.log_file(file, path) for file, path in named]
         place = self._place()
-        entries = [self._stored(place.store.put_file(place.key(path), file), path) for file, path in named]
-        if entries:
-            self._write(Listed(run_id=self.run_id, artifacts=entries))
-        return entries
+
+        def store(item: tuple[Path, str]) -> ArtifactEntry:
+            return self._stored(place.store.put_file(place.key(item[1]), item[0]), item[1])
+
+        entries: list[ArtifactEntry] = []
+        listed = 0
+        workers = self.stores.artifact_workers
+        try:
+            for entry in in_parallel(store, named, workers=workers, size=lambda entry: entry.size, report=report):
+                entries.append(entry)
+                if len(entries) - listed >= BATCH:
+                    self._write(Listed(run_id=self.run_id, artifacts=entries[listed:]))
+                    listed = len(entries)
+        finally:  # what is stored is listed, whatever became of the rest
+            if entries[listed:]:
+                self._write(Listed(run_id=self.run_id, artifacts=entries[listed:]))
+        return sorted(entries, key=lambda entry: entry.path)
 
     def log_path(self, source: Path, path: str) -> list[ArtifactEntry]:
         """Store a local file or folder as the artifact ``path``.
@@ -212,7 +236,7 @@ class RecordedRun:
         place = self._place()
         key = place.key(path)
         spool = self._spool
-        if spool is not None and place.store.local_path(key) is None:
+        if spool is not None and not _is_here(place):
             return self._forgiven(path, lambda: spool.put_stream(source, run_id=self.run_id, key=key, path=path))
         return self._forgiven(path, lambda: self._listed(self._stored(place.store.put_stream(key, source), path)))
 
@@ -234,9 +258,45 @@ class RecordedRun:
         place = self._place()
         place.store.get_file(place.key(entry.path), target, sha256=entry.sha256 or None)
 
+    def fetch_all(
+        self, entries: Sequence[ArtifactEntry], folder: Path, *, report: Report | None = None
+    ) -> dict[str, Path]:
+        """Write artifacts below a local folder, under their paths, a few at a time, checking their digests.
+
+        Args:
+            entries: Which, as the store lists them.
+            folder: Where to; nothing is written outside of it.
+            report: Called after each file.
+
+        Returns:
+            Where each one is.
+
+        Raises:
+            ArtifactError: Some could not be fetched; the first of them is named, the others are there.
+            Conflict: Two paths would be one file, or a link below the folder leads elsewhere; nothing was written.
+        """
+        found = targets([entry.path for entry in entries], folder)
+
+        def fetch(entry: ArtifactEntry) -> int:
+            self.fetch(entry, found[entry.path])
+            return entry.size
+
+        workers = self.stores.artifact_workers
+        for _ in in_parallel(fetch, entries, workers=workers, size=lambda size: size, report=report):
+            pass
+        return found
+
+    def remove(self, paths: Sequence[str]) -> list[str]:
+        """Delete artifacts; return those that were listed. First they are taken off the list, then their bytes go."""
+        gone = list(self.stores.runs.forget_artifacts(self.run_id, paths))
+        place = self._place()
+        for path in gone:
+            place.store.delete(place.key(path))
+        return gone
+
     def end(self, status: RunStatus = RunStatus.FINISHED, reason: str | None = None) -> None:
         """Give the run its final state, if this process answers for it; else leave that to who does."""
-        if self._leases is None:
+        if self._leases is None or not self._leases.is_here:
             return
         self._leases.release(self.run_id)
         self._leases = None
@@ -271,6 +331,11 @@ class RecordedRun:
     def _listed(self, entry: ArtifactEntry) -> ArtifactEntry:
         self._write(Listed(run_id=self.run_id, artifacts=[entry]))
         return entry
+
+
+def _is_here(place: Place) -> bool:
+    """Tell whether files are kept on this machine, where writing them takes no longer than copying them."""
+    return place.store.root.startswith("file:")
 
 
 def _number(key: str, value: object) -> float:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.errors import Conflict, InvalidValue
+from toolkit.errors import Conflict, InvalidValue, NotFound
 from toolkit.testing.runs import START, add_run, properties
 from toolkit.tracking.records import ArtifactEntry, Lifecycle, Metric, RunQuery, RunStatus
 from toolkit.tracking.store import RunStore
@@ -202,6 +202,25 @@ class ListContract:
             with pytest.raises(InvalidValue):
                 store.list_artifacts(run_id, prefix=path)
         assert not store.list_artifacts(run_id).items
+
+    def test_artifacts_are_forgotten(self, store: RunStore) -> None:
+        """Those that are named and no others; unknown ones are passed over, a deleted run loses none."""
+        run_id, other = (add_run(store).info.run_id for _ in range(2))
+        paths = ["a", "a%", "a_", "dir/x", "dirx"]
+        for each in (run_id, other):
+            store.record_artifacts(each, [_entry(path) for path in paths])
+        assert list(store.forget_artifacts(run_id, ["dir/x", "a_", "nope", "a_"])) == ["a_", "dir/x"]
+        assert list(store.forget_artifacts(run_id, ["a_"])) == []
+        assert [entry.path for entry in store.list_artifacts(run_id).items] == ["a", "a%", "dirx"]
+        assert [entry.path for entry in store.list_artifacts(other).items] == sorted(paths)
+        with pytest.raises(InvalidValue):
+            store.forget_artifacts(run_id, ["a", "../a"])
+        store.update_run(run_id, lifecycle=Lifecycle.DELETED)
+        with pytest.raises(Conflict):
+            store.forget_artifacts(run_id, ["a"])
+        with pytest.raises(NotFound):
+            store.forget_artifacts("f" * 32, ["a"])
+        assert [entry.path for entry in store.list_artifacts(run_id).items] == ["a", "a%", "dirx"]
 
     def test_bad_artifact_entries_are_refused(self, store: RunStore) -> None:
         """Sizes and digests; and a deleted run takes none."""

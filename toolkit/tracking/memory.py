@@ -420,6 +420,14 @@ class MemoryRunStore:
         with self._lock:
             self._active_entry(run_id).artifacts.update({entry.path: entry for entry in entries})
 
+    def forget_artifacts(self, run_id: str, paths: Sequence[str]) -> Sequence[str]:
+        """See `RunStore.forget_artifacts`."""
+        for path in paths:
+            limits.check_artifact_path(path)
+        with self._lock:
+            listed = self._active_entry(run_id).artifacts
+            return sorted(path for path in set(paths) if listed.pop(path, None) is not None)
+
     def list_artifacts(
         self, run_id: str, *, prefix: str = "", limit: int = 10_000, page_token: str | None = None
     ) -> Page[ArtifactEntry]:
@@ -505,7 +513,8 @@ class _Picture(MemoryRunStore):
         raise StoreError("this is a picture of the store, which cannot be written to")
 
     create_experiment = ensure_experiment = update_experiment = _refuse
-    create_run = update_run = log_batch = record_artifacts = mark_lost = renew_leases = purge = _refuse
+    create_run = update_run = log_batch = mark_lost = renew_leases = purge = _refuse
+    record_artifacts = forget_artifacts = _refuse
 
 
 def _matches(info: RunInfo, query: RunQuery, deleted: int | None) -> bool:

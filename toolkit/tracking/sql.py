@@ -362,6 +362,17 @@ class SqlRunStore:
             sql_artifacts.write(connection, run.key, entries, self._dialect)
 
     @persistent
+    def forget_artifacts(self, run_id: str, paths: Sequence[str]) -> Sequence[str]:
+        """See `RunStore.forget_artifacts`."""
+        for path in paths:
+            limits.check_artifact_path(path)
+        with self._db.write() as connection:
+            run = sql_runs.find(connection, run_id)
+            if run.deleted:
+                raise not_active(run_id)
+            return sql_artifacts.forget(connection, run.key, paths)
+
+    @persistent
     def list_artifacts(
         self, run_id: str, *, prefix: str = "", limit: int = 10_000, page_token: str | None = None
     ) -> Page[ArtifactEntry]:

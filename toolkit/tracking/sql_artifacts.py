@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, delete, or_, select
 
 from toolkit.db.dialect import insert
 from toolkit.db.tables import artifacts
 from toolkit.tracking import paging
 from toolkit.tracking.records import ArtifactEntry, Page
 from toolkit.tracking.sql_runs import find
+
+_PATHS_PER_STATEMENT = 500
 
 
 def write(connection: Connection, run: int, entries: Sequence[ArtifactEntry], dialect: str) -> None:
@@ -32,6 +34,17 @@ def write(connection: Connection, run: int, entries: Sequence[ArtifactEntry], di
             set_={name: listing.excluded[name] for name in ("size", "sha256", "created")},
         )
         connection.execute(listing, list(rows.values()))
+
+
+def forget(connection: Connection, run: int, paths: Sequence[str]) -> list[str]:
+    """Take files off a run's list; return those that were on it."""
+    found: list[str] = []
+    for start in range(0, len(paths), _PATHS_PER_STATEMENT):
+        chunk = paths[start : start + _PATHS_PER_STATEMENT]
+        those = and_(artifacts.c.run == run, artifacts.c.path.in_(chunk))
+        found += connection.execute(select(artifacts.c.path).where(those)).scalars()
+        connection.execute(delete(artifacts).where(those))
+    return sorted(found)
 
 
 def page(connection: Connection, run_id: str, prefix: str, limit: int, page_token: str | None) -> Page[ArtifactEntry]:

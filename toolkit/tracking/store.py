@@ -266,6 +266,14 @@ class RunStore(RunSearch, RunUpkeep, Protocol):
         """List files of a run. A path that is listed already takes the new size and digest."""
         ...
 
+    def forget_artifacts(self, run_id: str, paths: Sequence[str]) -> Sequence[str]:
+        """Take files off a run's list. Return those that were on it.
+
+        Raises:
+            Conflict: The run is deleted.
+        """
+        ...
+
     def list_artifacts(
         self, run_id: str, *, prefix: str = "", limit: int = 10_000, page_token: str | None = None
     ) -> Page[ArtifactEntry]:
