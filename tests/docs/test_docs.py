@@ -223,8 +223,8 @@ def test_python_page_has_no_other_name() -> None:
     assert names == set(toolkit.__all__)
 
 
-def module_names() -> Iterator[tuple[str, str]]:
-    """Return each name of the modules that scripts use, with the callable."""
+def module_names() -> Iterator[tuple[str, Any]]:
+    """Return each name of the modules that scripts use, with what it calls."""
     for name, method in inspect.getmembers(toolkit.Client, inspect.isfunction):
         if not name.startswith("_") and name not in ("search_page", "place_of"):
             yield name, method
