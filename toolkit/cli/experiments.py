@@ -15,7 +15,7 @@ from toolkit.cli.render import moment, show, show_json, show_table
 from toolkit.cli.store import opened
 from toolkit.errors import AlreadyExists, InvalidValue, NotFound
 from toolkit.recording.stores import Stores
-from toolkit.tracking.records import Experiment, Lifecycle, Run, RunQuery
+from toolkit.tracking.records import Experiment, Lifecycle, Run, RunQuery, SearchQuery
 
 app = typer.Typer(
     add_completion=False,
@@ -39,6 +39,8 @@ class View(StrEnum):
         return {View.ACTIVE: Lifecycle.ACTIVE, View.DELETED: Lifecycle.DELETED}.get(self)
 
 
+_FILTER = typer.Option("", "--filter", metavar="FILTER", help="Only those of which it is true: \"name LIKE 'wine%'\".")
+_ORDER_BY = typer.Option([], "--order-by", metavar="KEY", help="Such as 'name DESC'; again for further keys.")
 _ID = typer.Option(..., "-x", "--experiment-id", metavar="ID", help="The experiment's id.")
 
 
@@ -49,21 +51,25 @@ def root() -> None:
 
 @app.command("list")
 def list_(
+    text: str = _FILTER,
+    order_by: list[str] = _ORDER_BY,
     limit: int = typer.Option(100, "-n", "--limit", min=1, max=50_000, help="At most this many."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """List experiments, newest first."""
-    _list(View.ACTIVE, limit, as_json=as_json)
+    _list(SearchQuery(filter=text, order_by=order_by, limit=limit), as_json=as_json)
 
 
 @app.command()
 def search(
+    text: str = _FILTER,
+    order_by: list[str] = _ORDER_BY,
     view: View = typer.Option(View.ACTIVE, "-v", "--view", help="Which: active_only, deleted_only or all."),
     limit: int = typer.Option(100, "--max-results", min=1, max=50_000, help="At most this many."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """List experiments, deleted ones too if they are wanted."""
-    _list(view, limit, as_json=as_json)
+    _list(SearchQuery(filter=text, order_by=order_by, lifecycle=view.lifecycle, limit=limit), as_json=as_json)
 
 
 @app.command()
@@ -152,9 +158,9 @@ def csv_(
                 file.close()
 
 
-def _list(view: View, limit: int, *, as_json: bool) -> None:
+def _list(query: SearchQuery, *, as_json: bool) -> None:
     with opened() as stores:
-        items = stores.runs.list_experiments(lifecycle=view.lifecycle, limit=limit).items
+        items = stores.runs.search_experiments(query).items
     if as_json:
         show_json({"schema": 1, "experiments": [_as_json(item) for item in items]})
         return

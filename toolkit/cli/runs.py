@@ -1,7 +1,8 @@
-"""``toolkit runs``: list and show runs."""
+"""``toolkit runs``: list, search and show runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import typer
@@ -13,14 +14,14 @@ from toolkit.cli.store import find_experiment, find_run, opened
 from toolkit.errors import InvalidValue
 from toolkit.ids import now_ms
 from toolkit.recording.stores import Stores
-from toolkit.tracking.records import ArtifactEntry, Run, RunQuery, RunStatus
+from toolkit.tracking.records import ArtifactEntry, Run, RunQuery, RunStatus, SearchQuery
 
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="List, show, make, delete and restore runs.",
+    help="List, search, show, make, delete and restore runs.",
 )
 
 
@@ -67,6 +68,52 @@ def list_(
     if as_json:
         show_json({"schema": 1, "runs": [_as_json(run) for run in runs]})
         return
+    _table(runs)
+
+
+@app.command("search")
+def search(
+    text: str = typer.Argument("", metavar="[FILTER]", help="Such as \"metrics.rmse < 0.3 AND params.alpha = '0.5'\"."),
+    experiments: list[str] = typer.Option(
+        [], "-x", "--experiment", metavar="NAME", help="In this experiment (name or id); again for more. Else in all."
+    ),
+    order_by: list[str] = typer.Option(
+        [], "-o", "--order-by", metavar="KEY", help="Such as 'metrics.rmse DESC'; again for further keys."
+    ),
+    fields: list[str] = typer.Option(
+        [], "-f", "--field", metavar="FIELD", help="Load only this, such as metrics.rmse or 'params.*'; again for more."
+    ),
+    view: View = typer.Option(View.ACTIVE, "-v", "--view", help="Which: active_only, deleted_only or all."),
+    limit: int = typer.Option(20, "-n", "--limit", min=1, max=50_000, help="At most this many."),
+    page_token: str | None = typer.Option(None, "--page-token", metavar="TOKEN", help="Go on after an earlier page."),
+    count: bool = typer.Option(False, "--count", help="Print only how many there are."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Search runs by what they are and what they logged; newest first, unless ordered otherwise."""
+    with opened() as stores:
+        query = SearchQuery(
+            experiment_ids=[find_experiment(stores, name).experiment_id for name in experiments],
+            filter=text,
+            order_by=order_by,
+            fields=fields or None,
+            lifecycle=view.lifecycle,
+            limit=limit,
+            page_token=page_token,
+        )
+        if count:
+            number = stores.runs.count_runs(query)
+        else:
+            page = stores.runs.search_runs(query)
+    if count:
+        show_json({"schema": 1, "count": number}) if as_json else show(str(number))
+    elif as_json:
+        found = [_as_json(run) for run in page.items]
+        show_json({"schema": 1, "runs": found, "next_page_token": page.next_page_token})
+    else:
+        _table(page.items)
+
+
+def _table(runs: Sequence[Run]) -> None:
     show_table(
         ("run", "name", "status", "started", "duration", "metrics"),
         [
