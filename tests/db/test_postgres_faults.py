@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import postgres
 import pytest
 from sqlalchemy import event
 
+from toolkit.db import postgresql
 from toolkit.db.engine import Database, open_database
 from toolkit.db.schema import HEAD, ensure_schema, upgrade
 from toolkit.db.tables import metadata
@@ -160,6 +162,30 @@ def test_a_server_that_stays_away_is_told(own_server: postgres.Server) -> None:
     own_server.start()
     store.log_batch(run_id, tags={"a": "2"})
     assert store.get_run(run_id).data.tags["a"] == "2"
+    database.close()
+
+
+def test_a_server_that_falls_silent_is_not_waited_for_for_ever(
+    postgres_server: postgres.Server, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process is stopped, and its machine still answers for it: no timeout of the network tells."""
+    monkeypatch.setattr(postgresql, "_SILENCE", 2)
+    database = open_database(postgres_url, wait=0.5)
+    store = SqlRunStore(database, ROOT)
+    run_id = add_run(store).info.run_id
+    rows = postgres_server.ask(
+        "SELECT pid FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+        "postgres",
+        name_of(postgres_url),
+    )
+    for (pid,) in rows:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        store.log_batch(run_id, tags={"a": "1"})  # another connection, another process: it works
+    finally:
+        for (pid,) in rows:
+            os.kill(pid, signal.SIGCONT)
+    assert store.get_run(run_id).data.tags["a"] == "1"
     database.close()
 
 
@@ -383,6 +409,7 @@ def test_without_psycopg_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     import sys
 
     monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "toolkit.db.patience", raising=False)
     with pytest.raises(InvalidSetting, match=r"pip install 'toolkit\[postgres\]'") as error:
         open_database("postgresql://ada:sesame@host/db")
     assert "sesame" not in str(error.value)

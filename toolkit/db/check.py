@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from toolkit.db.dialect import SQLITE
 from toolkit.db.engine import Database
 from toolkit.db.failure import first_line
+from toolkit.db.postgresql import unhurried
 from toolkit.db.schema import HEAD, read_version
 from toolkit.db.tables import metadata
 from toolkit.errors import NotFound
@@ -62,7 +64,9 @@ def check(database: Database) -> Check:
     if database.file is not None and not database.file.exists():
         raise NotFound(f"there is no database {database.place} yet: toolkit db upgrade makes it")
     version = read_version(database)
-    with database.read() as connection:
+    with database.read() as connection, contextlib.ExitStack() as stack:
+        if database.dialect != SQLITE:
+            stack.enter_context(unhurried(connection))
         look = _sqlite if database.dialect == SQLITE else _postgresql
         found = look(connection, database)
         there = set(inspect(connection).get_table_names())

@@ -97,15 +97,16 @@ class Database:
         Raises:
             StoreInterrupted: It was broken off again and again, or it is not known whether it was done.
         """
-        deadline = time.monotonic() + self.wait
-        for pause in _pauses():
+        pauses = None
+        while True:
             try:
                 return work()
             except StoreInterrupted as error:
-                if (error.in_doubt and not in_doubt) or time.monotonic() + pause >= deadline:
+                pauses = pauses or _pauses(self.wait)
+                pause = next(pauses, None)
+                if pause is None or (error.in_doubt and not in_doubt):
                     raise
             time.sleep(pause)
-        raise AssertionError("pauses do not end")
 
     def outside_transaction(self, statement: str) -> None:
         """Run what a database does outside transactions only, such as SQLite's change of its mode.
@@ -139,9 +140,9 @@ class Database:
     @contextlib.contextmanager
     def _begun(self, writes: bool) -> Iterator[Connection]:
         """Give a connection in a transaction, which is committed at the end."""
-        deadline = time.monotonic() + self.wait
+        pauses = None
         with contextlib.ExitStack() as stack:
-            for pause in _pauses():
+            while True:
                 try:
                     connection = stack.enter_context(self.engine.connect()).execution_options(**{_WRITES: writes})
                     stack.enter_context(connection.begin())
@@ -150,7 +151,11 @@ class Database:
                 except SQLAlchemyError as error:
                     # Nothing has been done yet. A server that was never met is rather a wrong address than away.
                     stack.close()
-                    if not is_away(error, met=self._met) or time.monotonic() + pause >= deadline:
+                    if not is_away(error, met=self._met):
+                        raise
+                    pauses = pauses or _pauses(self.wait)
+                    pause = next(pauses, None)
+                    if pause is None:
                         raise
                 time.sleep(pause)
             yield connection
@@ -272,9 +277,13 @@ def open_database(
     return Database(engine, wait=wait)
 
 
-def _pauses() -> Iterator[float]:
-    """Yield pauses between tries, in seconds: longer each time, and not the same for all who wait."""
-    pause = _FIRST_PAUSE
-    while True:
-        yield pause * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-        pause = min(2 * pause, _LONGEST_PAUSE)
+def _pauses(wait: float) -> Iterator[float]:
+    """Yield pauses between tries, in seconds, until the wait is over, which begins with the first failure.
+
+    They are longer each time, and not the same for all who wait.
+    """
+    deadline = time.monotonic() + wait
+    longest = _FIRST_PAUSE
+    while (pause := longest * random.uniform(0.5, 1.5)) < deadline - time.monotonic():  # noqa: S311 - no secret
+        yield pause
+        longest = min(2 * longest, _LONGEST_PAUSE)

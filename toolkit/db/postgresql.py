@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -16,6 +18,7 @@ KEPT = 2
 _MOST = 16
 _POOL_AGE = 1800.0  # seconds; what forgets idle connections on the way forgets them later, as a rule
 _LONGEST_CONNECT = 10.0
+_SILENCE = 15  # times the wait: as long as that a server may take to answer, before it counts as gone
 
 _BEGIN = {True: "BEGIN ISOLATION LEVEL READ COMMITTED", False: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 
@@ -33,7 +36,7 @@ def postgresql_engine(url: URL, *, wait: float, full: bool, kept: int = KEPT) ->
         InvalidSetting: psycopg is not installed.
     """
     try:
-        import psycopg  # noqa: F401, PLC0415 - an extra
+        from toolkit.db.patience import PatientConnection  # noqa: PLC0415 - psycopg, an extra
     except ImportError as error:
         raise InvalidSetting(
             f"{shown(url)!r} needs psycopg, which is not here ({error}): pip install 'toolkit[postgres]'"
@@ -69,13 +72,29 @@ def postgresql_engine(url: URL, *, wait: float, full: bool, kept: int = KEPT) ->
         *(["synchronous_commit = on"] if full else []),
     ]
 
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: object, _record: object, args: list[Any], named: dict[str, Any]) -> PatientConnection:
+        return PatientConnection.connect(*args, **named)
+
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _record: object) -> None:
+        cast(PatientConnection, connection).longest = _SILENCE * wait
         cursor = connection.cursor()
         cursor.execute("; ".join(f"SET {setting}" for setting in settings))
         cursor.close()
 
     return engine
+
+
+@contextlib.contextmanager
+def unhurried(connection: Connection) -> Iterator[None]:
+    """Let the server take any time for what is done in a block."""
+    driver = cast(Any, connection.connection.dbapi_connection)
+    before, driver.longest = driver.longest, None
+    try:
+        yield
+    finally:
+        driver.longest = before
 
 
 def begin(connection: Connection, *, writes: bool) -> None:

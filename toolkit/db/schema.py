@@ -13,6 +13,7 @@ from sqlalchemy import Connection, inspect, select
 
 from toolkit.db.dialect import SQLITE
 from toolkit.db.engine import Database
+from toolkit.db.postgresql import unhurried
 from toolkit.db.tables import SCHEMA_TABLE, metadata, schema_version
 from toolkit.errors import SchemaError, StoreBusy, StoreError
 
@@ -46,8 +47,10 @@ def _ensure(database: Database) -> str | None:
     with _one_process(database):
         if _is_ready(database):
             return HEAD
-        with database.write() as connection:
-            if database.dialect != SQLITE:  # held until the end of the transaction, whatever that is
+        with database.write() as connection, contextlib.ExitStack() as stack:
+            if database.dialect != SQLITE:
+                stack.enter_context(unhurried(connection))
+                # Held until the end of the transaction, whatever that is.
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             version = _version(connection)
             if version is None:
