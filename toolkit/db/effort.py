@@ -46,7 +46,11 @@ def limited(connection: Connection, milliseconds: int) -> Iterator[None]:
         finally:
             driver.set_progress_handler(None, 0)
         return
-    connection.exec_driver_sql(f"SAVEPOINT effort; SET LOCAL statement_timeout = {milliseconds * _SLOWER}")
+    connection.exec_driver_sql(
+        # Workers take longer to start than a page that is full soon.
+        "SAVEPOINT effort; SET LOCAL max_parallel_workers_per_gather = 0; "
+        f"SET LOCAL statement_timeout = {milliseconds * _SLOWER}"
+    )
     try:
         yield
     except DBAPIError as error:
@@ -54,4 +58,7 @@ def limited(connection: Connection, milliseconds: int) -> Iterator[None]:
             raise
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT effort; RELEASE SAVEPOINT effort")
         raise GivenUp from None
-    connection.exec_driver_sql("SET LOCAL statement_timeout TO DEFAULT; RELEASE SAVEPOINT effort")
+    connection.exec_driver_sql(
+        "SET LOCAL statement_timeout TO DEFAULT; SET LOCAL max_parallel_workers_per_gather TO DEFAULT; "
+        "RELEASE SAVEPOINT effort"
+    )
