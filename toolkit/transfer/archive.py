@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -37,11 +38,18 @@ LISTS = (EXPERIMENTS, RUNS, METRICS, ARTIFACTS)
 BYTES = "artifacts"
 POINTS_PER_LINE = 1_000
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def blob_path(sha256: str) -> Path:
-    """Return where the bytes with a digest lie in an export."""
+    """Return where the bytes with a digest lie in an export.
+
+    Raises:
+        InvalidValue: It is no digest.
+    """
+    if not _SHA256.fullmatch(sha256):
+        raise InvalidValue(f"{sha256!r} in {ARTIFACTS} is no SHA-256: the export was not made by toolkit")
     return Path(BYTES, sha256[:2], sha256)
 
 
@@ -164,8 +172,15 @@ def experiment_line(experiment: Experiment) -> dict[str, object]:
 
 
 def experiment_of(line: dict[str, Any]) -> Experiment:
-    """Return the experiment of a line."""
-    return Experiment(**{**line, "lifecycle_stage": Lifecycle(line["lifecycle_stage"])})
+    """Return the experiment of a line.
+
+    Raises:
+        InvalidValue: The line says something else.
+    """
+    try:
+        return Experiment(**{**line, "lifecycle_stage": Lifecycle(line["lifecycle_stage"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise _strange(EXPERIMENTS, error) from None
 
 
 def run_line(run: Run) -> dict[str, object]:
@@ -190,7 +205,22 @@ def run_line(run: Run) -> dict[str, object]:
 
 
 def run_of(line: dict[str, Any]) -> Run:
-    """Return the run of a line."""
+    """Return the run of a line.
+
+    Raises:
+        InvalidValue: The line says something else.
+    """
+    try:
+        return _run_of(line)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _strange(RUNS, error) from None
+
+
+def _strange(name: str, error: Exception) -> InvalidValue:
+    return InvalidValue(f"{name} has a line that is none of this version's ({error}): was it made by another program?")
+
+
+def _run_of(line: dict[str, Any]) -> Run:
     fields = {name: value for name, value in line.items() if name not in ("params", "tags", "inputs")}
     fields["status"] = RunStatus(fields["status"])
     fields["lifecycle_stage"] = Lifecycle(fields["lifecycle_stage"])

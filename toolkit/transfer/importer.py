@@ -150,13 +150,14 @@ class Importer:
         if there is not None and there.info.reason not in (IN_PROGRESS, INCOMPLETE):
             self._outcome.there += 1
             return
+        fresh = there is None
         if there is None:
             there = self._runs.create_run(self._new(item.run, experiment))
         elif there.info.reason == INCOMPLETE:
             lifecycle = None if there.info.lifecycle_stage is Lifecycle.ACTIVE else Lifecycle.ACTIVE
             self._runs.update_run(info.run_id, status=RunStatus.RUNNING, reason=IN_PROGRESS, lifecycle=lifecycle)
         self._write_values(item, there)
-        whole = self._write_files(item, there)
+        whole = self._write_files(item, there, fresh=fresh)
         self._end(item.run, whole=whole, stays=stays)
         self._outcome.new += 1
 
@@ -223,13 +224,13 @@ class Importer:
 
     # -- files -------------------------------------------------------------------------------------
 
-    def _write_files(self, item: SourceRun, there: Run) -> bool:
-        """Copy or list a run's files; tell whether all went well."""
+    def _write_files(self, item: SourceRun, there: Run, *, fresh: bool) -> bool:
+        """Copy or list a run's files; tell whether all went well. A fresh run has none listed yet."""
         if self._wanted.artifacts is Bytes.NONE:
             return True
         info = there.info
         failures = len(self._outcome.failures)
-        listed = {entry.path: entry for entry in self._listed(info.run_id)}
+        listed = {} if fresh else {entry.path: entry for entry in self._listed(info.run_id)}
         try:
             for batch in chunks(item.files(), _ENTRIES):
                 entries = [self._file(there, file, listed.get(file.path)) for file in batch]
