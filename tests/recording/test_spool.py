@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import os
@@ -179,3 +180,19 @@ def test_a_forked_child_has_a_spool_of_its_own(spool: Spool, runs: MemoryRunStor
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert (tmp_path / "artifacts" / "0" / run_id / "artifacts" / "child.txt").read_text() == "child"
+
+
+def test_a_file_that_is_logged_again_is_sent_after_its_first_content(
+    spool: Spool, artifacts: Away, runs: MemoryRunStore
+) -> None:
+    run_id = add_run(runs).info.run_id
+    artifacts.gate = threading.Event()
+    for number in range(40):
+        put(spool, run_id, f"{number}", "same.txt")
+        put(spool, run_id, "x", f"{number}.txt")
+    artifacts.gate.set()
+    spool.flush(10)
+    (entry,) = runs.list_artifacts(run_id, prefix="same.txt").items
+    with artifacts.open(f"0/{run_id}/artifacts/same.txt") as file:
+        assert file.read() == b"39"
+    assert entry.sha256 == hashlib.sha256(b"39").hexdigest()

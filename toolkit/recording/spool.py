@@ -95,6 +95,7 @@ class Spool:
         self._changed = threading.Condition()
         self._queue: list[tuple[int, Item]] = []
         self._under_way = 0
+        self._keys_under_way: set[str] = set()
         self._next = 0
         self._workers = 0
         self._closing = False
@@ -203,23 +204,30 @@ class Spool:
         attempts = 0
         while True:
             with changed:
-                while self._changed is changed and not self._queue and not self._closing:
+                while self._changed is changed and (place := self._next_place()) is None and not self._closing:
                     changed.wait()
-                if self._changed is not changed or self._closing:
+                if self._changed is not changed or self._closing or place is None:
                     return
-                number, item = self._queue.pop(0)
+                number, item = self._queue.pop(place)
                 self._under_way += 1
+                self._keys_under_way.add(item.key)
             sent = self._try(folder, number, item)
             with changed:
                 if self._changed is not changed:  # closed meanwhile
                     return
                 self._under_way -= 1
+                self._keys_under_way.discard(item.key)
                 if not sent:
                     self._queue.insert(0, (number, item))
                 changed.notify_all()
             attempts = 0 if sent else attempts + 1
             if not sent:
                 self._pause(attempts)
+
+    def _next_place(self) -> int | None:
+        """Return where in the queue the next file is that can be sent: what replaces another comes after it."""
+        places = (n for n, (_, item) in enumerate(self._queue) if item.key not in self._keys_under_way)
+        return next(places, None)
 
     def _try(self, folder: Path, number: int, item: Item) -> bool:
         try:
