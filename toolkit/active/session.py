@@ -239,6 +239,7 @@ def _resume(run_id: str, *, strict: bool) -> RecordedRun:
     if not run.info.status.terminal:
         return RecordedRun(stores, run, strict=strict)
     run = stores.runs.update_run(run_id, status=RunStatus.RUNNING)
+    current.leases().take_over(run_id)
     recorded = RecordedRun(stores, run, current.leases(), strict=strict)
     _open_runs.append(recorded)
     return recorded

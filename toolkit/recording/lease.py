@@ -7,6 +7,7 @@ a lost step's process group is ended, so that nothing goes on unseen.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 
 from toolkit.errors import StoreError
@@ -43,6 +44,15 @@ class Leases:
     def lease_ms(self) -> int:
         """Length of a lease in milliseconds."""
         return self._lease_ms
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the process that answers for the runs, and not one that it has forked."""
+        return self.owner.pid == os.getpid()
+
+    def take_over(self, run_id: str) -> None:
+        """Answer for a run that is there already, at once: whoever dies before the first beat is missed too."""
+        self._runs.renew_leases(self.owner, [run_id], lease_ms=self._lease_ms)
 
     def hold(self, run_id: str) -> None:
         """Keep a run alive from now on; its first lease was given when it was made."""
