@@ -23,6 +23,7 @@ from toolkit.db.tables import metadata
 from toolkit.errors import AlreadyExists, InvalidSetting, SchemaError, StoreBusy, StoreError, StoreInterrupted
 from toolkit.testing.runs import add_run
 from toolkit.tracking import sql_runs
+from toolkit.tracking.entries import Logged
 from toolkit.tracking.records import Lifecycle, Metric, RunQuery, RunStatus
 from toolkit.tracking.sql import SqlRunStore
 
@@ -375,6 +376,25 @@ def test_no_points_are_left_of_a_run_that_is_removed(
         writer.join()
     assert postgres_server.ask("SELECT count(*) FROM metrics", name_of(postgres_url)) == [(0,)]
     assert postgres_server.ask("SELECT count(*) FROM latest_metrics", name_of(postgres_url)) == [(0,)]
+
+
+def test_two_senders_of_one_journal_apply_it_once(store: SqlRunStore, postgres_url: str) -> None:
+    """What the slower one sends was written before, and must not overwrite what came after it."""
+    other = SqlRunStore(postgres_url, ROOT)
+    run_id = add_run(store).info.run_id
+    entries = [Logged(run_id=run_id, tags={"a": str(number)}) for number in range(3)]
+    for attempt in range(20):
+        start = threading.Barrier(2)
+
+        def send(store: SqlRunStore, count: int, journal: str, start: threading.Barrier = start) -> None:
+            start.wait()
+            assert store.apply(entries[:count], journal=journal, first=0) == []
+
+        with ThreadPoolExecutor(2) as pool:
+            for sent in [pool.submit(send, store, 3, f"j{attempt}"), pool.submit(send, other, 1, f"j{attempt}")]:
+                sent.result()
+        assert store.get_run(run_id).data.tags["a"] == "2"
+    other.close()
 
 
 def test_a_reader_has_one_picture(store: SqlRunStore) -> None:

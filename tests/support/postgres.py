@@ -70,6 +70,7 @@ class Server:
     settings: Sequence[str] = _FAST
     user: str | None = None
     made: int = field(default=0)
+    _collates: bool | None = field(default=None, repr=False)
 
     def url(self, database: str) -> str:
         """Return the URL of a database."""
@@ -104,7 +105,7 @@ class Server:
         data = str(self.folder / "data")
         self.call(
             *("initdb", "-D", data, "-U", "ada", "-A", "scram-sha-256", "--pwfile", str(secret)),
-            *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
+            *("-E", "UTF8", "--locale=C", "--no-sync"),
         )
         self.start()
 
@@ -129,10 +130,19 @@ class Server:
             return cursor.fetchall() if cursor.description else []
 
     def new_database(self, template: str | None = None) -> str:
-        """Make a database; return its name."""
+        """Make a database; return its name.
+
+        Its locale is one that sorts and compares text by the rules of a language, where the server has any such:
+        nothing of ours may depend on it.
+        """
         self.made += 1
         name = f"t{os.getpid()}_{self.made}"
-        self.ask(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
+        if template is None and self._collates is None:
+            version = int(self.ask("SHOW server_version_num")[0][0])
+            known = self.ask("SELECT count(*) FROM pg_collation WHERE collprovider = 'i'")[0][0]
+            self._collates = version >= 150_000 and known > 0
+        by_language = " TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'" if self._collates else ""
+        self.ask(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else by_language))
         return name
 
     def drop(self, name: str) -> None:

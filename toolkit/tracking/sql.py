@@ -305,7 +305,7 @@ class SqlRunStore:
     @persistent
     def _apply(self, entries: Sequence[Entry | None], journal: str, first: int) -> None:
         with self._db.write() as connection:
-            done = sql_apply.position(connection, journal) - first
+            done = sql_apply.position(connection, journal, self._dialect) - first
             left = entries[max(done, 0) :]
             if not left:
                 return

@@ -32,12 +32,15 @@ from toolkit.tracking.transition import (
 )
 
 
-def position(connection: Connection, journal: str) -> int:
+def position(connection: Connection, journal: str, dialect: str) -> int:
     """Return the number of the first entry of a journal that was not written yet."""
-    written = connection.execute(
-        select(journals.c.position).where(journals.c.id == journal).with_for_update()
-    ).scalar_one_or_none()
-    return written or 0
+    asking = select(journals.c.position).where(journals.c.id == journal).with_for_update()
+    written = connection.execute(asking).scalar_one_or_none()
+    if written is None:  # a row to wait for, should another process send the same journal now
+        beginning = insert(journals, dialect).values(id=journal, position=0, updated=now_ms())
+        connection.execute(beginning.on_conflict_do_nothing())
+        written = connection.execute(asking).scalar_one()
+    return int(written)
 
 
 def advance(connection: Connection, journal: str, end: int, dialect: str) -> None:
