@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -91,6 +92,17 @@ class InputContract:
         with pytest.raises(InvalidValue):
             store.log_inputs(run_id, [used("good"), bad])
         assert store.get_run(run_id).inputs == ()
+
+    def test_runs_that_use_the_same_data_at_once(self, store: RunStore) -> None:
+        """None is lost, none is kept twice, in whatever order each names them."""
+        run_ids = [add_run(store).info.run_id for _ in range(12)]
+        both = [used("a", tags={CONTEXT: "training"}), used("b")]
+        with ThreadPoolExecutor(6) as pool:
+            for _ in pool.map(lambda at: store.log_inputs(run_ids[at], both[:: 1 if at % 2 else -1]), range(12)):
+                pass
+        kept = [store.get_run(run_id).inputs for run_id in run_ids]
+        assert {frozenset(each.dataset.name for each in inputs) for inputs in kept} == {frozenset("ab")}
+        assert store.count_runs(SearchQuery(filter="dataset.context = 'training' AND dataset.name = 'b'")) == 12
 
     def test_inputs_want_an_active_run(self, store: RunStore) -> None:
         """And no more than a thousand a call."""
