@@ -30,7 +30,7 @@ from toolkit.tracking.sql_search_set import RunSet
 TRIED_MS = 8
 """How long the index of the order is walked before all that is found is told first."""
 
-_PATIENT_MS = 40  # where there is no faster way
+_PATIENT_MS = 100  # where there is no faster way
 _TRIED_A_RUN_MS = 0.03
 _LONG_TIE = 1_000
 _ALONG = ("start_time", "run_name")  # attributes that all runs have, and an index
