@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         default=False, validation_alias=_variable("TOOLKIT_S3_IGNORE_TLS", "MLFLOW_S3_IGNORE_TLS")
     )
     s3_upload_extra_args: JsonObject = Field(
-        default_factory=dict, validation_alias=_variable("TOOLKIT_S3_UPLOAD_EXTRA_ARGS", "MLFLOW_S3_UPLOAD_EXTRA_ARGS")
+        default={}, validation_alias=_variable("TOOLKIT_S3_UPLOAD_EXTRA_ARGS", "MLFLOW_S3_UPLOAD_EXTRA_ARGS")
     )
     s3_addressing_style: Literal["auto", "path", "virtual"] | None = Field(
         default=None,

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 from calls import Answer, Cli
+from s3 import aws, bucket, s3_endpoint
 
 from toolkit import settings, wiring
 from toolkit.cli.main import main
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
+
+__all__ = ["aws", "bucket", "s3_endpoint"]
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def _check(uri: str, scheme: str, rest: str) -> None:
 def _s3(uri: str, rest: str, options: StoreOptions) -> ArtifactStore:
     from toolkit.artifacts.s3 import S3Objects  # noqa: PLC0415 - asyncio, for those who use S3
 
-    bucket, _, prefix = rest.strip("/").partition("/")
+    bucket, _, prefix = rest.rstrip("/").partition("/")
     if not bucket:
         raise InvalidSetting(f"artifact root {uri!r} names no bucket: wanted one such as s3://bucket/prefix")
     return RemoteArtifactStore(uri, prefix, S3Objects(bucket, options.s3))
