@@ -50,7 +50,7 @@ def test_stores_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ("TOOLKIT_TRACKING_URI", "runs.db", "sqlite:///"),
         ("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000", "http"),
         ("TOOLKIT_TRACKING_URI", "mysql://ada:sesame@db/x", r"mysql://ada:\*\*\*@db/x.*postgresql://"),
-        ("TOOLKIT_ARTIFACT_ROOT", "s3://bucket/x", "s3"),
+        ("TOOLKIT_ARTIFACT_ROOT", "zip://x::s3://bucket/x", "is a chain of file systems"),
     ],
 )
 def test_what_cannot_be_used_yet_is_said(
