@@ -74,3 +74,15 @@ def postgres_url(postgres_server: postgres.Server, postgres_template: str) -> It
     name = postgres_server.new_database(postgres_template)
     yield postgres_server.url(name)
     postgres_server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def _postgres_shared(postgres_server: postgres.Server, postgres_template: str) -> str:
+    return postgres_server.new_database(postgres_template)
+
+
+@pytest.fixture
+def postgres_emptied_url(postgres_server: postgres.Server, _postgres_shared: str) -> str:
+    """A database with our schema in it and nothing else, which the next test gets too: for what only logs and reads."""
+    postgres_server.empty(_postgres_shared)
+    return postgres_server.url(_postgres_shared)

@@ -31,7 +31,7 @@ class TestSqlite(RunStoreContract):
 
 class TestPostgres(RunStoreContract):
     @pytest.fixture
-    def store(self, postgres_url: str) -> Iterator[RunStore]:
-        store = SqlRunStore(postgres_url, "file:///artifacts/")
+    def store(self, postgres_emptied_url: str) -> Iterator[RunStore]:
+        store = SqlRunStore(postgres_emptied_url, "file:///artifacts/")
         yield store
         store.close()
