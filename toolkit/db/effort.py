@@ -15,6 +15,20 @@ _STEPS = 8_000  # of SQLite's machine in a millisecond
 _SLOWER = 6  # a server's time passes also while it waits for others, and it chooses its plans by what it has counted
 _INTERRUPTED = 9  # SQLITE_INTERRUPT
 _CANCELED = "57014"  # query_canceled
+# What is tried is to walk an index: PostgreSQL, which takes conditions for independent, would often rather look at all.
+# And workers take longer to start than a page that is full soon.
+_WALK = "SAVEPOINT effort; " + "; ".join(
+    f"SET LOCAL {setting}"
+    for setting in (
+        "enable_sort = off",
+        "enable_hashjoin = off",
+        "enable_mergejoin = off",
+        "enable_seqscan = off",
+        "enable_bitmapscan = off",
+        "max_parallel_workers_per_gather = 0",
+    )
+)
+_BACK = "ROLLBACK TO SAVEPOINT effort; RELEASE SAVEPOINT effort"
 
 
 class GivenUp(Exception):
@@ -23,7 +37,7 @@ class GivenUp(Exception):
 
 @contextlib.contextmanager
 def limited(connection: Connection, milliseconds: int) -> Iterator[None]:
-    """Give up what reads for longer than about so many milliseconds a statement; the transaction goes on.
+    """Give up a walk along an index that takes more than about so many milliseconds; the transaction goes on.
 
     SQLite counts steps of its machine, so that the same is given up on a slow or busy computer.
 
@@ -46,19 +60,12 @@ def limited(connection: Connection, milliseconds: int) -> Iterator[None]:
         finally:
             driver.set_progress_handler(None, 0)
         return
-    connection.exec_driver_sql(
-        # Workers take longer to start than a page that is full soon.
-        "SAVEPOINT effort; SET LOCAL max_parallel_workers_per_gather = 0; "
-        f"SET LOCAL statement_timeout = {milliseconds * _SLOWER}"
-    )
+    connection.exec_driver_sql(f"{_WALK}; SET LOCAL statement_timeout = {milliseconds * _SLOWER}")
     try:
         yield
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != _CANCELED:
             raise
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT effort; RELEASE SAVEPOINT effort")
+        connection.exec_driver_sql(_BACK)
         raise GivenUp from None
-    connection.exec_driver_sql(
-        "SET LOCAL statement_timeout TO DEFAULT; SET LOCAL max_parallel_workers_per_gather TO DEFAULT; "
-        "RELEASE SAVEPOINT effort"
-    )
+    connection.exec_driver_sql(_BACK)  # nothing was written: only the settings go back
