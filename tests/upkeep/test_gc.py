@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from toolkit.errors import ArtifactError, InvalidValue, NotFound
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.testing.runs import add_run
-from toolkit.tracking.records import Lifecycle, RunQuery, RunStatus
+from toolkit.tracking.records import Lifecycle, Metric, RunQuery, RunStatus
+from toolkit.upkeep import collector
 from toolkit.upkeep.collector import Collector
 from toolkit.upkeep.garbage import Collection, Found, read_age
 
@@ -91,6 +92,26 @@ def test_nothing_is_removed_unless_it_is_said(stores: Stores) -> None:
     assert not gone(stores, dead)
     assert len(files(stores)) == 2
     assert stores.runs.get_experiment(experiment)
+
+
+def test_writers_wait_for_a_bounded_number_of_points(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction holds all others up: many points go in several."""
+    monkeypatch.setattr(collector, "_POINTS", 25)
+    for _ in range(6):
+        run_id = run_with_files(stores)
+        points = [Metric(key="m", value=1.0, timestamp=1, step=step) for step in range(10)]
+        stores.runs.log_batch(run_id, metrics=points)
+        delete(stores, run_id)
+    lots: list[int] = []
+    purge = stores.runs.purge
+
+    def counted(*, run_ids: Sequence[str] = (), experiment_ids: Sequence[str] = ()) -> Sequence[str]:
+        lots.append(len(run_ids))
+        return purge(run_ids=run_ids, experiment_ids=experiment_ids)
+
+    monkeypatch.setattr(stores.runs, "purge", counted)
+    assert collect(stores).runs.count == 6
+    assert lots == [2, 2, 2]
 
 
 def test_the_name_of_an_experiment_is_free_when_it_is_deleted_and_when_it_is_gone(stores: Stores) -> None:

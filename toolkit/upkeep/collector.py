@@ -23,6 +23,7 @@ from toolkit.upkeep.garbage import Collection, Found, Needed, nothing_registered
 from toolkit.upkeep.orphans import Orphans
 
 _BATCH = 100
+_POINTS = 200_000
 
 
 @runtime_checkable
@@ -119,13 +120,28 @@ class Collector:
     def _collect_each(self, runs: list[Run]) -> None:
         """Remove the files of deleted runs, and then the rows of those whose files are all gone."""
         bare = [run.info.run_id for run in runs if self._strip(run.info)]
-        if self._wanted.remove and bare:
-            with self._noting(f"{len(bare)} runs"):
-                self._runs.purge(run_ids=bare)
+        for batch in self._batches(bare) if self._wanted.remove else ():
+            with self._noting(f"{len(batch)} runs"):
+                self._runs.purge(run_ids=batch)
         for run_id in bare:
             self._found.runs.add()
             if not self._wanted.remove:
                 self._collected.add(run_id)
+
+    def _batches(self, run_ids: list[str]) -> Iterator[list[str]]:
+        """Give runs in lots that a store removes in a second or so: who writes has to wait for that."""
+        sizes = self._runs.run_sizes(run_ids)
+        batch: list[str] = []
+        points = 0
+        for run_id in run_ids:
+            more = sizes[run_id].points if run_id in sizes else 0
+            if batch and points + more > _POINTS:
+                yield batch
+                batch, points = [], 0
+            batch.append(run_id)
+            points += more
+        if batch:
+            yield batch
 
     def _strip(self, info: RunInfo) -> bool:
         """Remove the files of a deleted run; tell whether all are gone."""
