@@ -22,7 +22,7 @@ def test_a_switch_leaves_open_runs_where_they_are(tmp_path: Path) -> None:
         toolkit.set_tracking_uri(there)
         assert (toolkit.get_tracking_uri(), toolkit.is_tracking_uri_set()) == (there, True)
         toolkit.log_metric("m", 1)
-        with toolkit.start_run(nested=True, experiment_id="0") as inner:
+        with toolkit.start_run(nested=True) as inner:
             toolkit.log_metric("m", 2)
     assert toolkit.get_run(inner.info.run_id).data.metrics == {"m": 2.0}
     assert toolkit.get_experiment_by_name("wine") is None

@@ -84,6 +84,11 @@ def test_nan_is_a_value() -> None:
     [
         lambda: toolkit.log_metrics({"good": 1.0, "bad": "abc"}),  # type: ignore[dict-item]
         lambda: toolkit.log_metrics({"good": 1.0, "bad": True}),
+        lambda: toolkit.log_metrics({"good": 1.0, "bad": "1.5"}),  # type: ignore[dict-item]
+        lambda: toolkit.log_metrics({"good": 1.0, "bad": None}),  # type: ignore[dict-item]
+        lambda: toolkit.log_metrics({"good": 1.0}, step=2.5),  # type: ignore[arg-type]
+        lambda: toolkit.log_text(["x"], "x.txt"),  # type: ignore[arg-type]
+        lambda: toolkit.log_text("x", "../x.txt"),
         lambda: toolkit.log_metrics({"good": 1.0, "bad": np.array([1.0, 2.0])}),  # type: ignore[dict-item]
         lambda: toolkit.log_metrics({"good": 1.0, "": 1.0}),
         lambda: toolkit.log_metrics({"good": 1.0, "../x": 1.0}),

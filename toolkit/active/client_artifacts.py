@@ -47,7 +47,7 @@ class ArtifactClient(Connected):
 
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
         """Store text, in UTF-8."""
-        self._recorded(run_id).log_text(text, artifact_file)
+        files.log_text(self._recorded(run_id), text, artifact_file)
 
     def log_dict(self, run_id: str, dictionary: object, artifact_file: str) -> None:
         """Store a value: as YAML if the name ends so, else as JSON."""

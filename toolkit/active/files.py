@@ -21,6 +21,17 @@ from toolkit.tracking.records import ArtifactEntry
 _PAGE = 10_000
 
 
+def log_text(run: RecordedRun, text: str, path: str) -> None:
+    """Store text.
+
+    Raises:
+        InvalidValue: It is no text.
+    """
+    if not isinstance(text, str):
+        raise InvalidValue(f"log_text was given {type(text).__name__}: wanted text; log_dict takes other values")
+    run.log_text(text, path)
+
+
 def log_value(run: RecordedRun, value: object, path: str) -> None:
     """Store a value: as YAML if the path ends so, else as JSON."""
     if PurePosixPath(path).suffix in (".yaml", ".yml"):

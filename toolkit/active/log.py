@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from toolkit.active import operations
+from toolkit.active import files, operations
 from toolkit.active.figures import save_figure
-from toolkit.active.files import log_value
 from toolkit.active.images import save_image
 from toolkit.active.operations import RunOperations
 from toolkit.active.session import run_to_log_to
@@ -147,12 +146,12 @@ def log_artifacts(local_dir: str | Path, artifact_path: str | None = None, run_i
 
 def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
     """Store text, in UTF-8, as the artifact ``artifact_file``."""
-    run_to_log_to(run_id).log_text(text, artifact_file)
+    files.log_text(run_to_log_to(run_id), text, artifact_file)
 
 
 def log_dict(dictionary: object, artifact_file: str, run_id: str | None = None) -> None:
     """Store a value as the artifact ``artifact_file``: as YAML if it is called ``.yaml`` or ``.yml``, else as JSON."""
-    log_value(run_to_log_to(run_id), dictionary, artifact_file)
+    files.log_value(run_to_log_to(run_id), dictionary, artifact_file)
 
 
 def log_stream(stream: BinaryIO, artifact_file: str, run_id: str | None = None) -> None:

@@ -128,7 +128,7 @@ def start_run(
         recorded = RecordedRun.start(
             current.stores(),
             current.leases(),
-            experiment_id=experiment_id or (previous.info.experiment_id if previous else current.experiment_id()),
+            experiment_id=_experiment_of(experiment_id, previous),
             name=run_name,
             parent_run_id=parent,
             tags={**script_tags(), **own_tags},
@@ -225,6 +225,14 @@ def step_run() -> RecordedRun | None:
     recorded = RecordedRun(stores, run)
     current.set_process_run(recorded)
     return recorded
+
+
+def _experiment_of(experiment_id: str | None, previous: RecordedRun | None) -> str:
+    """Return where a new run belongs: as given, else where the run around it does, else where the settings say."""
+    if experiment_id:
+        return str(experiment_id)  # scripts give numbers too
+    here = previous is not None and previous.stores is current.stores()  # ids are another's in another store
+    return previous.info.experiment_id if previous is not None and here else current.experiment_id()
 
 
 def _is_child(previous: RecordedRun | None, nested: bool, parent_run_id: str | None) -> bool:

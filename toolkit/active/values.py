@@ -29,9 +29,17 @@ def tag_texts(tags: Mapping[str, object]) -> dict[str, str]:
 
 
 def scalar(value: object) -> float:
-    """Return a metric's value: what a tensor or an array of one element holds, anything else as it is."""
+    """Return a metric's value: what a tensor or an array of one element holds, anything else as it is.
+
+    Raises:
+        InvalidValue: It is text, though it may look like a number.
+    """
     if type(value) is float or type(value) is int:
         return value
+    if isinstance(value, str | bytes):
+        raise InvalidValue(
+            f"a metric's value is the text {value[:100]!r}: wanted a number; log text as a parameter or a tag"
+        )
     item = getattr(value, "item", None)
     size = getattr(value, "size", None)
     count = size if isinstance(size, int) else getattr(value, "numel", lambda: None)()
