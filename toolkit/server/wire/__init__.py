@@ -1,0 +1,1 @@
+"""MLflow's REST API: one module a noun."""

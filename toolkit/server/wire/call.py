@@ -1,0 +1,47 @@
+"""One request of MLflow's wire: what its handler gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from toolkit.recording.stores import Stores
+from toolkit.server.wire.messages import Locate, Message
+from toolkit.server.wire.request import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request.
+
+    Attributes:
+        fields: Its body, or its query.
+        stores: What it is about.
+        locate: How places of artifacts are told to clients.
+        path: What its path names, such as ``model_id``.
+    """
+
+    fields: Fields
+    stores: Stores
+    locate: Locate
+    path: dict[str, str]
+
+
+Handler = Callable[[Call], Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A route of the wire.
+
+    Attributes:
+        methods: Its HTTP methods.
+        path: Below ``/api/2.0/mlflow/``.
+        handler: What answers it.
+        lists: Fields of a query that may be repeated.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    handler: Handler
+    lists: tuple[str, ...] = ()

@@ -1,0 +1,114 @@
+"""Experiments on MLflow's wire."""
+
+from __future__ import annotations
+
+from toolkit.errors import NotFound
+from toolkit.server.wire import messages
+from toolkit.server.wire.call import Call, Endpoint
+from toolkit.server.wire.messages import Message
+from toolkit.server.wire.request import Fields
+from toolkit.tracking.records import Experiment, Lifecycle, SearchQuery
+
+DEFAULT_PAGE = 1000
+
+_VIEWS: dict[int, Lifecycle | None] = {1: Lifecycle.ACTIVE, 2: Lifecycle.DELETED, 3: None}
+_VIEW_NAMES: dict[str, Lifecycle | None] = {
+    "ACTIVE_ONLY": Lifecycle.ACTIVE,
+    "DELETED_ONLY": Lifecycle.DELETED,
+    "ALL": None,
+}
+
+
+def view(fields: Fields, name: str) -> Lifecycle | None:
+    """Return what of active and deleted things is wanted; the default: active ones."""
+    return fields.choice(name, _VIEWS, _VIEW_NAMES, Lifecycle.ACTIVE)
+
+
+def create(call: Call) -> Message:
+    """Make an experiment."""
+    fields = call.fields
+    location = fields.maybe_text("artifact_location") or None
+    made = call.stores.runs.create_experiment(
+        fields.needed("name"), artifact_location=location, tags=dict(fields.pairs("tags"))
+    )
+    return {"experiment_id": made.experiment_id}
+
+
+def get(call: Call) -> Message:
+    """Return one by its id."""
+    return _shown(call, call.stores.runs.get_experiment(call.fields.needed("experiment_id")))
+
+
+def get_by_name(call: Call) -> Message:
+    """Return one by its name, deleted or not."""
+    name = call.fields.needed("experiment_name")
+    found = call.stores.runs.find_experiment(name)
+    if found is None:
+        raise NotFound(f"Could not find experiment with name '{name}'")
+    return _shown(call, found)
+
+
+def _shown(call: Call, record: Experiment) -> Message:
+    return {"experiment": messages.experiment(record, call.locate)}
+
+
+def search(call: Call) -> Message:
+    """Return those that a filter finds."""
+    fields = call.fields
+    query = SearchQuery(
+        filter=fields.text("filter"),
+        order_by=fields.texts("order_by"),
+        lifecycle=view(fields, "view_type"),
+        limit=fields.integer("max_results", DEFAULT_PAGE),
+        page_token=fields.maybe_text("page_token") or None,
+    )
+    found = call.stores.runs.search_experiments(query)
+    items = [messages.experiment(record, call.locate) for record in found.items]
+    return messages.page("experiments", items, found.next_page_token)
+
+
+def update(call: Call) -> Message:
+    """Rename one."""
+    call.stores.runs.update_experiment(call.fields.needed("experiment_id"), name=call.fields.maybe_text("new_name"))
+    return {}
+
+
+def delete(call: Call) -> Message:
+    """Delete one with its runs."""
+    call.stores.runs.update_experiment(call.fields.needed("experiment_id"), lifecycle=Lifecycle.DELETED)
+    return {}
+
+
+def restore(call: Call) -> Message:
+    """Restore one with its runs."""
+    call.stores.runs.update_experiment(call.fields.needed("experiment_id"), lifecycle=Lifecycle.ACTIVE)
+    return {}
+
+
+def set_tag(call: Call) -> Message:
+    """Set a tag."""
+    tags = {call.fields.needed("key"): call.fields.text("value")}
+    call.stores.runs.update_experiment(call.fields.needed("experiment_id"), tags=tags)
+    return {}
+
+
+def delete_tag(call: Call) -> Message:
+    """Remove a tag that must be there."""
+    experiment_id, key = call.fields.needed("experiment_id"), call.fields.needed("key")
+    if key not in call.stores.runs.get_experiment(experiment_id).tags:
+        raise NotFound(f"No tag with name: {key} in experiment with id {experiment_id}")
+    call.stores.runs.update_experiment(experiment_id, tags={key: None})
+    return {}
+
+
+ENDPOINTS = (
+    Endpoint(("POST",), "experiments/create", create),
+    Endpoint(("GET",), "experiments/get", get),
+    Endpoint(("GET",), "experiments/get-by-name", get_by_name),
+    Endpoint(("POST", "GET"), "experiments/search", search, ("order_by",)),
+    Endpoint(("POST",), "experiments/update", update),
+    Endpoint(("POST",), "experiments/delete", delete),
+    Endpoint(("POST",), "experiments/restore", restore),
+    Endpoint(("POST",), "experiments/set-experiment-tag", set_tag),
+    Endpoint(("POST",), "experiments/delete-experiment-tag", delete_tag),
+)

@@ -1,0 +1,84 @@
+"""MLflow's wire as routes: the same endpoints under each of its base paths, and errors as its clients read them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from toolkit.errors import InvalidValue, ToolkitError
+from toolkit.recording.stores import Stores
+from toolkit.server.wire import errors, experiments, runs
+from toolkit.server.wire.call import Call, Endpoint
+from toolkit.server.wire.messages import Locate, encode
+from toolkit.server.wire.request import Fields
+
+logger = logging.getLogger("toolkit.server")
+
+BASES = ("/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/")
+ENDPOINTS: tuple[Endpoint, ...] = (*experiments.ENDPOINTS, *runs.ENDPOINTS)
+
+_JSON = "application/json"
+
+
+def routes(stores: Stores, locate: Locate, *, prefix: str = "") -> list[Route]:
+    """Return the routes of MLflow's wire.
+
+    Args:
+        stores: What they are about.
+        locate: How places of artifacts are told to clients.
+        prefix: What stands in front of each path.
+    """
+    return [
+        Route(
+            f"{prefix}{base}{endpoint.path}",
+            _answering(endpoint, stores, locate),
+            methods=list(endpoint.methods),
+        )
+        for base in BASES
+        for endpoint in ENDPOINTS
+    ]
+
+
+def _answering(endpoint: Endpoint, stores: Stores, locate: Locate) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            if request.method == "GET":
+                fields = Fields.of_query(request.scope["query_string"], endpoint.lists)
+            else:
+                _check_type(request)
+                fields = Fields.of_body(await request.body())
+            call = Call(fields, stores, locate, dict(request.path_params))
+            return Response(encode(await run_sync(partial(endpoint.handler, call))), media_type=_JSON)
+        except Exception as error:  # noqa: BLE001 - a client gets an answer, whatever happens
+            return failure(error)
+
+    return answer
+
+
+def _check_type(request: Request) -> None:
+    given = request.headers.get("content-type")
+    if given is None:
+        raise InvalidValue("Bad Request. Content-Type header is missing.")
+    if given.partition(";")[0].strip().lower() != _JSON:
+        raise InvalidValue(f"Bad Request. Content-Type must be one of ['{_JSON}'].")
+
+
+def failure(error: Exception) -> Response:
+    """Return the answer for an error."""
+    if not isinstance(error, ToolkitError):
+        logger.exception("a request failed", exc_info=error)
+    status, message = errors.answer(error)
+    headers = {"retry-after": str(errors.RETRY_AFTER)} if status == 503 else None
+    return Response(encode(message), status_code=status, media_type=_JSON, headers=headers)
+
+
+def unknown(methods: Sequence[str] = ()) -> Response:
+    """Return the answer for a path that nothing serves, or not with this method."""
+    code = errors.body("ENDPOINT_NOT_FOUND", "there is no such endpoint here")
+    return Response(encode(code), status_code=405 if methods else 404, media_type=_JSON)

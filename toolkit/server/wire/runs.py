@@ -1,0 +1,251 @@
+"""Runs and what they log, on MLflow's wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from toolkit.errors import InvalidValue, NotFound
+from toolkit.ids import new_run_id, now_ms, random_run_name
+from toolkit.server.wire import messages
+from toolkit.server.wire.call import Call, Endpoint
+from toolkit.server.wire.experiments import DEFAULT_PAGE, view
+from toolkit.server.wire.messages import Message
+from toolkit.server.wire.request import Fields
+from toolkit.tracking.limits import invalid
+from toolkit.tracking.records import (
+    Dataset,
+    DatasetInput,
+    Lifecycle,
+    Metric,
+    NewRun,
+    Page,
+    Run,
+    RunStatus,
+    SearchQuery,
+)
+from toolkit.tracking.system_tags import RUN_NAME
+
+MOST_METRICS, MOST_PARAMS, MOST_TAGS, MOST_TOGETHER = 1_000, 100, 100, 1_000
+LOGGED_MODELS = "mlflow.log-model.history"
+
+_NUMBERS = {
+    1: RunStatus.RUNNING,
+    2: RunStatus.SCHEDULED,
+    3: RunStatus.FINISHED,
+    4: RunStatus.FAILED,
+    5: RunStatus.KILLED,
+}
+_NAMES = {status.value: status for status in RunStatus}
+
+
+def create(call: Call) -> Message:
+    """Start a run; nobody's death ends it, for the client may be anywhere."""
+    fields = call.fields
+    tags = dict(fields.pairs("tags"))
+    name, tagged = fields.text("run_name"), tags.get(RUN_NAME, "")
+    if name and tagged and name != tagged:
+        raise InvalidValue(
+            f"Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
+            f"(run_name='{name}', mlflow.runName='{tagged}')."
+        )
+    new = NewRun(
+        experiment_id=fields.text("experiment_id") or "0",
+        run_id=new_run_id(),
+        run_name=name or tagged or random_run_name(),
+        user_id=fields.text("user_id"),
+        start_time=fields.integer("start_time", now_ms()),
+        tags=tags,
+    )
+    message = messages.run(call.stores.runs.create_run(new), call.locate)
+    del message["outputs"]
+    return {"run": message}
+
+
+def get(call: Call) -> Message:
+    """Return a run with all that it logged."""
+    return {"run": messages.run(call.stores.runs.get_run(call.fields.run_id()), call.locate)}
+
+
+def update(call: Call) -> Message:
+    """Set a run's state, its end, or its name."""
+    fields = call.fields
+    changed = call.stores.runs.update_run(
+        fields.run_id(),
+        status=fields.choice("status", dict(_NUMBERS), dict(_NAMES), None),
+        end_time=fields.maybe_integer("end_time"),
+        run_name=fields.text("run_name") or None,
+    )
+    return {"run_info": messages.run_info(changed.info, call.locate)}
+
+
+def delete(call: Call) -> Message:
+    """Delete a run."""
+    call.stores.runs.update_run(call.fields.needed("run_id"), lifecycle=Lifecycle.DELETED)
+    return {}
+
+
+def restore(call: Call) -> Message:
+    """Restore a run."""
+    call.stores.runs.update_run(call.fields.needed("run_id"), lifecycle=Lifecycle.ACTIVE)
+    return {}
+
+
+def search(call: Call) -> Message:
+    """Return the runs that a filter finds. No experiments: no runs."""
+    fields = call.fields
+    experiment_ids = fields.texts("experiment_ids")
+    query = SearchQuery(
+        experiment_ids=experiment_ids,
+        filter=fields.text("filter"),
+        order_by=fields.texts("order_by"),
+        lifecycle=view(fields, "run_view_type"),
+        limit=fields.integer("max_results", DEFAULT_PAGE),
+        page_token=fields.maybe_text("page_token") or None,
+    )
+    found: Page[Run] = call.stores.runs.search_runs(query) if experiment_ids else Page(items=())
+    return messages.page("runs", [messages.run(run, call.locate) for run in found.items], found.next_page_token)
+
+
+# -- what runs log -----------------------------------------------------------------------------------
+
+
+def _metric(fields: Fields) -> Metric:
+    return Metric(
+        key=fields.needed("key"),
+        value=fields.double("value"),
+        timestamp=fields.integer("timestamp"),
+        step=fields.integer("step", 0),
+    )
+
+
+def log_metric(call: Call) -> Message:
+    """Log one point of a metric."""
+    call.stores.runs.log_batch(call.fields.run_id(), metrics=[_metric(call.fields)])
+    return {}
+
+
+def log_parameter(call: Call) -> Message:
+    """Log one parameter."""
+    call.stores.runs.log_batch(call.fields.run_id(), params={call.fields.needed("key"): call.fields.text("value")})
+    return {}
+
+
+def set_tag(call: Call) -> Message:
+    """Set one tag."""
+    call.stores.runs.log_batch(call.fields.run_id(), tags={call.fields.needed("key"): call.fields.text("value")})
+    return {}
+
+
+def delete_tag(call: Call) -> Message:
+    """Remove a tag that must be there."""
+    run_id, key = call.fields.needed("run_id"), call.fields.needed("key")
+    if key not in call.stores.runs.get_run(run_id).data.tags:
+        raise NotFound(f"No tag with name: {key} in run with id {run_id}")
+    call.stores.runs.log_batch(run_id, tags={key: None})
+    return {}
+
+
+def log_batch(call: Call) -> Message:
+    """Log metrics, parameters and tags, all or none of them."""
+    fields = call.fields
+    metrics, params, tags = fields.items("metrics"), fields.pairs("params"), fields.pairs("tags")
+    _check_number("metrics", len(metrics), MOST_METRICS)
+    _check_number("params", len(params), MOST_PARAMS)
+    _check_number("tags", len(tags), MOST_TAGS)
+    together = len(metrics) + len(params) + len(tags)
+    if together > MOST_TOGETHER:
+        raise InvalidValue(
+            f"A batch logging request can contain at most {MOST_TOGETHER} metrics, params, and tags in total. Got "
+            f"{together} metrics, params, and tags. Please split up requests and try again."
+        )
+    _check_unique([key for key, _ in params])
+    call.stores.runs.log_batch(
+        fields.run_id(), metrics=[_metric(item) for item in metrics], params=dict(params), tags=dict(tags)
+    )
+    return {}
+
+
+def _check_number(name: str, count: int, most: int) -> None:
+    if count > most:
+        raise InvalidValue(
+            f"A batch logging request can contain at most {most} {name}. Got {count} {name}. Please split up {name} "
+            "across multiple requests and try again."
+        )
+
+
+def _check_unique(keys: Sequence[str]) -> None:
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise InvalidValue(
+            f"Duplicate parameter keys have been submitted: {twice}. Please ensure the request contains only one param "
+            "value per param key."
+        )
+
+
+def log_inputs(call: Call) -> Message:
+    """Note datasets that a run uses. Models among the inputs are noted with the models."""
+    call.stores.runs.log_inputs(call.fields.needed("run_id"), list(_inputs(call.fields.items("datasets"))))
+    return {}
+
+
+def _inputs(items: Iterable[Fields]) -> Iterable[DatasetInput]:
+    for item in items:
+        given = item.inner("dataset")
+        dataset = Dataset(
+            name=given.needed("name"),
+            digest=given.needed("digest"),
+            source_type=given.needed("source_type"),
+            source=given.needed("source"),
+            schema=given.maybe_text("schema"),
+            profile=given.maybe_text("profile"),
+        )
+        yield DatasetInput(dataset=dataset, tags=dict(item.pairs("tags")))
+
+
+def history(call: Call) -> Message:
+    """Return the points of a metric; all of them where no page size is given."""
+    fields = call.fields
+    run_id, key = fields.run_id(), fields.needed("metric_key")
+    if not fields.has("max_results"):
+        return messages.page("metrics", _all_points(call, run_id, key), None)
+    limit = fields.integer("max_results")
+    if limit <= 0:
+        raise InvalidValue(invalid("max_results", limit, "Wanted a positive integer."))
+    try:
+        found = call.stores.runs.metric_history(
+            run_id, key, limit=min(limit, 1_000_000), page_token=fields.text("page_token") or None
+        )
+    except NotFound:
+        return {}
+    return messages.page("metrics", messages.metrics(found.items), found.next_page_token)
+
+
+def _all_points(call: Call, run_id: str, key: str) -> list[Message]:
+    points: list[Message] = []
+    token = None
+    while True:
+        try:
+            found = call.stores.runs.metric_history(run_id, key, limit=1_000_000, page_token=token)
+        except NotFound:
+            return points
+        points.extend(messages.metrics(found.items))
+        token = found.next_page_token
+        if token is None:
+            return points
+
+
+ENDPOINTS = (
+    Endpoint(("POST",), "runs/create", create),
+    Endpoint(("GET",), "runs/get", get),
+    Endpoint(("POST",), "runs/update", update),
+    Endpoint(("POST",), "runs/delete", delete),
+    Endpoint(("POST",), "runs/restore", restore),
+    Endpoint(("POST",), "runs/search", search),
+    Endpoint(("POST",), "runs/log-metric", log_metric),
+    Endpoint(("POST",), "runs/log-parameter", log_parameter),
+    Endpoint(("POST",), "runs/set-tag", set_tag),
+    Endpoint(("POST",), "runs/delete-tag", delete_tag),
+    Endpoint(("POST",), "runs/log-batch", log_batch),
+    Endpoint(("POST",), "runs/log-inputs", log_inputs),
+    Endpoint(("GET",), "metrics/get-history", history),
+)
