@@ -246,8 +246,8 @@ def main() -> int:
             print(f"| reading | {' | '.join(opened)} | wanted |\n|---|{'---|' * (len(opened) + 1)}")
             tables = [list(search_rows(database, options.runs, options.points)) for database in opened.values()]
         for row in zip(*tables, strict=True):
-            cells = [f"{statistics.median(took):.1f} ({min(took):.1f}–{max(took):.1f})" for _, took, _ in row]
-            print(f"| {row[0][0]} | {' | '.join(cells)} | ≤ {row[0][2]:.0f} |")
+            shown = [f"{statistics.median(took):.1f} ({min(took):.1f}–{max(took):.1f})" for _, took, _ in row]
+            print(f"| {row[0][0]} | {' | '.join(shown)} | ≤ {row[0][2]:.0f} |")
     return 0
 
 

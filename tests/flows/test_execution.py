@@ -56,6 +56,7 @@ class Scene:
             runs=store,
             artifacts=LocalArtifactStore(folder / "artifacts"),
             tracking_uri="memory:",
+            place="memory:",
             artifact_root="file:///artifacts",
             home=folder,
         )

@@ -58,12 +58,12 @@ class ApplyContract:
     def test_nothing_is_applied_twice(self, store: RunStore) -> None:
         """What a journal has sent before is passed over, by its number."""
         new = new_run()
-        entries = [Begun(new=new), Logged(run_id=new.run_id, tags={"a": "1"})]
+        entries: list[Entry | None] = [Begun(new=new), Logged(run_id=new.run_id, tags={"a": "1"})]
         store.apply(entries, journal="j", first=0)
         store.log_batch(new.run_id, tags={"a": "2"})
         store.apply(entries, journal="j", first=0)
         assert store.get_run(new.run_id).data.tags["a"] == "2"
-        more = [*entries, Logged(run_id=new.run_id, tags={"a": "3"})]
+        more: list[Entry | None] = [*entries, Logged(run_id=new.run_id, tags={"a": "3"})]
         store.apply(more, journal="j", first=0)
         assert store.get_run(new.run_id).data.tags["a"] == "3"
         store.apply([Logged(run_id=new.run_id, tags={"a": "4"})], journal="other", first=0)
