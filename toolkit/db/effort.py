@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from toolkit.db.dialect import SQLITE
 
 _STEPS = 8_000  # of SQLite's machine in a millisecond
-_SLOWER = 6  # a server's time passes also while it waits for others, and it chooses its plans by what it has counted
+_SLOWER = 3  # a server's time passes also while it waits for others
 _INTERRUPTED = 9  # SQLITE_INTERRUPT
 _CANCELED = "57014"  # query_canceled
 # What is tried is to walk an index: PostgreSQL, which takes conditions for independent, would often rather look at all.
