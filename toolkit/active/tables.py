@@ -90,9 +90,10 @@ def _frame(data: object) -> pd.DataFrame:
         return data
     if not isinstance(data, dict):
         raise InvalidValue("data must be a pandas.DataFrame or a dictionary")
-    if data and not any(isinstance(each, list | tuple) or hasattr(each, "__array__") for each in data.values()):
+    try:
+        return pd.DataFrame(data)
+    except ValueError:  # one row: plain values without a list around them
         return pd.DataFrame([data])
-    return pd.DataFrame(data)
 
 
 def _pictures_stored(run: RecordedRun, table: pd.DataFrame, path: str) -> pd.DataFrame:
