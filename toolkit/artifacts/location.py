@@ -11,7 +11,6 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from toolkit.artifacts.key import check_key
@@ -158,12 +157,13 @@ def below_root(uri: str, root: str) -> str | None:
         '0/run/artifacts'
     """
     start = f"{root.rstrip('/')}/"
+    key = ""
     if uri.startswith(start):
-        return uri[len(start) :].strip("/")
-    if root.startswith("file:") and (uri.startswith(("/", "file:"))):
-        folder, place = local_artifact_root(root), Path(local_artifact_root(uri))
-        return place.relative_to(folder).as_posix() if place.is_relative_to(folder) and place != folder else None
-    return None
+        key = uri[len(start) :].strip("/")
+    elif root.startswith("file:") and uri.startswith(("/", "file:")):
+        folder, place = local_artifact_root(root), local_artifact_root(uri)
+        key = place.relative_to(folder).as_posix() if place.is_relative_to(folder) and place != folder else ""
+    return key if key and not {"", ".", ".."} & set(key.split("/")) else None  # ".." would lead out of it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
