@@ -57,7 +57,8 @@ class Reading:
 
 def _tried(connection: Connection, search: Search, wanted: int) -> int:
     """Return how many milliseconds the index of the order is walked."""
-    patient = not conjuncts(search.tree) or _has_long_ties(connection, search.keys[0].field)
+    everything = not conjuncts(search.tree) and not search.query.experiment_ids
+    patient = everything or _has_long_ties(connection, search.keys[0].field)
     return (_PATIENT_MS if patient else TRIED_MS) + int(wanted * _TRIED_A_RUN_MS)
 
 
