@@ -232,6 +232,8 @@ def _run_differences(
             continue
         wanted = dict(wanted)
         states = {wanted["status"]} if wanted["status"] != "RUNNING" else {left_open}
+        if wanted["status"] == "FAILED":
+            states.add(LOST)  # a run that was lost, and then failed: the first reason stays
         if under_way and under_way["run"] == name and under_way["op"] in ("begin", "end"):
             states |= {left_open, LOST}  # a signal may come between a run's beginning and its being known to the script
         if under_way and under_way["run"] == name and under_way["op"] == "text":

@@ -23,6 +23,7 @@ from toolkit.data.places import from_url
 
 Operation = dict[str, Any]
 
+EXPERIMENTS = ["one", "two", "three"]
 _VALUES = [0.0, -0.0, math.nan, math.inf, -math.inf, 5e-324, 1e308, -1.5, 0.1, 2.0**53 + 2]
 _STEPS = [0, 1, 2, 3, 5, 1000, -7, 2**62]
 _TEXTS = ["a", "ä ö ü", "雪", "line\nbreak", "'; DROP TABLE runs; --", "%s {} \\", "x" * 500, ""]
@@ -83,7 +84,7 @@ class Trainer:
         name = f"{self._seed}-{self._runs}"
         self._runs += 1
         parent = self._open[-1][0] if self._open else None
-        experiment = self._chance.choice(["one", "two", "three"]) if parent is None else None
+        experiment = self._chance.choice(EXPERIMENTS) if parent is None else None
         tags = {"first": self._chance.choice(_TEXTS)}
         self._tags[name] = {"first"}
 
@@ -187,6 +188,8 @@ def main() -> None:
     if told.clock:
         _shift_clock(told.clock)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
+    for name in EXPERIMENTS if told.no_reads else ():
+        toolkit.set_experiment(name)  # what was never seen cannot be begun without the store
     trainer = Trainer(told.seed, Notes(told.notes), reads=not told.no_reads)
     for _ in range(told.count):
         if told.until is not None and told.until.exists():

@@ -104,10 +104,10 @@ def delete_tag(key: str) -> None:
     """Remove a tag of the active run.
 
     Raises:
-        NotFound: The run has none of this name.
+        NotFound: The run has none of this name. While the store is away, that is not asked.
     """
     run = run_to_log_to()
-    if key not in run.read().data.tags:
+    if run.lacks_tag(key):
         raise NotFound(f"No tag with name: {key} in run with id {run.run_id}")
     run.set_tags({key: None})
 

@@ -76,7 +76,7 @@ class _Flushed:
             if known is None:
                 raise
             return known
-        self._experiments[key] = (experiment, now)
+        self._experiments[key] = self._experiments[experiment.experiment_id] = (experiment, now)
         return experiment
 
 

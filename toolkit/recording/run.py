@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from toolkit.artifacts.location import Place
 from toolkit.artifacts.store import StoredFile
-from toolkit.errors import ArtifactError, InvalidValue, NotFound
+from toolkit.errors import ArtifactError, InvalidValue, NotFound, StoreError
 from toolkit.ids import new_run_id, now_ms, random_run_name
 from toolkit.recording.context import user_name
 from toolkit.recording.lease import Leases
@@ -151,6 +151,17 @@ class RecordedRun:
         values = {key: None if value is None else str(value) for key, value in tags.items()}
         check_tags(values)
         self._write(Logged(run_id=self.run_id, tags=values))
+
+    def lacks_tag(self, key: str) -> bool:
+        """Tell whether the store says that the run has no such tag; where it cannot be asked, logging goes on."""
+        if self._journal is not None and self._journal.away:
+            return False
+        try:
+            return key not in self.read().data.tags
+        except StoreError:
+            if self._journal is None:
+                raise
+            return False
 
     def log_inputs(self, inputs: Sequence[DatasetInput]) -> None:
         """Note datasets that the run uses.
