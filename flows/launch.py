@@ -225,6 +225,7 @@ class Launch:
         variables = {
             "TOOLKIT_TRACKING_URI": self._stores.tracking_uri,
             "TOOLKIT_ARTIFACT_ROOT": self._stores.artifact_root,
+            **self._stores.artifact_variables,
             "TOOLKIT_HOME": str(self._stores.home),
             "PREFECT_API_URL": self._server.api_url,
         }

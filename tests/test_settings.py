@@ -112,3 +112,16 @@ def test_the_environment_of_a_child_can_be_changed_without_ours(monkeypatch: pyt
     assert "GOES" not in child
     assert child["COMES"] == "y"
     assert environment()["GOES"] == "x"
+
+
+def test_steps_are_told_how_s3_is_reached(workdir: Path) -> None:
+    """Their working directory is another one, where the configuration file is not found."""
+    (workdir / "toolkit.toml").write_text(
+        's3_endpoint_url = "http://127.0.0.1:9000"\nartifact_timeout = 7\n'
+        '[s3_upload_extra_args]\nServerSideEncryption = "AES256"\n'
+    )
+    assert load().artifact_variables == {
+        "TOOLKIT_ARTIFACT_TIMEOUT": "7",
+        "TOOLKIT_S3_ENDPOINT_URL": "http://127.0.0.1:9000",
+        "TOOLKIT_S3_UPLOAD_EXTRA_ARGS": '{"ServerSideEncryption": "AES256"}',
+    }

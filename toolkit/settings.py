@@ -195,6 +195,23 @@ class Settings(BaseSettings):
         return self.artifact_root or (self.home / "artifacts").as_uri()
 
     @property
+    def artifact_variables(self) -> dict[str, str]:
+        """What a child process must be told, to reach the artifacts as this one does: it may stand elsewhere."""
+        said = {
+            "TOOLKIT_ARTIFACT_TIMEOUT": f"{self.artifact_timeout:g}"
+            if "artifact_timeout" in self.model_fields_set
+            else "",
+            "TOOLKIT_S3_ENDPOINT_URL": self.s3_endpoint_url,
+            "TOOLKIT_S3_IGNORE_TLS": "true" if self.s3_ignore_tls else None,
+            "TOOLKIT_S3_UPLOAD_EXTRA_ARGS": json.dumps(self.s3_upload_extra_args)
+            if self.s3_upload_extra_args
+            else None,
+            "TOOLKIT_S3_ADDRESSING_STYLE": self.s3_addressing_style,
+            "TOOLKIT_S3_EXPECTED_BUCKET_OWNER": self.s3_expected_bucket_owner,
+        }
+        return {name: value for name, value in said.items() if value}
+
+    @property
     def lease_ms(self) -> int:
         """The lease in milliseconds."""
         return int(self.lease * 1000)

@@ -72,6 +72,7 @@ def open_stores(settings: Settings) -> Stores:
         artifact_root=artifacts.root,
         elsewhere=Elsewhere(options),
         artifact_workers=settings.artifact_workers,
+        artifact_variables=settings.artifact_variables,
         home=settings.home,
         lease_ms=settings.lease_ms,
         release=database.close,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,7 @@ class Stores:
         artifact_root: The same for artifacts, as a URI.
         elsewhere: Stores of runs whose artifacts are not below ``artifact_root``.
         artifact_workers: How many files are sent or fetched at the same time.
+        artifact_variables: What a child process is told besides, to reach the artifacts.
         home: Folder that holds everything local.
         journal: What log verbs write to instead of ``runs``, where they need not wait for it.
         spool: Where files wait for ``artifacts``, if that is not on this machine or fails.
@@ -41,6 +42,7 @@ class Stores:
     artifact_root: str
     home: Path
     artifact_workers: int = 8
+    artifact_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     elsewhere: Elsewhere = field(default_factory=Elsewhere, repr=False)
     journal: Journal | None = None
     spool: Spool | None = None
