@@ -155,6 +155,14 @@ def unindexed(column: ColumnElement[T], dialect: str) -> ColumnElement[T]:
     return column.op("+", is_comparison=False)(literal_column("0")) if dialect == SQLITE else column
 
 
+def driver_text(statement: Executable, dialect: str) -> str:
+    """Return a statement as the driver takes it, with its parameters by position."""
+    if dialect == SQLITE:
+        return str(cast(Any, statement).compile(dialect=sqlite.dialect()))
+    positional = postgresql.psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+    return str(cast(Any, statement).compile(dialect=positional))
+
+
 class Prepared:
     """A statement that is compiled once and runs over many rows of plain tuples.
 
