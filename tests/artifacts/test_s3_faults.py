@@ -389,7 +389,7 @@ def test_a_forked_child_has_connections_of_its_own(store: RemoteArtifactStore) -
 # -- the oracle ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [random.SystemRandom().randrange(10**6), 1, 2])
+@pytest.mark.parametrize("seed", [random.SystemRandom().randrange(10**6), 1])
 def test_what_was_acknowledged_is_there(make: Make, proxy: ChaosProxy, s3: Boto, bucket: str, seed: int) -> None:
     """A random script under faults of all kinds; then the acknowledged end of each key is compared with the bucket."""
     print(f"seed {seed}")
@@ -405,7 +405,7 @@ def test_what_was_acknowledged_is_there(make: Make, proxy: ChaosProxy, s3: Boto,
     for fault in chances:
         proxy.add(fault)
     known: dict[str, set[str | None]] = {}  # digests that a key may have; None: not there
-    for _ in range(60):
+    for _ in range(40):
         key = f"dir/{draw.randrange(8)}"
         before = known.get(key, {None})
         if draw.random() < 0.75:
