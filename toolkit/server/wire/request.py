@@ -38,7 +38,7 @@ class Fields:
         self._path = path
         self._values: dict[str, Any] = {}
         for name, value in values.items():
-            snake = _CAMEL.sub(lambda match: "_" + match.group().lower(), name)
+            snake = name if name.islower() else _CAMEL.sub(_snake, name)
             if value is None:
                 continue
             if snake in self._values:
@@ -165,6 +165,13 @@ class Fields:
             raise self.wrong(name, value)
         return [Fields(item, f"{self._path}{name}[{index}].") for index, item in enumerate(value)]
 
+    def raw_items(self, name: str) -> list[dict[str, Any]]:
+        """Return a field that is a list of objects, as they came: for long lists, whose common form is read quickly."""
+        value = self._values.get(name, [])
+        if not isinstance(value, list) or not all(type(item) is dict for item in value):
+            raise self.wrong(name, value)
+        return value
+
     def inner(self, name: str) -> Fields:
         """Return a field that is an object."""
         value = self._values.get(name, {})
@@ -187,6 +194,10 @@ class Fields:
         """Return the error for a field of another type than it must have."""
         hint = f" Hint: Value was of type '{type(value).__name__}'. See the API docs for more information about "
         return InvalidValue(invalid(self._path + name, value, f"{hint}request parameters."))
+
+
+def _snake(match: re.Match[str]) -> str:
+    return "_" + match.group().lower()
 
 
 def _bounded(value: float, fields: Fields, name: str) -> float:
