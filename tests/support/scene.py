@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,15 @@ def chance() -> random.Random:
     seed = int(os.environ.get("FAULT_SEED", random.randrange(2**32)))
     print(f"FAULT_SEED={seed}")
     return random.Random(seed)
+
+
+def until(look: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait until something is so, as long as a process runs."""
+    limit = time.monotonic() + PATIENCE
+    while not look():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.02)
 
 
 @dataclass(kw_only=True)
@@ -91,12 +100,14 @@ class Scene:
         folder: For everything.
         url: Tracking URI of scripts and commands; ``None``: the SQLite file in the home.
         direct: The same, past what stands before it; for the oracle.
+        artifacts: Where artifacts are kept; ``None``: in the home.
         prefix: What commands are started with, such as a namespace.
     """
 
     folder: Path
     url: str | None = None
     direct: str | None = None
+    artifacts: str | None = None
     prefix: Sequence[str] = ()
     trainings: list[Training] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -108,7 +119,8 @@ class Scene:
 
     def variables(self, **more: str) -> dict[str, str]:
         """Return the environment of scripts and commands."""
-        given = {"TOOLKIT_HOME": str(self.home), "TOOLKIT_TRACKING_URI": self.url, **more}
+        given: dict[str, str | None] = {"TOOLKIT_HOME": str(self.home), "TOOLKIT_TRACKING_URI": self.url}
+        given |= {"TOOLKIT_ARTIFACT_ROOT": self.artifacts, **more}
         return environment(**given, PYTHONPATH=os.pathsep.join(sys.path))
 
     def train(self, seed: int, *options: str, **variables: str) -> Training:
@@ -132,6 +144,19 @@ class Scene:
     def script(self, text: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a script with `toolkit` imported."""
         return self._call("-c", f"import toolkit\n{text}", **variables)
+
+    def start_script(self, text: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a script with `toolkit` imported, its working directory the scene's."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return subprocess.Popen(
+            [*self.prefix, sys.executable, "-c", f"import os; os.chdir({str(self.folder)!r}); import toolkit\n{text}"],
+            env=self.variables(**variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+        )
 
     def toolkit(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command."""
@@ -173,7 +198,8 @@ class Scene:
     @contextmanager
     def stores(self) -> Iterator[Stores]:
         """Open the stores, past what stands before them."""
-        loaded = settings.load().model_copy(update={"home": self.home, "tracking_uri": self.direct or self.url})
+        here = {"home": self.home, "tracking_uri": self.direct or self.url, "artifact_root": self.artifacts}
+        loaded = settings.load().model_copy(update=here)
         opened = wiring.open_stores(loaded)
         try:
             yield opened

@@ -203,6 +203,8 @@ class Journal:
             self.flush(timeout)
         except NotAcknowledged as error:
             logger.warning("%s", error)
+        if self.dropped:
+            logger.warning("%d logged entries were lost: the journal could not take them", self.dropped)
         self._closing = True
         self._wake.set()
         if thread is not None:
