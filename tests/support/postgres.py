@@ -147,8 +147,22 @@ class Server:
 
     def empty(self, name: str) -> None:
         """Bring a database with our schema back to its beginning: ten times as fast as to make another one."""
-        tables = ("metrics", "experiments", "metric_keys", "journals")  # what belongs to experiments goes with them
-        numbered = ("experiments", "runs", "metric_keys", "datasets")
+        tables = (
+            "metrics",
+            "experiments",
+            "metric_keys",
+            "journals",
+            "registered_models",
+        )  # what belongs to experiments goes with them
+        numbered = (
+            "experiments",
+            "runs",
+            "metric_keys",
+            "datasets",
+            "logged_models",
+            "registered_models",
+            "model_versions",
+        )
         statements = ["SET lock_timeout = '10s'", *(f"DELETE FROM {table}" for table in tables)]
         statements += [f"ALTER SEQUENCE {table}_id_seq RESTART" for table in numbered]
         self.ask("; ".join(statements), name)

@@ -259,3 +259,185 @@ journals = Table(
     PrimaryKeyConstraint("id", name="journals_pk"),
     sqlite_with_rowid=False,
 )
+
+# Models that runs logged: a folder of files each, of an experiment. They stay when the run that made them is removed.
+logged_models = Table(
+    "logged_models",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("model_id", _TEXT, nullable=False),
+    Column("experiment", _ID, ForeignKey("experiments.id", ondelete="CASCADE"), nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("type", _TEXT),
+    Column("status", _TEXT, nullable=False),
+    Column("status_message", _TEXT),
+    Column("source_run_id", _TEXT),
+    Column("artifact_uri", _TEXT, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("deleted", BigInteger),
+    PrimaryKeyConstraint("id", name="logged_models_pk"),
+    UniqueConstraint("model_id", name="logged_models_model_id"),
+)
+Index(
+    "logged_models_of_experiment",
+    logged_models.c.experiment,
+    logged_models.c.created.desc(),
+    logged_models.c.model_id,
+)
+Index("logged_models_by_name", logged_models.c.name, logged_models.c.experiment)
+Index("logged_models_of_run", logged_models.c.source_run_id)
+
+logged_model_tags = Table(
+    "logged_model_tags",
+    metadata,
+    Column("model", _ID, ForeignKey("logged_models.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _TEXT, nullable=False),
+    Column("value", _TEXT, nullable=False),
+    PrimaryKeyConstraint("model", "key", name="logged_model_tags_pk"),
+    sqlite_with_rowid=False,
+)
+
+logged_model_params = Table(
+    "logged_model_params",
+    metadata,
+    Column("model", _ID, ForeignKey("logged_models.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _TEXT, nullable=False),
+    Column("value", _TEXT, nullable=False),
+    PrimaryKeyConstraint("model", "key", name="logged_model_params_pk"),
+    sqlite_with_rowid=False,
+)
+
+# What was measured of a model, by whichever run, on whichever data; the texts are empty where no data was named.
+logged_model_metrics = Table(
+    "logged_model_metrics",
+    metadata,
+    Column("model", _ID, ForeignKey("logged_models.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _TEXT, nullable=False),
+    Column("run_id", _TEXT, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("dataset_name", _TEXT, nullable=False),
+    Column("dataset_digest", _TEXT, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("special", SmallInteger, nullable=False),
+    PrimaryKeyConstraint(
+        *("model", "key", "run_id", "step", "timestamp", "dataset_name", "dataset_digest", "value", "special"),
+        name="logged_model_metrics_pk",
+    ),
+    sqlite_with_rowid=False,
+)
+
+model_inputs = Table(
+    "model_inputs",
+    metadata,
+    Column("run", _ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("model", _ID, ForeignKey("logged_models.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("run", "model", name="model_inputs_pk"),
+    sqlite_with_rowid=False,
+)
+Index("model_inputs_of_model", model_inputs.c.model, model_inputs.c.run)
+
+model_outputs = Table(
+    "model_outputs",
+    metadata,
+    Column("run", _ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("model", _ID, ForeignKey("logged_models.id", ondelete="CASCADE"), nullable=False),
+    Column("step", BigInteger, nullable=False),
+    PrimaryKeyConstraint("run", "model", "step", name="model_outputs_pk"),
+    sqlite_with_rowid=False,
+)
+Index("model_outputs_of_model", model_outputs.c.model, model_outputs.c.run)
+
+# The registry. Rows of what was deleted stay: a version's number is never given out again. ``last_version`` is the
+# highest number ever used, and the row is the lock under which the next one is taken.
+registered_models = Table(
+    "registered_models",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("description", _TEXT),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("deleted", BigInteger),
+    Column("last_version", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", name="registered_models_pk"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "registered_models_name",
+    registered_models.c.name,
+    unique=True,
+    sqlite_where=text("deleted IS NULL"),
+    postgresql_where=text("deleted IS NULL"),
+)
+
+registered_model_tags = Table(
+    "registered_model_tags",
+    metadata,
+    Column("model", _ID, ForeignKey("registered_models.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _TEXT, nullable=False),
+    Column("value", _TEXT, nullable=False),
+    PrimaryKeyConstraint("model", "key", name="registered_model_tags_pk"),
+    sqlite_with_rowid=False,
+)
+
+# ``location`` is where the files are, resolved when the version was made; ``holder`` is the run or the logged model
+# whose folder that is, if it is one's.
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("model", _ID, ForeignKey("registered_models.id", ondelete="CASCADE"), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("source", _TEXT, nullable=False),
+    Column("location", _TEXT, nullable=False),
+    Column("holder", _TEXT),
+    Column("run_id", _TEXT),
+    Column("run_link", _TEXT),
+    Column("model_id", _TEXT),
+    Column("user_id", _TEXT),
+    Column("description", _TEXT),
+    Column("stage", _TEXT, nullable=False),
+    Column("status", _TEXT, nullable=False),
+    Column("status_message", _TEXT),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("deleted", BigInteger),
+    PrimaryKeyConstraint("id", name="model_versions_pk"),
+    UniqueConstraint("model", "number", name="model_versions_number"),
+)
+Index(
+    "model_versions_latest",
+    model_versions.c.model,
+    model_versions.c.stage,
+    model_versions.c.number,
+    sqlite_where=text("deleted IS NULL"),
+    postgresql_where=text("deleted IS NULL"),
+)
+Index("model_versions_of_model", model_versions.c.model, model_versions.c.updated)
+Index("model_versions_by_update", model_versions.c.updated)
+Index("model_versions_of_run", model_versions.c.run_id)
+Index("model_versions_of_logged", model_versions.c.model_id)
+Index("model_versions_held", model_versions.c.holder)
+
+model_version_tags = Table(
+    "model_version_tags",
+    metadata,
+    Column("version", _ID, ForeignKey("model_versions.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _TEXT, nullable=False),
+    Column("value", _TEXT, nullable=False),
+    PrimaryKeyConstraint("version", "key", name="model_version_tags_pk"),
+    sqlite_with_rowid=False,
+)
+
+model_aliases = Table(
+    "model_aliases",
+    metadata,
+    Column("model", _ID, ForeignKey("registered_models.id", ondelete="CASCADE"), nullable=False),
+    Column("alias", _TEXT, nullable=False),
+    Column("version", _ID, ForeignKey("model_versions.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("model", "alias", name="model_aliases_pk"),
+    sqlite_with_rowid=False,
+)
+Index("model_aliases_of_version", model_aliases.c.version)
