@@ -9,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 # Python writes no bytecode where this is set, and everything starts at half the speed.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check format lint types layers coverage benchmark clean
+.PHONY: mlflow demo test check format lint types layers coverage benchmark clean
 
 demo: $(VENV)/.installed  ## Run the example project on this machine: its environment, its flow, its runs.
 	$(BIN)/toolkit run examples/wine-quality
@@ -51,5 +51,14 @@ $(VENV)/.installed: pyproject.toml uv.lock
 	@$(UV) sync --quiet --locked --python $(BIN)/python
 	@touch $@
 
+mlflow: .venv-mlflow/.installed  ## Install stock MLflow beside ours: some tests let its clients loose on ours.
+
+# Its own environment: MLflow's requirements and ours do not fit together.
+.venv-mlflow/.installed: $(VENV)/.installed
+	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-mlflow
+	@$(UV) pip install --quiet --python .venv-mlflow/bin/python \
+	  'mlflow==3.17.2' scikit-learn matplotlib pillow pyarrow 'psycopg[binary]' psycopg2-binary boto3
+	@touch $@
+
 clean:  ## Remove what make has made.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) .venv-mlflow .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info

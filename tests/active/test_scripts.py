@@ -1,7 +1,7 @@
 """Ordinary training scripts for MLflow run with ``import toolkit as mlflow``, and see what they would see there.
 
-Set ``PEER_PYTHON`` to an interpreter that has MLflow (and scikit-learn, Matplotlib, Pillow and pyarrow), and what the
-scripts see is compared with what they see there.
+Where there is an interpreter that has MLflow (tests/support/peer.py), what the scripts see is compared with what they
+see there.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peer import NO_MLFLOW, mlflow_python
 
 from toolkit import settings, wiring
 from toolkit.tracking.records import RunQuery
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.py"))
-PEER = os.environ.get("PEER_PYTHON")
+PEER = mlflow_python()
 
 
 def with_toolkit(script: Path) -> str:
@@ -93,7 +94,7 @@ def test_threads(workdir: Path) -> None:
     assert found["late"] == [49.0, "1", "x"]
 
 
-@pytest.mark.skipif(PEER is None, reason="PEER_PYTHON names no interpreter with MLflow to compare with")
+@pytest.mark.skipif(PEER is None, reason=NO_MLFLOW)
 @pytest.mark.parametrize("script", SCRIPTS, ids=[script.stem for script in SCRIPTS])
 def test_the_scripts_see_what_they_see_with_mlflow(script: Path, workdir: Path) -> None:
     assert PEER is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from made_by_mlflow import MadeByMlflow, opened_at
+from peer import NO_MLFLOW, mlflow_python
 
 from toolkit.recording.stores import Stores
 from toolkit.settings import environment
@@ -52,10 +52,9 @@ def mlruns(tmp_path: Path) -> MadeByMlflow:
 @pytest.fixture
 def live(tmp_path: Path) -> Callable[[str], MadeByMlflow]:
     """Lets MLflow make a store, if there is an interpreter that has it."""
-    program = shutil.which("mlflow")
-    python = os.environ.get("TEST_MLFLOW_PYTHON") or (str(Path(program).resolve().parent / "python") if program else "")
-    if not python:
-        pytest.skip("no MLflow here: TEST_MLFLOW_PYTHON names no interpreter that has it, and it is not on the PATH")
+    python = mlflow_python()
+    if python is None:
+        pytest.skip(NO_MLFLOW)
 
     def make(uri: str) -> MadeByMlflow:
         folder = tmp_path / "live"
