@@ -191,9 +191,9 @@ class Scene:
         assert self.unsent() == []
 
     def unsent(self) -> list[Path]:
-        """Return the journals, and what was refused, that are there."""
-        root = self.home / "journal"
-        return sorted(root.iterdir()) if root.is_dir() else []
+        """Return the journals and spools, and what was refused, that are there."""
+        roots = [self.home / name for name in ("journal", "spool")]
+        return sorted(path for root in roots if root.is_dir() for path in root.iterdir())
 
     @contextmanager
     def stores(self) -> Iterator[Stores]:

@@ -55,9 +55,11 @@ class Trainer:
         seed: Of the draws; also the first part of the runs' names.
         notes: Where they are noted.
         reads: Whether calls that need an answer of the store are made too.
+        files: How many of the calls log files or datasets, as a part of 1.
     """
 
-    def __init__(self, seed: int, notes: Notes, *, reads: bool) -> None:
+    def __init__(self, seed: int, notes: Notes, *, reads: bool, files: float) -> None:
+        self._files = files
         self._chance = random.Random(seed)
         self._seed = seed
         self._notes = notes
@@ -78,7 +80,7 @@ class Trainer:
         else:
             kinds = [self._metric, self._metrics, self._params, self._tag, self._tag, self._untag]
             rare = [self._text, self._input]
-            self._chance.choice(rare if draw > 0.94 else kinds)()
+            self._chance.choice(rare if draw > 1 - self._files else kinds)()
 
     def _begin(self) -> None:
         name = f"{self._seed}-{self._runs}"
@@ -181,6 +183,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10**9)
     parser.add_argument("--until", type=Path)
     parser.add_argument("--no-reads", action="store_true")
+    parser.add_argument("--files", type=float, default=0.06)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds between calls")
     parser.add_argument("--end", choices=["exit", "raise", "exit-now"], default="exit")
     parser.add_argument("--clock", type=int, default=0, help="how far the clock is wrong, in milliseconds")
@@ -190,7 +193,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     for name in EXPERIMENTS if told.no_reads else ():
         toolkit.set_experiment(name)  # what was never seen cannot be begun without the store
-    trainer = Trainer(told.seed, Notes(told.notes), reads=not told.no_reads)
+    trainer = Trainer(told.seed, Notes(told.notes), reads=not told.no_reads, files=told.files)
     for _ in range(told.count):
         if told.until is not None and told.until.exists():
             break
