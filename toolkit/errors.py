@@ -79,6 +79,14 @@ class Conflict(UserError, ValueError):
     """The change contradicts what is recorded."""
 
 
+class Forbidden(UserError):
+    """This is not given out, and not changed, here."""
+
+
+class TooLarge(UserError, ValueError):
+    """This is larger than the configured limit."""
+
+
 # -- projects --------------------------------------------------------------------------------------
 
 
@@ -188,6 +196,10 @@ class ArtifactError(ToolkitError):
 
 class ArtifactUnavailable(ArtifactError):
     """The artifact store does not answer now; the same call may work later."""
+
+
+class StorageFull(ArtifactError):
+    """There is no space left for an artifact."""
 
 
 class ArtifactCorrupt(ArtifactError):

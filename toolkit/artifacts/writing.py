@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from toolkit.artifacts.tree import new_file, open_folder
-from toolkit.errors import ArtifactCorrupt, ArtifactError, Conflict, InvalidValue, NotFound
+from toolkit.errors import ArtifactCorrupt, ArtifactError, Conflict, InvalidValue, NotFound, StorageFull
 
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """What the system says of a file that is not there, or only behind a link."""
@@ -97,7 +97,7 @@ def writing(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_SPACE:
-            raise ArtifactError(f"{what} was not stored: there is no space left; free some and try again") from error
+            raise StorageFull(f"{what} was not stored: there is no space left; free some and try again") from error
         if error.errno == errno.ENAMETOOLONG:
             raise InvalidValue(f"{what} has a name that is longer than the file system allows") from error
         if error.errno in _IN_THE_WAY:
