@@ -1,0 +1,84 @@
+"""HTTP as uvicorn speaks it with httptools, with bounds on what comes before a request's body.
+
+httptools takes headers of any length and waits for them for ever; nothing of that can be seen by an application, which
+is called when they are complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+MAX_HEAD = 64 * 1024
+"""Bytes that the request line and the headers may have; one packet more is let through."""
+HEAD_TIMEOUT = 30.0
+"""Seconds from the first byte of a request, or from the connection, to the end of the headers."""
+
+STATUS_LINE.setdefault(431, b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """A connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*args, **kwargs)
+        self._in_head = False
+        self._head = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Give the first request its time."""
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._forget_timer()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Begin to measure."""
+        self._in_head, self._head = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Stop measuring."""
+        self._in_head = False
+        self._forget_timer()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; end the connection where its headers are too long."""
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        self._head += len(data)
+        if self._head > MAX_HEAD:
+            self._refuse()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self._give_up)
+
+    def _refuse(self) -> None:
+        text = b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "the headers are too long"}'
+        self.transport.write(
+            b"".join(
+                [
+                    STATUS_LINE[431],
+                    b"content-type: application/json\r\nconnection: close\r\n",
+                    b"content-length: %d\r\n\r\n" % len(text),
+                    text,
+                ]
+            )
+        )
+        self.transport.close()
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        self.transport.close()
+
+    def _forget_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
