@@ -113,13 +113,18 @@ class Search:
         return f"{self.entity.name}-{hashlib.sha256(told.encode()).hexdigest()[:24]}"
 
 
-def read(query: SearchQuery, entity: Entity) -> Search:
+def read(query: SearchQuery, entity: Entity, *, most: int = limits.RUNS_PER_PAGE) -> Search:
     """Return a search.
+
+    Args:
+        query: What was given.
+        entity: What is searched.
+        most: How many items a page may have.
 
     Raises:
         InvalidValue: Its filter, its order, its fields, its experiments, its token or its page size cannot be used.
     """
-    limits.check_page_size(query.limit, limits.RUNS_PER_PAGE)
+    limits.check_page_size(query.limit, most)
     _check_list("experiment_ids", query.experiment_ids, EXPERIMENTS)
     for experiment_id in query.experiment_ids:
         limits.check_text(experiment_id, "experiment_ids", limits.KEY_LENGTH)

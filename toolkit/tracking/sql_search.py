@@ -16,7 +16,7 @@ from toolkit.tracking.search import Search
 from toolkit.tracking.sql_runs import INFO, with_data
 from toolkit.tracking.sql_search_filter import scope
 from toolkit.tracking.sql_search_order import position_of
-from toolkit.tracking.sql_search_texts import settled
+from toolkit.tracking.sql_search_texts import Texts, settled
 from toolkit.tracking.sql_search_walk import first_rows
 
 _UNEQUAL = {Operator.REGEXP, Operator.ILIKE}  # what databases do not evaluate alike
@@ -44,12 +44,19 @@ def count(connection: Connection, search: Search, dialect: str) -> int:
     return int(connection.execute(select(func.count()).select_from(runs).where(within)).scalar_one())
 
 
-def prepared(connection: Connection, search: Search, dialect: str) -> Search:
-    """Return a search that the database can evaluate; an SQLite connection is given the functions for that."""
+def prepared(connection: Connection, search: Search, dialect: str, texts: Texts | None = None) -> Search:
+    """Return a search that the database can evaluate; an SQLite connection is given the functions for that.
+
+    Args:
+        connection: In the transaction of the search.
+        search: What is searched for.
+        dialect: Kind of database.
+        texts: Where the values of fields are; default: those of runs and experiments.
+    """
     operators = {part.operator for part in comparisons(search.tree)}
     if dialect == SQLITE and Operator.REGEXP in operators:
         # Many runs have the same text.
         define(connection, "toolkit_regexp", lru_cache(maxsize=4096)(lambda pattern, text: regexp(pattern)(text)))
     if dialect == SQLITE and Operator.ILIKE in operators:
         define(connection, "toolkit_ilike", lambda pattern, text: ilike(pattern)(text))
-    return settled(connection, search, dialect) if operators & _UNEQUAL else search
+    return settled(connection, search, dialect, texts) if operators & _UNEQUAL else search

@@ -143,7 +143,7 @@ def holds(comparison: Comparison, source: FromClause, dialect: str) -> Sequence[
     field = comparison.field
     if field.kind is Kind.METRIC:
         key = source.c.key == key_id(field.key)
-        return [key] if comparison.operator is Operator.NULL else [key, _metric(comparison, source)]
+        return [key] if comparison.operator is Operator.NULL else [key, metric_holds(comparison, source)]
     key = source.c.key == field.key
     if comparison.operator is Operator.NULL:
         return [key]
@@ -182,7 +182,7 @@ def _signed(comparison: Comparison, test: ColumnElement[bool]) -> ColumnElement[
     return not_(test) if comparison.negated else test
 
 
-def _metric(comparison: Comparison, source: FromClause) -> ColumnElement[bool]:
+def metric_holds(comparison: Comparison, source: FromClause) -> ColumnElement[bool]:
     """Return the condition of a comparison with a metric's value: NaN is just not equal to anything."""
     test, number = _signed(comparison, _number(comparison, source.c.value)), source.c.special < NAN
     if comparison.negated and comparison.operator in (Operator.EQUAL, Operator.IN):

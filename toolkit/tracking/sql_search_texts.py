@@ -7,6 +7,7 @@ found is the same in every store.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, Select, not_, select, union_all
@@ -22,28 +23,42 @@ from toolkit.tracking.sql_search_filter import EXPERIMENT_COLUMNS, NAMED, RUN_CO
 
 _AT_A_TIME = 2_000
 
+Texts = Callable[[Field], tuple[ColumnElement[str], Select[str]]]
+"""From a field to the column of its values, and the statement that gives them."""
 
-def settled(connection: Connection, search: Search, dialect: str) -> Search:
-    """Return a search that the database can evaluate: its expressions are lists of texts."""
+
+def settled(connection: Connection, search: Search, dialect: str, texts: Texts | None = None) -> Search:
+    """Return a search that the database can evaluate: its expressions are lists of texts.
+
+    Args:
+        connection: In the transaction of the search.
+        search: What is searched for.
+        dialect: Kind of database.
+        texts: Where the values of fields are; default: those of runs and experiments.
+    """
     if dialect == SQLITE:  # which calls our functions
         return search
-    tree = _settled(connection, search.tree, search.entity, dialect)
+
+    def own(field: Field) -> tuple[ColumnElement[str], Select[str]]:
+        return _column(field, search.entity, dialect)
+
+    tree = _settled(connection, search.tree, texts or own)
     return search if tree is search.tree else replace(search, tree=tree)
 
 
-def _settled(connection: Connection, tree: Tree, entity: Entity, dialect: str) -> Tree:
+def _settled(connection: Connection, tree: Tree, texts_of: Texts) -> Tree:
     if isinstance(tree, All | OneOf):
-        parts = tuple(_settled(connection, part, entity, dialect) for part in tree.parts)
+        parts = tuple(_settled(connection, part, texts_of) for part in tree.parts)
         same = all(new is old for new, old in zip(parts, tree.parts, strict=True))
         return tree if same else replace(tree, parts=parts)
     if isinstance(tree, Not):
-        part = _settled(connection, tree.part, entity, dialect)
+        part = _settled(connection, tree.part, texts_of)
         return tree if part is tree.part else replace(tree, part=part)
     if not _is_ours(tree):
         return tree
     pattern = str(tree.values[0])
     fits = (regexp if tree.operator is Operator.REGEXP else ilike)(pattern)
-    statement = _texts(tree.field, entity, dialect, needle(pattern) if tree.operator is Operator.REGEXP else "")
+    statement = _texts(*texts_of(tree.field), needle(pattern) if tree.operator is Operator.REGEXP else "")
     texts = connection.execute(statement.execution_options(yield_per=_AT_A_TIME)).scalars()
     # None is what lacks the field: it is in no list.
     return replace(tree, operator=Operator.IN, values=tuple(text for text in texts if text is not None and fits(text)))
@@ -54,9 +69,8 @@ def _is_ours(comparison: Comparison) -> bool:
     return operator is Operator.REGEXP or (operator is Operator.ILIKE and not str(comparison.values[0]).isascii())
 
 
-def _texts(field: Field, entity: Entity, dialect: str, part: str) -> Select[str]:
+def _texts(column: ColumnElement[str], source: Select[str], part: str) -> Select[str]:
     """Return the statement that gives the values of a field that have a part in them, each once."""
-    column, source = _column(field, entity, dialect)
     chosen = source.distinct()
     return chosen.where(column.contains(part, autoescape=True)) if part else chosen
 
