@@ -67,6 +67,10 @@ class Counts:
                     total[place] += value
         return total
 
+    def has_begun(self, number: int) -> bool:
+        """Tell whether a worker of this number was ever started."""
+        return bool(self.part(number)[_ROWS * _WIDTH + 1])
+
     def processes(self) -> list[int]:
         """Return the process ids of the workers that have begun."""
         place = _ROWS * _WIDTH + 1

@@ -135,6 +135,8 @@ def serve(settings: Settings, options: ServerOptions, say: Callable[[str], None]
         work = partial(_work, settings, options, counts, listener, ready)
         if options.workers == 1:
             return work(0, None)
+        gc.collect()
+        gc.freeze()  # what is there is left alone, and with it the memory that workers share
         return Supervisor(options.workers, work, grace=settings.grace + 2.0).run()
 
 
@@ -203,14 +205,13 @@ def _work(
     """
     stores = open_stores(settings)
     try:
-        begins = number == 0 and not counts.processes()
+        begins = number == 0 and not counts.has_begun(0)
         server = _Server(_configuration(settings, options, stores, counts, number))
         if parent is not None:
             threading.Thread(target=server.stop_with, args=(parent,), daemon=True).start()
         sweeper = Sweeper(partial(sweep, stores, settings), every=settings.lease / _SWEEPS_PER_LEASE)
         if number == 0:  # one process is enough
             sweeper.start()
-        gc.collect()
         gc.freeze()
         if begins:
             ready()
