@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, exists, func, select
 
 from toolkit.db.dialect import one_of
-from toolkit.db.tables import artifacts, datasets, experiments, inputs, metrics, params, runs, tags
+from toolkit.db.tables import artifacts, datasets, experiments, inputs, logged_models, metrics, params, runs, tags
 from toolkit.ids import is_run_id
 from toolkit.tracking.records import RunSize
 from toolkit.tracking.sql_experiments import DEFAULT_ID, number_of
@@ -33,7 +33,7 @@ def purge_runs(connection: Connection, run_ids: Sequence[str], dialect: str) -> 
 
 
 def purge_experiments(connection: Connection, experiment_ids: Sequence[str], dialect: str) -> list[str]:
-    """Remove deleted experiments that have no runs; return their ids."""
+    """Remove deleted experiments that have no runs and no logged models; return their ids."""
     numbers = [number for text in experiment_ids if (number := number_of(text)) is not None and number != DEFAULT_ID]
     if not numbers:
         return []
@@ -41,6 +41,7 @@ def purge_experiments(connection: Connection, experiment_ids: Sequence[str], dia
         one_of(experiments.c.id, numbers, dialect),
         experiments.c.deleted.isnot(None),
         ~exists().where(runs.c.experiment == experiments.c.id),
+        ~exists().where(logged_models.c.experiment == experiments.c.id),
     )
     return [str(row.id) for row in connection.execute(gone.returning(experiments.c.id))]
 

@@ -1,0 +1,41 @@
+"""The contract of stores of logged models, over each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from toolkit.db.engine import Database, open_database
+from toolkit.testing.logged_model_store import LoggedModelStoreContract
+from toolkit.tracking.logged_models import LoggedModelStore
+from toolkit.tracking.sql import SqlRunStore
+from toolkit.tracking.sql_logged_models import SqlLoggedModelStore
+from toolkit.tracking.store import RunStore
+
+
+class _Sql(LoggedModelStoreContract):
+    @pytest.fixture
+    def runs(self, database: Database) -> RunStore:
+        return SqlRunStore(database, "file:///artifacts/")
+
+    @pytest.fixture
+    def models(self, database: Database, runs: RunStore) -> LoggedModelStore:
+        return SqlLoggedModelStore(database)
+
+
+class TestSqlite(_Sql):
+    @pytest.fixture
+    def database(self, tmp_path: Path) -> Iterator[Database]:
+        database = open_database(f"sqlite:///{tmp_path}/toolkit.db")
+        yield database
+        database.close()
+
+
+class TestPostgres(_Sql):
+    @pytest.fixture
+    def database(self, postgres_emptied_url: str) -> Iterator[Database]:
+        database = open_database(postgres_emptied_url)
+        yield database
+        database.close()
