@@ -22,6 +22,7 @@ class _Sql(LoggedModelStoreContract):
 
     @pytest.fixture
     def models(self, database: Database, runs: RunStore) -> LoggedModelStore:
+        runs.get_experiment("0")  # it is there
         return SqlLoggedModelStore(database)
 
 

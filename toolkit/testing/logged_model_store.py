@@ -1,6 +1,6 @@
 """The contract of `toolkit.tracking.logged_models.LoggedModelStore` as tests.
 
-A subclass gives the fixtures ``runs``, an empty run store, and ``models``, the store of models beside it, which needs it.
+A subclass gives the fixtures ``runs``, an empty run store, and ``models``, the store of models that is made after it.
 """
 
 from __future__ import annotations
