@@ -10,6 +10,8 @@ from starlette.routing import Route
 
 from toolkit.artifacts.location import below_root
 from toolkit.recording.stores import Stores
+from toolkit.server.artifacts.files import Limits
+from toolkit.server.artifacts.routes import artifact_routes
 from toolkit.server.wire import routes
 from toolkit.server.wire.messages import Locate
 
@@ -17,13 +19,16 @@ MLFLOW_VERSION = "3.17.2"
 """The release whose wire this is; clients ask for it."""
 
 
-def make_app(stores: Stores, *, serve_artifacts: bool = True, prefix: str = "") -> Starlette:
+def make_app(
+    stores: Stores, *, serve_artifacts: bool = True, prefix: str = "", limits: Limits | None = None
+) -> Starlette:
     """Return the application.
 
     Args:
         stores: What it serves.
         serve_artifacts: Whether clients read and write artifacts through it; else they are told where they are.
         prefix: What stands in front of each path.
+        limits: What uploads may take.
     """
     locate = _proxied(stores.artifact_root) if serve_artifacts else str
     app = Starlette(
@@ -31,6 +36,7 @@ def make_app(stores: Stores, *, serve_artifacts: bool = True, prefix: str = "") 
             Route(f"{prefix}/health", _health),
             Route(f"{prefix}/version", _version),
             *routes.routes(stores, locate, prefix=prefix),
+            *artifact_routes(stores, limits=limits, serve=serve_artifacts, prefix=prefix),
         ],
         exception_handlers={HTTPException: _no_route},
     )

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from toolkit.errors import InvalidValue, ToolkitError
 from toolkit.recording.stores import Stores
-from toolkit.server.wire import errors, experiments, runs
+from toolkit.server.wire import artifacts, errors, experiments, runs
 from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.messages import Locate, encode
 from toolkit.server.wire.request import Fields
@@ -21,7 +21,7 @@ from toolkit.server.wire.request import Fields
 logger = logging.getLogger("toolkit.server")
 
 BASES = ("/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/")
-ENDPOINTS: tuple[Endpoint, ...] = (*experiments.ENDPOINTS, *runs.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (*experiments.ENDPOINTS, *runs.ENDPOINTS, *artifacts.ENDPOINTS)
 
 _JSON = "application/json"
 

@@ -1,0 +1,1 @@
+"""Artifacts over the server: MLflow's proxy, streamed both ways."""

@@ -1,0 +1,308 @@
+"""The files of runs and of logged models, as the proxy stores, finds, lists and removes them.
+
+A run's files are listed in SQL, with size and SHA-256, and only those are given out. A logged model's files are listed
+by the artifact store itself. Everything here blocks: it is for threads.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from toolkit.artifacts.key import check_key
+from toolkit.artifacts.local import local_artifact_root
+from toolkit.artifacts.location import below_root
+from toolkit.artifacts.store import StoredFile
+from toolkit.artifacts.writing import missing
+from toolkit.errors import ArtifactCorrupt, Conflict, Forbidden, NotFound, StorageFull, TooLarge
+from toolkit.ids import now_ms
+from toolkit.recording.stores import Stores
+from toolkit.server.artifacts.address import Address
+from toolkit.server.artifacts.reading import AtEnd
+from toolkit.server.artifacts.turns import Turns
+from toolkit.tracking.records import ArtifactEntry, Lifecycle, RunInfo
+
+SIZE_LIMIT = 10 << 30
+"""Bytes of one upload, by default."""
+
+RESERVE = 256 << 20
+"""Bytes of the artifact root's disk that uploads leave free, by default: the database may be on it."""
+
+_REMEMBERED = 2.0
+"""Seconds that a run's place is remembered; a run that was deleted takes no file after them."""
+
+_MOST_REMEMBERED = 10_000
+_PROXIED = "mlflow-artifacts:/"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What uploads may take.
+
+    Attributes:
+        size: Bytes of one upload.
+        reserve: Bytes of the disk that stay free; only a root on this machine is looked at.
+    """
+
+    size: int = SIZE_LIMIT
+    reserve: int = RESERVE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """A file that can be read.
+
+    Attributes:
+        name: Its name, without folders.
+        key: Its key in the store.
+        size: In bytes.
+        sha256: Its digest, as recorded; empty where none is.
+        stream: Its content; whoever gets it closes it.
+    """
+
+    name: str
+    key: str
+    size: int
+    sha256: str
+    stream: BinaryIO
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A line of a folder's list.
+
+    Attributes:
+        name: Without folders.
+        size: In bytes; ``None`` for a folder.
+    """
+
+    name: str
+    size: int | None
+
+
+class Files:
+    """The files that a server gives out.
+
+    Args:
+        stores: Where they are.
+        limits: What uploads may take.
+    """
+
+    def __init__(self, stores: Stores, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._stores = stores
+        self._turns = Turns()
+        self._runs: dict[str, tuple[float, str | None, bool]] = {}
+        root = stores.artifact_root
+        self._disk = local_artifact_root(root) if root.startswith("file:") else None
+
+    def check_size(self, size: int) -> None:
+        """Check that an upload may have so many bytes.
+
+        Raises:
+            TooLarge: They are more than the limit.
+        """
+        if size > self.limits.size:
+            raise TooLarge(f"the upload has more than the {self.limits.size} bytes that are taken here")
+
+    def check_room(self, size: int) -> None:
+        """Check that so many bytes more fit on the disk.
+
+        Raises:
+            StorageFull: Less than the reserve would stay free.
+        """
+        if self._disk is None:
+            return
+        with suppress(OSError):  # the folder is made with the first file
+            if shutil.disk_usage(self._disk).free - size < self.limits.reserve:
+                raise StorageFull("there is not enough space left for the upload: free some and try again")
+
+    def check_writable(self, address: Address) -> None:
+        """Check that the owner of an address takes files.
+
+        Raises:
+            Conflict: The run is deleted.
+            Forbidden: The address is not where the owner's artifacts are.
+            NotFound: There is no such owner.
+        """
+        if not address.path:
+            raise Forbidden(f"{address.key!r} is the folder of all artifacts of {address.owner}: name a file in it")
+        if not address.is_model and self._is_deleted(address):
+            raise _not_active(address.owner)
+
+    def store(self, address: Address, source: BinaryIO, sha256: str | None = None) -> StoredFile:
+        """Store a file and list it.
+
+        Of two who store under one key at the same time, the one whose file appears last is the one that is listed:
+        from the end of its body until it is listed, nobody else's turn comes. (Among the threads of one process.)
+
+        Args:
+            address: Where.
+            source: The content.
+            sha256: The digest that it must have; ``None``: any.
+
+        Raises:
+            ArtifactError: It cannot be stored.
+            Conflict: A folder is in the way, or the run was deleted.
+            InvalidValue: It has another digest than announced. Nothing was stored.
+            NotFound: The run was removed.
+        """
+        with self._turns.one(address.key) as turn:
+            stored = self._stores.artifacts.put_stream(address.key, AtEnd(source, turn.take, sha256).as_file())
+            if not address.is_model:
+                self._list(address, stored)
+        return stored
+
+    def _list(self, address: Address, stored: StoredFile) -> None:
+        entry = ArtifactEntry(path=address.path, size=stored.size, sha256=stored.sha256, created=now_ms())
+        try:
+            self._stores.runs.record_artifacts(address.owner, [entry])
+        except NotFound:  # the run was removed for good while its file came
+            self._stores.artifacts.delete(address.key)
+            raise
+
+    def open(self, address: Address) -> File:
+        """Open a file.
+
+        Raises:
+            NotFound: There is none, or it is not listed.
+            ArtifactCorrupt: It has another size than is recorded.
+        """
+        if not address.path:
+            raise missing(address.key)
+        sha256 = ""
+        recorded = None
+        if not address.is_model:
+            self._is_deleted(address)
+            entry = self._entry(address)
+            sha256, recorded = entry.sha256, entry.size
+        stream = self._stores.artifacts.open(address.key)
+        try:
+            size = stream.seek(0, io.SEEK_END)
+            stream.seek(0)
+            if recorded not in (None, size):
+                raise ArtifactCorrupt(
+                    f"artifact {address.key!r} has {size} bytes where {recorded} are recorded: it was changed or "
+                    "damaged after it was stored"
+                )
+        except BaseException:
+            stream.close()
+            raise
+        return File(name=address.path.rpartition("/")[2], key=address.key, size=size, sha256=sha256, stream=stream)
+
+    def _entry(self, address: Address) -> ArtifactEntry:
+        found = self._stores.runs.list_artifacts(address.owner, prefix=address.path, limit=1).items
+        if not found or found[0].path != address.path:
+            raise missing(address.key)
+        return found[0]
+
+    def folder(self, address: Address) -> list[Entry]:
+        """Return what is in a folder, by name; nothing where there is no folder, or a file."""
+        start = len(address.path) + 1 if address.path else 0
+        folders: dict[str, None] = {}
+        entries: list[Entry] = []
+        for path, size in self._below(address):
+            name, below, _ = path[start:].partition("/")
+            if path == address.path:
+                return []
+            if not below:
+                entries.append(Entry(name=name, size=size))
+            elif name not in folders:
+                folders[name] = None
+                entries.append(Entry(name=name, size=None))
+        return sorted(entries, key=lambda entry: entry.name)
+
+    def _below(self, address: Address) -> Iterator[tuple[str, int]]:
+        if address.is_model:
+            start = len(address.folder) + 1
+            for file in self._stores.artifacts.list(address.key):
+                yield file.key[start:], file.size
+            return
+        try:
+            self._is_deleted(address)
+        except NotFound:
+            return
+        token = None
+        while True:
+            page = self._stores.runs.list_artifacts(address.owner, prefix=address.path, page_token=token)
+            for entry in page.items:
+                yield entry.path, entry.size
+            token = page.next_page_token
+            if token is None:
+                return
+
+    def delete(self, address: Address) -> None:
+        """Remove a file, or what is in a folder.
+
+        Raises:
+            Conflict: The run is deleted.
+            Forbidden: The address is not where the owner's artifacts are.
+            NotFound: There is neither.
+        """
+        if not address.is_model and self._is_deleted(address):
+            raise _not_active(address.owner)
+        paths = [path for path, _ in self._below(address)]
+        if not paths:
+            raise missing(address.key)
+        for path in paths:
+            self._remove(address, path)
+
+    def _remove(self, address: Address, path: str) -> None:
+        """Take a file off the list, then remove it: what is in between is found by ``gc``."""
+        key = f"{address.folder}/{path}"
+        with self._turns.one(key) as turn:
+            turn.take()
+            if not address.is_model:
+                self._stores.runs.forget_artifacts(address.owner, [path])
+            self._stores.artifacts.delete(key)
+
+    def of_run(self, run_id: str, path: str) -> Address:
+        """Return the address of a run's file.
+
+        Raises:
+            Forbidden: The run's artifacts are not below the root that is served.
+            InvalidValue: The path is no clean one.
+            NotFound: There is no such run.
+        """
+        check_key(path)
+        info = self._stores.runs.get_run(run_id).info
+        folder = self._folder(info)
+        if folder is None:
+            raise Forbidden(
+                f"the artifacts of run {info.run_id} are outside of the configured root: only that is opened here"
+            )
+        return Address(folder=folder, owner=info.run_id, is_model=False, path=path)
+
+    def _is_deleted(self, address: Address) -> bool:
+        """Check that a run's artifacts are at an address; return whether it is deleted, or was a moment ago.
+
+        Raises:
+            Forbidden: They are not.
+            NotFound: There is no such run.
+        """
+        now = time.monotonic()
+        found = self._runs.get(address.owner)
+        if found is None or found[0] < now:
+            info = self._stores.runs.get_run(address.owner).info
+            if len(self._runs) > _MOST_REMEMBERED:
+                self._runs.clear()
+            found = (now + _REMEMBERED, self._folder(info), info.lifecycle_stage is Lifecycle.DELETED)
+            self._runs[address.owner] = found
+        if found[1] != address.folder:
+            raise Forbidden(f"{address.folder!r} is not where the artifacts of run {address.owner} are")
+        return found[2]
+
+    def _folder(self, info: RunInfo) -> str | None:
+        """Return the key of a run's artifacts: our own record says it, and never the request."""
+        if info.artifact_uri.startswith(_PROXIED) and not info.artifact_uri.startswith(f"{_PROXIED}/"):
+            return info.artifact_uri.removeprefix(_PROXIED)
+        return below_root(info.artifact_uri, self._stores.artifact_root)
+
+
+def _not_active(run_id: str) -> Conflict:
+    return Conflict(f"The run {run_id} must be in the 'active' state. Current state is deleted.")
