@@ -35,6 +35,7 @@ class RunContext:
         stop: The wish to stop.
         grace: Seconds between SIGTERM and SIGKILL.
         max_parallel: How many steps may run at the same time.
+        tracking_server: Address of a server that speaks MLflow's API for the stores, where there is one.
     """
 
     plan: Plan
@@ -50,6 +51,7 @@ class RunContext:
     stop: Stop
     grace: float
     max_parallel: int
+    tracking_server: str | None = None
     run_ids: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from toolkit.errors import ServiceError, ToolkitError
 from toolkit.flows.context import RunContext
-from toolkit.flows.environments.environment import PreparedEnvironment, prepare
+from toolkit.flows.environments.environment import PreparedEnvironment, Report, prepare
 from toolkit.flows.execution import Execution
+from toolkit.flows.mlflow_step import names_mlflow
 from toolkit.flows.plan import Plan
 from toolkit.flows.report import OneAtATime, Reporter, RunOutcome, StepOutcome
 from toolkit.flows.services import PrefectServer
@@ -60,6 +61,24 @@ class LaunchOptions:
     max_parallel: int = 16
 
 
+TrackingAddress: TypeAlias = Callable[[Report, bool], str | None]
+"""Returns the address of a tracking server that answers: takes who is told, and whether to start one."""
+
+
+class _Once:
+    """What is begun by the first who needs it."""
+
+    def __init__(self, begin: Callable[[bool], Future[str | None]]) -> None:
+        self._begin = begin
+        self._begun: Future[str | None] | None = None
+
+    def future(self, *, start: bool) -> Future[str | None]:
+        """Return what was begun."""
+        if self._begun is None:
+            self._begun = self._begin(start)
+        return self._begun
+
+
 class Launch:
     """One run of a plan.
 
@@ -83,41 +102,54 @@ class Launch:
         self._run_name = options.run_name or random_run_name()
         self._environments: dict[EnvironmentRef | None, PreparedEnvironment] = {}
         self._server: PrefectServer | None = None
+        self._tracking_server: str | None = None
         self._outcome: RunOutcome | None = None
         self._error: BaseException | None = None
         self._experiment: Experiment | None = None
         self._began = time.monotonic()
 
-    def run(self, ensure_server: Callable[[Callable[[str], None]], PrefectServer]) -> RunOutcome:
+    def run(
+        self,
+        ensure_server: Callable[[Callable[[str], None]], PrefectServer],
+        tracking_server: TrackingAddress = lambda _, __: None,
+    ) -> RunOutcome:
         """Prepare all, run the flow, and return how it ended.
 
         Args:
             ensure_server: Starts Prefect's server where it does not run.
+            tracking_server: Returns the address of a server that speaks MLflow's API for the stores. It is asked to
+                start one where the environment of a step has a client of MLflow's.
 
         Raises:
             EnvironmentBuildError: An environment cannot be built. Nothing was recorded.
             ServiceError: Prefect's server did not start. Nothing was recorded.
         """
-        with ThreadPoolExecutor(2, thread_name_prefix="toolkit-prepare") as pool:
+        with ThreadPoolExecutor(3, thread_name_prefix="toolkit-prepare") as pool:
+            tracking = _Once(lambda start: pool.submit(tracking_server, self._reporter.note, start))
             server = pool.submit(ensure_server, self._reporter.note)
-            environments = pool.submit(self._prepare_environments)
+            environments = pool.submit(self._prepare_environments, tracking)
             from toolkit.flows import prefect_session  # noqa: F401, PLC0415 - most of a second, while the others work
 
             self._server = server.result()
             environments.result()
+            self._tracking_server = tracking.future(start=False).result()
         return self._run_flow(self._server)
 
     # -- before the run ----------------------------------------------------------------------------
 
-    def _prepare_environments(self) -> None:
+    def _prepare_environments(self, tracking: _Once) -> None:
         for name in self._plan.workflow.steps:
             ref = self._plan.environment(self._plan.workflow.steps[name])
             if ref not in self._environments:
-                self._environments[ref] = self._prepare(ref)
+                prepared = self._environments[ref] = self._prepare(ref, tracking)
+                if names_mlflow(prepared.lock):
+                    tracking.future(start=True)
 
-    def _prepare(self, ref: EnvironmentRef | None) -> PreparedEnvironment:
+    def _prepare(self, ref: EnvironmentRef | None, tracking: _Once) -> PreparedEnvironment:
         manager = self._options.env_manager or ("uv" if ref else "local")
         spec = read_environment(self._plan.project, ref) if ref and manager == "uv" else None
+        if spec is not None and names_mlflow(spec.dependencies):
+            tracking.future(start=True)  # now, beside the building of the environment
         return prepare(
             spec,
             manager=manager,
@@ -245,6 +277,7 @@ class Launch:
             stop=self._stop,
             grace=self._options.grace,
             max_parallel=self._options.max_parallel,
+            tracking_server=self._tracking_server,
         )
 
     def _snapshot(self, parent: RecordedRun) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -15,11 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from toolkit.errors import ServiceError
-from toolkit.flows import service_process
+from toolkit.flows import server_start, service_process
 from toolkit.flows.environments.prepared import Report
+from toolkit.flows.server_start import HOST, PortTaken, Starting
 from toolkit.flows.service_process import ServiceProcess
 
-HOST = "127.0.0.1"
+__all__ = ["HOST", "PORT", "START_TIMEOUT", "PortTaken", "PrefectServer"]
+
 PORT = 4200
 """Prefect's own port, used where it is free."""
 START_TIMEOUT = 60.0
@@ -28,7 +28,6 @@ START_TIMEOUT = 60.0
 _EXTERNAL_TIMEOUT = 3.0
 _HEALTH_TIMEOUT = 3.0
 _PROGRESS_EVERY = 4.0
-_LOG_LINES = 12
 _LAUNCH = (
     # Fewer collections: the import makes a million objects that stay (0.35 s of 3.2 s).
     "import gc, runpy, sys; gc.set_threshold(100_000, 50, 100); "
@@ -103,29 +102,12 @@ def _unusable(api_url: str, origin: str, reason: str) -> ServiceError:
 
 def answers(port: int) -> bool:
     """Tell whether a Prefect server answers on a port of this machine that it is well."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=_HEALTH_TIMEOUT)
-    try:
-        connection.request("GET", "/api/health")
-        response = connection.getresponse()
-        return response.status == 200 and response.read(16) == b"true"
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    return server_start.healthy(port, "/api/health", b"true", timeout=_HEALTH_TIMEOUT)
 
 
 def choose_port(preferred: int) -> int:
     """Return a free port: the preferred one, Prefect's own, else any."""
-    for port in (preferred, PORT, 0):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            chosen: int = probe.getsockname()[1]
-            return chosen
-    raise ServiceError("there is no free port on 127.0.0.1")
+    return server_start.choose_port(preferred, PORT)
 
 
 def launch(home: Path, port: int, environ: Mapping[str, str]) -> ServiceProcess:
@@ -172,10 +154,6 @@ def _environment(own: Path, port: int, environ: Mapping[str, str]) -> dict[str, 
     }
 
 
-class PortTaken(Exception):
-    """The port was taken between choosing it and listening on it."""
-
-
 def wait_until_ready(
     process: ServiceProcess, port: int, home: Path, report: Report, *, timeout: float | None = None
 ) -> None:
@@ -193,30 +171,13 @@ def wait_until_ready(
         ServiceError: It ended, or did not answer in time and was ended; the message has its last lines.
     """
     first = "" if (home / "prefect" / "memo_store.toml").exists() else ", for the first time"
-    report(f"starting Prefect's server{first}")
-    begun = said = time.monotonic()
-    timeout = START_TIMEOUT if timeout is None else timeout
-    while True:
-        if answers(port) and process.listens_on(port):
-            return
-        if not process.is_alive():
-            if choose_port(port) != port:
-                raise PortTaken
-            raise ServiceError(_failure("ended while it started", home))
-        if time.monotonic() - begun > timeout:
-            process.stop(grace=2.0)
-            raise ServiceError(_failure(f"did not answer within {timeout:.0f} s", home))
-        if time.monotonic() - said >= _PROGRESS_EVERY:
-            said = time.monotonic()
-            report(f"starting Prefect's server{first} … {said - begun:.0f} s")
-        time.sleep(0.03)
-
-
-def _failure(what: str, home: Path) -> str:
-    log = log_file(home)
-    try:
-        lines = [line.rstrip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    except OSError:
-        lines = []
-    shown = "".join(f"\n    {line}" for line in [line for line in lines if line][-_LOG_LINES:])
-    return f"Prefect's server {what}; all that it said is in {log}, its last lines:{shown}"
+    starting = Starting(
+        title="Prefect's server",
+        process=process,
+        port=port,
+        log=log_file(home),
+        answers=answers,
+        timeout=START_TIMEOUT if timeout is None else timeout,
+        progress_every=_PROGRESS_EVERY,
+    )
+    starting.wait(report, note=first)

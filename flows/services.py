@@ -1,15 +1,16 @@
 """Local services: started once, detached, and used by whoever comes next.
 
-``<home>/services.json`` records them; it is only written under ``<home>/services.lock``. What it says is never
-believed alone: a service runs if the very process that is recorded lives and answers.
+``<home>/services.json`` records them; it is only written under ``<home>/services.lock``. A service is only started and
+ended under a lock of its own, so that two may start beside each other. What the record says is never believed alone: a
+service runs if the very process that is recorded lives and answers.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -18,16 +19,20 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from toolkit.errors import ServiceError
-from toolkit.flows import prefect_server
+from toolkit.flows import prefect_server, server_start, tracking_server
 from toolkit.flows.environments.prepared import Report
 from toolkit.flows.prefect_profile import named_server
-from toolkit.flows.prefect_server import PortTaken, PrefectServer
+from toolkit.flows.prefect_server import PrefectServer
+from toolkit.flows.server_start import PortTaken
 from toolkit.flows.service_process import ServiceProcess
+from toolkit.flows.tracking_server import Served
 from toolkit.ids import now_ms
 
-__all__ = ["PrefectServer", "ServiceRecord", "ServiceStatus", "Services"]
+__all__ = ["PrefectServer", "Served", "ServiceRecord", "ServiceStatus", "Services", "TrackingServer"]
 
 _PREFECT = "prefect"
+TRACKING = "tracking"
+"""Name of the tracking server of the home's own stores; for others something stands behind it."""
 _TRIES = 5
 _GRACE = 10.0
 """Seconds that a service gets to end by itself."""
@@ -48,6 +53,7 @@ class ServiceRecord:
         started_at: When it was started, milliseconds since 1970-01-01 UTC.
         version: Version of the program.
         process_since_boot: When its process started, in seconds since the machine's start.
+        place: What it serves, for people.
     """
 
     name: str
@@ -60,6 +66,7 @@ class ServiceRecord:
     started_at: int
     version: str
     process_since_boot: float = 0.0
+    place: str = ""
 
     @property
     def process(self) -> ServiceProcess:
@@ -88,6 +95,44 @@ class ServiceStatus:
     note: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackingServer:
+    """A tracking server of ours that answers.
+
+    Attributes:
+        url: Its address.
+        started: Whether it was started just now.
+    """
+
+    url: str
+    started: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kind:
+    """How a service is started and asked.
+
+    Attributes:
+        name: Its name.
+        title: What it is called in messages.
+        distribution: What its program is installed as.
+        place: What it serves.
+        log: Where its output goes.
+        choose_port: Returns a free port, if it can be the one that is given.
+        launch: Starts it on a port.
+        wait: Waits for its first answer: takes its process, port, who is told, and the seconds it gets.
+    """
+
+    name: str
+    title: str
+    distribution: str
+    place: str
+    log: Path
+    choose_port: Callable[[int], int]
+    launch: Callable[[int], ServiceProcess]
+    wait: Callable[[ServiceProcess, int, Report, float | None], None]
+
+
 class Services:
     """The local services of one home.
 
@@ -112,9 +157,7 @@ class Services:
         found = [_status(record) for record in self._read().values()]
         gone = [status.record for status in found if status.state == "stale" and status.record is not None]
         if gone:
-            with self._locked():
-                records = self._read()
-                self._write({name: record for name, record in records.items() if record not in gone})
+            self._change(lambda records: {name: one for name, one in records.items() if one not in gone})
         named = named_server(self._environ, self._directory)
         if named is not None:
             external = ServiceStatus(name=_PREFECT, state="external", url=named[0], note=f"named by {named[1]}")
@@ -137,15 +180,30 @@ class Services:
         named = named_server(self._environ, self._directory)
         if named is not None:
             return prefect_server.external_server(*named, self._environ)
-        record = self._read().get(_PREFECT)
-        if record is not None and _answers(record):
-            return prefect_server.own_server(record.port, self._home, started=False)
-        with self._locked(report):
-            record = self._read().get(_PREFECT)
-            if record is not None and self._comes_up(record, report):
-                return prefect_server.own_server(record.port, self._home, started=False)
-            port = self._start_prefect(record.port if record else prefect_server.PORT, report)
-        return prefect_server.own_server(port, self._home, started=True)
+        port, started = self._ensure(self._prefect(), prefect_server.PORT, report)
+        return prefect_server.own_server(port, self._home, started=started)
+
+    def ensure_tracking(self, served: Served, report: Report) -> TrackingServer:
+        """Return a tracking server of ours that answers for some stores, started if need be.
+
+        However many ask at the same moment, one server is started.
+
+        Args:
+            served: The stores.
+            report: Takes lines of progress.
+
+        Raises:
+            ServiceError: It does not start.
+        """
+        port, started = self._ensure(self._tracking(served), tracking_server.PORT, report)
+        return TrackingServer(url=_url(port), started=started)
+
+    def running_tracking(self, served: Served) -> TrackingServer | None:
+        """Return the tracking server of ours that answers for some stores now; ``None`` where there is none."""
+        record = self._read().get(served.name)
+        if record is None or not _answers(record):
+            return None
+        return TrackingServer(url=record.url, started=False)
 
     def stop_all(self, report: Report) -> list[ServiceRecord]:
         """End every service that we started, and return what was running.
@@ -154,15 +212,29 @@ class Services:
             report: Takes lines of progress.
         """
         stopped = []
-        with self._locked(report):
-            for record in self._read().values():
+        with ExitStack() as held:
+            for name in sorted({_PREFECT, *self._read()}):
+                held.enter_context(self._starting(name, report))
+            ended = self._read()
+            for record in ended.values():
                 if record.process.stop(_GRACE):
                     report(f"stopped {record.name} (pid {record.pid})")
                     stopped.append(record)
-            self._write({})
+            self._change(lambda records: {name: one for name, one in records.items() if ended.get(name) != one})
         return stopped
 
-    def _comes_up(self, record: ServiceRecord, report: Report) -> bool:
+    def _ensure(self, kind: _Kind, port: int, report: Report) -> tuple[int, bool]:
+        """Return the port of a service that answers, and whether it was started just now."""
+        record = self._read().get(kind.name)
+        if record is not None and _answers(record):
+            return record.port, False
+        with self._starting(kind.name, report):
+            record = self._read().get(kind.name)
+            if record is not None and self._comes_up(kind, record, report):
+                return record.port, False
+            return self._start(kind, record.port if record else port, report), True
+
+    def _comes_up(self, kind: _Kind, record: ServiceRecord, report: Report) -> bool:
         """Tell whether a recorded service answers; one that does not in its time is ended.
 
         Its starter may have been killed while it waited: then it is young, and gets the rest of its time.
@@ -173,7 +245,7 @@ class Services:
             return True
         if (left := _time_left(record)) > 0:
             try:
-                prefect_server.wait_until_ready(record.process, record.port, self._home, report, timeout=left)
+                kind.wait(record.process, record.port, report, left)
             except (ServiceError, PortTaken):
                 return False
             return True
@@ -181,53 +253,92 @@ class Services:
         record.process.stop(_GRACE)
         return False
 
-    def _start_prefect(self, port: int, report: Report) -> int:
-        """Start Prefect's server and return its port; the caller holds the lock."""
+    def _start(self, kind: _Kind, port: int, report: Report) -> int:
+        """Start a service and return its port; the caller holds its lock."""
         for _ in range(_TRIES):
-            port = prefect_server.choose_port(port)
-            process = prefect_server.launch(self._home, port, self._environ)
+            port = kind.choose_port(port)
+            process = kind.launch(port)
             record = ServiceRecord(
-                name=_PREFECT,
-                url=f"http://{prefect_server.HOST}:{port}",
-                host=prefect_server.HOST,
+                name=kind.name,
+                url=_url(port),
+                host=server_start.HOST,
                 port=port,
                 pid=process.pid,
                 process_started=process.started,
                 process_since_boot=process.since_boot,
-                log=str(prefect_server.log_file(self._home)),
+                log=str(kind.log),
                 started_at=now_ms(),
-                version=metadata.version("prefect"),
+                version=metadata.version(kind.distribution),
+                place=kind.place,
             )
-            self._write(self._read() | {_PREFECT: record})  # at once: should we be killed, the next one finds it
+            self._record(record)  # at once: should we be killed, the next one finds it
             try:
-                prefect_server.wait_until_ready(process, port, self._home, report)
+                kind.wait(process, port, report, None)
             except PortTaken:
                 report(f"port {port} was taken meanwhile")
             except BaseException:
                 process.stop(_GRACE)
-                self._write({name: other for name, other in self._read().items() if name != _PREFECT})
+                self._change(lambda records: {name: one for name, one in records.items() if name != kind.name})
                 raise
             else:
                 return port
-        raise ServiceError(f"Prefect's server found no port that stayed free in {_TRIES} tries")
+        raise ServiceError(f"{kind.title} found no port that stayed free in {_TRIES} tries")
+
+    def _record(self, record: ServiceRecord) -> None:
+        self._change(lambda records: {**records, record.name: record})
+
+    # -- what services there are -----------------------------------------------------------------------
+
+    def _prefect(self) -> _Kind:
+        return _Kind(
+            name=_PREFECT,
+            title="Prefect's server",
+            distribution="prefect",
+            place="",
+            log=prefect_server.log_file(self._home),
+            choose_port=lambda port: prefect_server.choose_port(port),
+            launch=lambda port: prefect_server.launch(self._home, port, self._environ),
+            wait=lambda process, port, report, timeout: prefect_server.wait_until_ready(
+                process, port, self._home, report, timeout=timeout
+            ),
+        )
+
+    def _tracking(self, served: Served) -> _Kind:
+        log = tracking_server.log_file(self._home, served.name)
+        return _Kind(
+            name=served.name,
+            title="the tracking server",
+            distribution="toolkit",
+            place=served.place,
+            log=log,
+            choose_port=tracking_server.choose_port,
+            launch=lambda port: tracking_server.launch(self._home, served, port, self._environ),
+            wait=lambda process, port, report, timeout: tracking_server.wait_until_ready(
+                process, port, log, report, timeout=timeout
+            ),
+        )
 
     # -- the record ------------------------------------------------------------------------------------
 
     @contextmanager
-    def _locked(self, report: Report | None = None) -> Iterator[None]:
-        """Hold the right to start and stop services; wait for whoever holds it, saying so."""
+    def _starting(self, name: str, report: Report) -> Iterator[None]:
+        """Hold the right to start and stop a service; wait for whoever holds it, saying so."""
         self._home.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._home / "services.lock", thread_local=False)
+        lock = FileLock(self._home / f"{name}-service.lock", thread_local=False)
         try:
             lock.acquire(timeout=1.0)
         except Timeout:
-            if report is not None:
-                report("waiting for another process that starts or stops services")
+            report("waiting for another process that starts or stops services")
             lock.acquire()
         try:
             yield
         finally:
             lock.release()
+
+    def _change(self, change: Callable[[dict[str, ServiceRecord]], Mapping[str, ServiceRecord]]) -> None:
+        """Change what is recorded."""
+        with FileLock(self._home / "services.lock", thread_local=False):
+            self._write(change(self._read()))
 
     def _read(self) -> dict[str, ServiceRecord]:
         """Return the records; one that cannot be understood counts as none.
@@ -251,13 +362,22 @@ class Services:
         unfinished.replace(self._file)
 
 
+def _url(port: int) -> str:
+    return f"http://{server_start.HOST}:{port}"
+
+
+def _is_well(record: ServiceRecord) -> bool:
+    return prefect_server.answers(record.port) if record.name == _PREFECT else tracking_server.answers(record.port)
+
+
 def _answers(record: ServiceRecord) -> bool:
-    return record.process.is_alive() and prefect_server.answers(record.port)
+    return record.process.is_alive() and _is_well(record)
 
 
 def _time_left(record: ServiceRecord) -> float:
     """Return the seconds that a service still has to give its first answer."""
-    return prefect_server.START_TIMEOUT - (now_ms() - record.started_at) / 1000
+    timeout = prefect_server.START_TIMEOUT if record.name == _PREFECT else tracking_server.START_TIMEOUT
+    return timeout - (now_ms() - record.started_at) / 1000
 
 
 def _status(record: ServiceRecord) -> ServiceStatus:
@@ -265,8 +385,8 @@ def _status(record: ServiceRecord) -> ServiceStatus:
         return ServiceStatus(
             name=record.name, state="stale", url=record.url, record=record, note="its process has ended"
         )
-    if prefect_server.answers(record.port):
-        return ServiceStatus(name=record.name, state="running", url=record.url, record=record)
+    if _is_well(record):
+        return ServiceStatus(name=record.name, state="running", url=record.url, record=record, note=record.place)
     return ServiceStatus(
         name=record.name,
         state="starting" if _time_left(record) > 0 else "silent",

@@ -13,6 +13,7 @@ from typing import TextIO
 
 from toolkit.errors import InvalidValue, NotFound, StepFailed, StoreError
 from toolkit.flows.context import RunContext
+from toolkit.flows.mlflow_step import mlflow_variables
 from toolkit.flows.plan import Plan
 from toolkit.flows.process import CommandProcess, CommandSpec, Exit
 from toolkit.flows.workspace import Workspace
@@ -205,12 +206,8 @@ class StepRunner:
             "PWD": str(directory),
             "PYTHONUNBUFFERED": "1",
         }
-        if self._context.stores.tracking_uri.startswith(("http://", "https://")):
-            changes |= {
-                "MLFLOW_RUN_ID": recorded.run_id,
-                "MLFLOW_EXPERIMENT_ID": recorded.info.experiment_id,
-                "MLFLOW_TRACKING_URI": self._context.stores.tracking_uri,
-            }
+        if self._context.tracking_server is not None:
+            changes |= mlflow_variables(self._context.tracking_server, recorded, self._context.experiment)
         return environment(**changes)
 
     def _on_line(self, line: str, log: TextIO) -> None:

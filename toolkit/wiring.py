@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from toolkit.db.engine import Database
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
-    from toolkit.flows.services import Services
+    from toolkit.flows.services import Served, Services
     from toolkit.tracking.journal import JournalState
     from toolkit.tracking.records import Experiment, Run
     from toolkit.upkeep.garbage import Collection, Found
@@ -190,10 +191,62 @@ def connect() -> None:
 
 
 def local_services(settings: Settings) -> Services:
-    """Return the services of this machine: Prefect's server."""
+    """Return the services of this machine: Prefect's server, and the tracking server."""
     from toolkit.flows.services import Services  # noqa: PLC0415 - when services are wanted
 
     return Services(settings.home, environ=environment(), directory=Path.cwd())
+
+
+def served(settings: Settings) -> Served | None:
+    """Return what the local tracking server serves; ``None`` where the settings name a server.
+
+    Raises:
+        InvalidSetting: A URI cannot be used.
+    """
+    from toolkit.flows.services import TRACKING, Served  # noqa: PLC0415 - when services are wanted
+
+    if settings.database_url.startswith(("http://", "https://")):
+        return None
+    database = settings_database(settings)
+    database.close()
+    url = f"sqlite:///{database.file.absolute()}" if database.file else settings.database_url
+    place = url if database.file else database.place
+    name = TRACKING
+    if settings.tracking_uri or settings.artifact_root:
+        stores = f"{place} {settings.artifact_uri}".encode()
+        name = f"{TRACKING}-{hashlib.sha256(stores).hexdigest()[:6]}"
+    variables = {
+        "TOOLKIT_HOME": str(settings.home),
+        "TOOLKIT_TRACKING_URI": url,
+        "TOOLKIT_ARTIFACT_ROOT": settings.artifact_uri,
+        "TOOLKIT_LEASE": f"{settings.lease:g}",
+        "TOOLKIT_GRACE": f"{settings.grace:g}",
+        "TOOLKIT_BUSY_TIMEOUT": f"{settings.busy_timeout:g}",
+        "TOOLKIT_DURABILITY": settings.durability,
+        **settings.artifact_variables,
+    }
+    return Served(name=name, place=place, variables=variables)
+
+
+def tracking_address(settings: Settings, report: Callable[[str], None], start: bool = True) -> str | None:
+    """Return the address of a server that speaks MLflow's API for the stores that the settings name.
+
+    Args:
+        settings: The settings.
+        report: Takes lines of progress.
+        start: Whether to start one; else ``None`` is returned where none runs.
+
+    Raises:
+        ServiceError: It does not start.
+    """
+    stores = served(settings)
+    if stores is None:
+        return settings.database_url
+    services = local_services(settings)
+    if start:
+        return services.ensure_tracking(stores, report).url
+    running = services.running_tracking(stores)
+    return None if running is None else running.url
 
 
 def sweep(stores: Stores, settings: Settings) -> list[Run]:
@@ -294,7 +347,7 @@ def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
         leases = Leases(stores.runs, lease_ms=stores.lease_ms)
         prepare_prefect(settings)
         launch = Launch(plan, options, stores=stores, leases=leases, reporter=reporter)
-        return launch.run(local_services(settings).ensure_prefect)
+        return launch.run(local_services(settings).ensure_prefect, partial(tracking_address, settings))
     finally:
         stores.close()
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from toolkit.cli.render import show_json, show_table
-from toolkit.settings import load
+from toolkit.settings import Settings, load
 from toolkit.wiring import local_services
+
+if TYPE_CHECKING:
+    from toolkit.flows.services import ServiceStatus
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -14,7 +19,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def status(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
     """Show the local services. A record of one that has died is noticed and dropped."""
-    found = local_services(load()).status()
+    settings = load()
+    found = [*local_services(settings).status()]
+    if not any(service.name.startswith("tracking") for service in found):
+        found.append(_no_tracking(settings))
     if as_json:
         rows = [
             {
@@ -43,3 +51,12 @@ def status(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) ->
             for service in found
         ],
     )
+
+
+def _no_tracking(settings: Settings) -> ServiceStatus:
+    """Return what to say where no tracking server of ours is recorded."""
+    from toolkit.flows.services import ServiceStatus  # noqa: PLC0415 - the flows
+
+    if settings.database_url.startswith(("http://", "https://")):
+        return ServiceStatus(name="tracking", state="external", url=settings.database_url, note="named by the settings")
+    return ServiceStatus(name="tracking", state="absent")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import typer
 
 from toolkit.cli.render import say
 from toolkit.settings import load
-from toolkit.wiring import local_services
+from toolkit.wiring import local_services, served
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -14,6 +16,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def up() -> None:
     """Start the local services that are not running. They stay until toolkit down."""
-    server = local_services(load()).ensure_prefect(say)
+    settings = load()
+    services, stores = local_services(settings), served(settings)
+    with ThreadPoolExecutor(1) as beside:
+        tracking = None if stores is None else beside.submit(services.ensure_tracking, stores, say)
+        server = services.ensure_prefect(say)
+        ours = None if tracking is None else tracking.result()
     state = "yours" if server.external else "started" if server.started else "was running"
-    say(f"prefect  {server.ui_url or server.api_url}  ({state})")
+    say(f"prefect   {server.ui_url or server.api_url}  ({state})")
+    if ours is None:
+        say(f"tracking  {settings.database_url}  (yours)")
+    else:
+        say(f"tracking  {ours.url}  ({'started' if ours.started else 'was running'})")

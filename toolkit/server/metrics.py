@@ -43,7 +43,7 @@ class Counts:
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._part = _ROWS * _WIDTH + _EXTRA
-        self._cells = memoryview(mmap.mmap(-1, workers * self._part * 8)).cast("d")
+        self._cells: memoryview[float] = memoryview(mmap.mmap(-1, workers * self._part * 8)).cast("d")
 
     def worker(self, number: int, routes: Sequence[tuple[str, str]]) -> WorkerCounts:
         """Return what one worker counts with.
@@ -54,7 +54,7 @@ class Counts:
         """
         return WorkerCounts(self, number, [OTHER, *sorted(set(routes) - {OTHER})][:_ROWS])
 
-    def part(self, number: int) -> memoryview:
+    def part(self, number: int) -> memoryview[float]:
         """Return the cells of a worker."""
         return self._cells[number * self._part : (number + 1) * self._part]
 

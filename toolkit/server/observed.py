@@ -52,8 +52,8 @@ class Observed:
 
     def _note(self, scope: Scope, status: int, size: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None)
-        kind = OTHER if route is None else (scope["method"], route)
-        self._counts.request(*kind, status, seconds)
+        method, known = OTHER if route is None else (scope["method"], route)
+        self._counts.request(method, known, status, seconds)
         if status in STORE_ERRORS:
             self._counts.store_error()
         if self._log is not None:

@@ -69,7 +69,7 @@ class Supervisor:
             logger.warning("worker %d (pid %d) ended (%s) and is started again", number, pid, _how(status))
             time.sleep(_PAUSE)
             self._start(number)
-        return {signal.SIGTERM: 0, signal.SIGINT: 130}.get(self._told or 0, 1)
+        return 0 if self._told == signal.SIGTERM else 130 if self._told == signal.SIGINT else 1
 
     def _start(self, number: int) -> None:
         # A signal between the fork and the record of the child would leave it without one.

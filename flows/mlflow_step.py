@@ -1,0 +1,48 @@
+"""Steps whose code does ``import mlflow``: what tells them apart, and what they are told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from toolkit.recording.run import RecordedRun
+from toolkit.settings import environment
+
+_MLFLOW = re.compile(r"(?mi)^\s*mlflow(-skinny|-tracing)?\s*(\[|[=<>!~@;#]|$)")
+_PROXIES = ("http_proxy", "all_proxy")
+
+
+def names_mlflow(lines: str | Iterable[str]) -> bool:
+    """Tell whether a client of MLflow's is among requirements, or among the lines of an environment's lock."""
+    return _MLFLOW.search(lines if isinstance(lines, str) else "\n".join(lines)) is not None
+
+
+def mlflow_variables(server: str, recorded: RecordedRun, experiment: str) -> dict[str, str | None]:
+    """Return the variables by which MLflow's clients log to a step's own run.
+
+    Args:
+        server: Address of a server that has the run.
+        recorded: The step's run.
+        experiment: Name of its experiment.
+    """
+    return {
+        "MLFLOW_TRACKING_URI": server,
+        "MLFLOW_REGISTRY_URI": server,
+        "MLFLOW_RUN_ID": recorded.run_id,
+        "MLFLOW_EXPERIMENT_ID": recorded.info.experiment_id,
+        "MLFLOW_EXPERIMENT_NAME": experiment,  # another one of the user's would contradict the id
+        **_past_proxies(urlsplit(server).hostname or ""),
+    }
+
+
+def _past_proxies(host: str) -> dict[str, str | None]:
+    """Return variables that keep requests to this machine from a proxy that is meant for others."""
+    now = {name.lower(): value for name, value in environment().items() if name.lower() in (*_PROXIES, "no_proxy")}
+    if host != "127.0.0.1" or not any(now.get(name) for name in _PROXIES):
+        return {}
+    past = [name for name in now.get("no_proxy", "").split(",") if name]
+    if host in past or "*" in past:
+        return {}
+    value = ",".join([*past, host])
+    return {"no_proxy": value, "NO_PROXY": value}
