@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -11,7 +15,9 @@ from starlette.routing import Route
 from toolkit.artifacts.location import below_root
 from toolkit.recording.stores import Stores
 from toolkit.server.artifacts.files import Limits
-from toolkit.server.artifacts.routes import artifact_routes
+from toolkit.server.artifacts.routes import STREAMED, artifact_routes
+from toolkit.server.guard import Guard, Rules
+from toolkit.server.v1.api import JOURNALS, api_route
 from toolkit.server.wire import routes
 from toolkit.server.wire.messages import Locate
 
@@ -20,7 +26,12 @@ MLFLOW_VERSION = "3.17.2"
 
 
 def make_app(
-    stores: Stores, *, serve_artifacts: bool = True, prefix: str = "", limits: Limits | None = None
+    stores: Stores,
+    *,
+    serve_artifacts: bool = True,
+    prefix: str = "",
+    limits: Limits | None = None,
+    allowed_hosts: Sequence[str] = (),
 ) -> Starlette:
     """Return the application.
 
@@ -29,18 +40,23 @@ def make_app(
         serve_artifacts: Whether clients read and write artifacts through it; else they are told where they are.
         prefix: What stands in front of each path.
         limits: What uploads may take.
+        allowed_hosts: Names by which it may be called, besides its own address (`toolkit.server.guard.Rules`).
     """
     locate = _proxied(stores.artifact_root) if serve_artifacts else str
+    stopping = threading.Event()
     app = Starlette(
         routes=[
             Route(f"{prefix}/health", _health),
             Route(f"{prefix}/version", _version),
             *routes.routes(stores, locate, prefix=prefix),
             *artifact_routes(stores, limits=limits, serve=serve_artifacts, prefix=prefix),
+            api_route(stores, locate, serves_artifacts=serve_artifacts, prefix=prefix, stopping=stopping),
         ],
-        exception_handlers={HTTPException: _no_route},
+        middleware=[Middleware(Guard, Rules(hosts=allowed_hosts, streamed=tuple(prefix + path for path in (*STREAMED, JOURNALS))))],
+        exception_handlers={HTTPException: _no_route, Exception: _failed},
     )
     app.router.redirect_slashes = False
+    app.state.stopping = stopping  # to be set when the server is told to stop: answers without end then end
     return app
 
 
@@ -63,3 +79,7 @@ async def _version(request: Request) -> Response:  # noqa: ARG001 - the same
 async def _no_route(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the same
     status = getattr(error, "status_code", 404)
     return routes.unknown(("GET",) if status == 405 else ())
+
+
+async def _failed(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the same
+    return routes.failure(error)

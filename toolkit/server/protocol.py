@@ -44,7 +44,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Stop measuring."""
+        """Stop measuring. A whole URL is refused: httptools would forget the host that it names."""
+        if not self.url.startswith(b"/"):
+            raise ValueError("the request names a whole URL")
         self._in_head = False
         self._forget_timer()
         super().on_headers_complete()

@@ -1,0 +1,16 @@
+"""A server for each test that asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from server import Server, serving
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server with a home of its own."""
+    with serving(tmp_path / "home") as found:
+        yield found
