@@ -83,14 +83,14 @@ class StepRunner:
         try:
             result = self._execute(recorded, folder)
         except StepStopped as error:
-            recorded.end(RunStatus.KILLED, str(error))
+            self._end(recorded, RunStatus.KILLED, str(error))
             raise
         except BaseException as error:
             with suppress(StoreError):  # where to look is worth less than the run's own end
                 recorded.set_tags({"toolkit.workspace": folder})
-            recorded.end(RunStatus.FAILED, str(error)[:1000] or type(error).__name__)
+            self._end(recorded, RunStatus.FAILED, str(error)[:1000] or type(error).__name__)
             raise
-        recorded.end(RunStatus.FINISHED)
+        self._end(recorded, RunStatus.FINISHED)
         return result
 
     # -- the run -----------------------------------------------------------------------------------
@@ -217,6 +217,13 @@ class StepRunner:
         self._log(line)
 
     # -- the end -----------------------------------------------------------------------------------
+
+    def _end(self, recorded: RecordedRun, status: RunStatus, reason: str | None = None) -> None:
+        """Give the run its final state: ours, whatever a library has said that resumed the run and ended it."""
+        with suppress(StoreError):  # the end itself says what is wrong
+            if self._context.tracking_server is not None and recorded.read().info.status.terminal:
+                self._context.stores.runs.update_run(recorded.run_id, status=RunStatus.RUNNING)
+        recorded.end(status, reason)
 
     def _record_end(self, recorded: RecordedRun, ended: Exit) -> None:
         recorded.set_tags({"toolkit.exit_code": ended.code, PROCESS_TAG: None})
