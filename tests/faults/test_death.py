@@ -41,7 +41,7 @@ def test_the_next_script_sends_what_a_dead_one_left(stage: scene.Scene) -> None:
         training.until_more(chance.randrange(1, 60))
         training.kill()
     last = stage.train(99, "--count", "200")
-    assert last.process.wait(scene.PATIENCE) == 0, last.stderr
+    assert last.wait() == 0, last.stderr
     assert stage.unsent() == []
     dead, alive = stage.trainings[:3], stage.trainings[3:]
     found = [oracle.read_notes(training.notes) for training in dead]
@@ -80,7 +80,7 @@ def test_a_signal_at_any_instant_kills_the_runs(stage: scene.Scene, number: sign
 def test_the_end_of_a_script_is_the_end_of_its_runs(stage: scene.Scene, end: str, status: str, code: int) -> None:
     """G9."""
     training = stage.train(scene.chance().randrange(10**6), "--count", "150", "--end", end)
-    assert training.process.wait(scene.PATIENCE) == code, training.stderr
+    assert training.wait() == code, training.stderr
     stage.sync()
     assert stage.compare(left_open=status) == 150
 
@@ -122,6 +122,48 @@ def test_forked_workers_end_in_all_ways_and_the_parents_run_goes_on(stage: scene
         for number in range(6):
             points = stores.runs.metric_history(run.info.run_id, f"child{number}").items
             assert [point.step for point in points] == [1, 2]
+
+
+FORKS = """
+import os, sys, threading
+stop = threading.Event()
+def log(number, run_id):
+    step = 0
+    while not stop.is_set():
+        toolkit.log_metric(f'thread{number}', step, step=step, run_id=run_id); stop.wait(0.001)
+        step += 1
+    done[number] = step
+done = {}
+with toolkit.start_run() as run:
+    run_id = run.info.run_id
+    threads = [threading.Thread(target=log, args=(number, run_id)) for number in range(2)]
+    for thread in threads: thread.start()
+    for number in range(25):
+        child = os.fork()
+        if child == 0:
+            for step in range(20): toolkit.log_metric(f'child{number}', step, step=step)
+            if number % 2: os._exit(0)
+            sys.exit(0)
+        if number % 3 == 0: os.waitpid(child, 0)
+    stop.set()
+    for thread in threads: thread.join()
+print(done[0], done[1])
+"""
+
+
+def test_forks_in_the_middle_of_everything_lose_nothing(stage: scene.Scene) -> None:
+    """G5, G9. While other threads log, and what they log is being sent."""
+    done = stage.script(FORKS)
+    assert done.returncode == 0, done.stderr
+    counts = [int(text) for text in done.stdout.split()]
+    stage.until_idle()
+    stage.sync()
+    with stage.stores() as stores:
+        (run,) = stores.runs.list_runs(RunQuery()).items
+        wanted = {f"thread{number}": count for number, count in enumerate(counts)}
+        for key, count in (wanted | {f"child{number}": 20 for number in range(25)}).items():
+            points = stores.runs.metric_history(run.info.run_id, key, limit=1_000_000).items
+            assert [point.step for point in points] == list(range(count)), key
 
 
 LOADER = """

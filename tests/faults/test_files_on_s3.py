@@ -37,7 +37,7 @@ def test_an_s3_that_fails_now_and_then_loses_no_file(remote: scene.Scene, proxy:
         proxy.add(Fault(method="PUT", drop_answer=True, nth=6, times=2)),
     ]
     training = remote.train(scene.chance().randrange(10**6), "--no-reads", "--files", "0.4", "--count", "120")
-    assert training.process.wait(scene.PATIENCE) == 0, training.stderr
+    assert training.wait() == 0, training.stderr
     assert all(fault.happened for fault in faults)
     proxy.clear()
     if remote.unsent():

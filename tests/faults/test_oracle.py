@@ -50,7 +50,7 @@ def change_file(stores: Stores) -> None:
 @pytest.mark.parametrize("change", [add_point, add_param, change_tag, end_otherwise, add_run, change_file])
 def test_a_change_is_a_difference(sqlite_stage: scene.Scene, change: Callable[[Stores], None]) -> None:
     training = sqlite_stage.train(7, "--count", "150")
-    assert training.process.wait(scene.PATIENCE) == 0, training.stderr
+    assert training.wait() == 0, training.stderr
     assert sqlite_stage.compare(left_open="FINISHED") == 150
     with sqlite_stage.stores() as stores:
         change(stores)
@@ -60,7 +60,7 @@ def test_a_change_is_a_difference(sqlite_stage: scene.Scene, change: Callable[[S
 
 def test_what_was_never_written_is_a_difference(sqlite_stage: scene.Scene) -> None:
     training = sqlite_stage.train(8, "--count", "150")
-    assert training.process.wait(scene.PATIENCE) == 0, training.stderr
+    assert training.wait() == 0, training.stderr
     noted = oracle.read_notes(training.notes)
     run = next(done["run"] for done, _ in noted.done if done["op"] == "metrics")
     more = {"op": "metrics", "run": run, "values": {"loss": 0.5}, "step": 77, "timestamp": 77}

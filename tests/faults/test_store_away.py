@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -206,3 +207,26 @@ def test_a_tag_is_removed_though_the_store_is_away(gated_stage: scene.Scene, bef
         (run,) = stores.runs.list_runs(RunQuery()).items
         assert run.info.status is RunStatus.FINISHED
         assert {key: value for key, value in run.data.tags.items() if key in "ab"} == {"b": "2"}
+
+
+def test_ctrl_c_twice_ends_the_wait_for_a_store_that_is_away(
+    gated_stage: scene.Scene, before_postgres: gate.Gate
+) -> None:
+    """G5, G9. What it waited for is sent later, and the runs are KILLED."""
+    training = gated_stage.train(
+        scene.chance().randrange(10**6), "--no-reads", TOOLKIT_EXIT_WAIT="600", TOOLKIT_BUSY_TIMEOUT="1"
+    )
+    training.until_more(50)
+    before_postgres.shut()
+    training.until_more(AWAY)
+    calls = training.calls
+    training.process.send_signal(signal.SIGINT)
+    while "KeyboardInterrupt" not in training.stderr:
+        assert training.process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)
+    assert training.process.poll() is None
+    assert training.kill(signal.SIGINT) != 0
+    before_postgres.open()
+    gated_stage.sync()
+    assert gated_stage.compare(left_open="KILLED") >= calls

@@ -20,6 +20,7 @@ import trainer
 from toolkit import settings, wiring
 from toolkit.recording.stores import Stores
 from toolkit.settings import environment
+from toolkit.tracking.journal import journal_states
 
 PATIENCE = 90.0
 """Seconds after which something that must happen has not. No test measures how soon it does."""
@@ -65,7 +66,7 @@ class Training:
     @property
     def calls(self) -> int:
         """How many calls have returned so far."""
-        return len(oracle.read_notes(self.notes).done)
+        return self.notes.read_bytes().count(b', "run_id": ') if self.notes.exists() else 0
 
     @property
     def stderr(self) -> str:
@@ -84,12 +85,21 @@ class Training:
     def end(self) -> int:
         """Let it end in good order; return its exit code."""
         self.stop.touch()
-        return self.process.wait(PATIENCE)
+        return self.wait()
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal; return the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until it has ended; return its exit code. One that hangs says where."""
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGUSR1)
+            time.sleep(1)
+            raise AssertionError(f"it does not end: {self.stderr}") from None
 
 
 @dataclass(kw_only=True)
@@ -183,6 +193,13 @@ class Scene:
             timeout=PATIENCE,
             check=False,
         )
+
+    def until_idle(self) -> None:
+        """Wait until no process has a journal open: children may live longer than their parent."""
+        limit = time.monotonic() + PATIENCE
+        while any(state.in_use for state in journal_states(self.home / "journal")):
+            assert time.monotonic() < limit
+            time.sleep(0.05)
 
     def sync(self) -> None:
         """Call ``toolkit sync``, which must bring everything."""

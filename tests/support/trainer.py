@@ -8,6 +8,7 @@ call, ``{"n": 3}`` when it has returned. `oracle` reads them.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import math
 import os
@@ -188,6 +189,7 @@ def main() -> None:
     parser.add_argument("--end", choices=["exit", "raise", "exit-now"], default="exit")
     parser.add_argument("--clock", type=int, default=0, help="how far the clock is wrong, in milliseconds")
     told = parser.parse_args()
+    faulthandler.register(signal.SIGUSR1)  # for one that hangs
     if told.clock:
         _shift_clock(told.clock)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
