@@ -78,6 +78,9 @@ class Settings(BaseSettings):
         system_metrics_sampling_interval: Seconds between two samples of it.
         system_metrics_samples_before_logging: How many samples make one logged point, their mean.
         system_metrics_node_id: Name of this machine in the metrics' keys, where several write to one run.
+        allowed_hosts: Names by which a server may be called besides its own address, with commas between them.
+        upload_limit: Largest file that a server takes, such as ``10GiB``.
+        upload_reserve: Space that a server leaves free on the disk of its artifacts.
         quiet: Print nothing but data and errors.
     """
 
@@ -156,6 +159,13 @@ class Settings(BaseSettings):
     )
     system_metrics_node_id: OptionalText = Field(
         default=None, validation_alias=_variable("TOOLKIT_SYSTEM_METRICS_NODE_ID", "MLFLOW_SYSTEM_METRICS_NODE_ID")
+    )
+    allowed_hosts: str = Field(
+        default="", validation_alias=_variable("TOOLKIT_ALLOWED_HOSTS", "MLFLOW_SERVER_ALLOWED_HOSTS")
+    )
+    upload_limit: ByteSize = Field(default=ByteSize(10 * 1024**3), validation_alias=_variable("TOOLKIT_UPLOAD_LIMIT"))
+    upload_reserve: ByteSize = Field(
+        default=ByteSize(256 * 1024**2), validation_alias=_variable("TOOLKIT_UPLOAD_RESERVE")
     )
     quiet: bool = Field(
         default=False,

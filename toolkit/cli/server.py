@@ -64,13 +64,17 @@ def server(
         workers=workers,
         prefix=static_prefix,
         serve_artifacts=default_artifact_root is None if serve_artifacts is None else serve_artifacts,
-        allowed_hosts=tuple(name.strip() for name in (allowed_hosts or "").split(",") if name.strip()),
+        allowed_hosts=_names(settings.allowed_hosts if allowed_hosts is None else allowed_hosts),
         ssl_keyfile=ssl_keyfile,
         ssl_certfile=ssl_certfile,
         access_log=access_log,
         no_auth=insecure_no_auth,
     )
     return serve(settings, options, say)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _settings(settings: Settings, store: str | None, destination: str | None, root: str | None) -> Settings:

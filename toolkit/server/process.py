@@ -27,6 +27,7 @@ from toolkit.db.schema import ensure_schema
 from toolkit.errors import InvalidSetting, ServiceError
 from toolkit.recording.stores import Stores
 from toolkit.server.app import make_app
+from toolkit.server.artifacts.files import Limits
 from toolkit.server.metrics import MEDIA_TYPE, Counts, WorkerCounts
 from toolkit.server.observed import Observed
 from toolkit.server.protocol import BoundedHttp
@@ -225,7 +226,13 @@ def _work(
 def _configuration(
     settings: Settings, options: ServerOptions, stores: Stores, counts: Counts, number: int
 ) -> uvicorn.Config:
-    app = make_app(stores, serve_artifacts=options.serve_artifacts, prefix=options.prefix)
+    app = make_app(
+        stores,
+        serve_artifacts=options.serve_artifacts,
+        prefix=options.prefix,
+        limits=Limits(size=settings.upload_limit, reserve=settings.upload_reserve),
+        allowed_hosts=options.allowed_hosts,
+    )
     counting = counts.worker(number, _kinds(app))
     app.router.routes.append(Route(f"{options.prefix}/metrics", _metrics(counting)))
     config = uvicorn.Config(
