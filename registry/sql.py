@@ -1,0 +1,180 @@
+"""The registry in a SQL database: a `toolkit.registry.store.RegistryStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from toolkit.db.engine import Database
+from toolkit.db.retry import cautious, persistent
+from toolkit.db.schema import ensure_schema
+from toolkit.errors import InvalidValue
+from toolkit.registry import names, sql_models, sql_search, sql_versions
+from toolkit.registry.records import ModelVersion, NewVersion, RegisteredModel, Stage
+from toolkit.tracking import limits
+from toolkit.tracking.records import Page, SearchQuery
+
+
+class SqlRegistryStore:
+    """A `RegistryStore` in a SQL database.
+
+    Args:
+        database: Where; `close` leaves it open. Its schema is made or upgraded if need be.
+
+    Raises:
+        SchemaError: The database is somebody else's, or newer than this code.
+        StoreError: The database cannot be used.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._dialect = database.dialect
+        ensure_schema(database)
+
+    @cautious
+    def create_model(
+        self, name: str, *, description: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> RegisteredModel:
+        """See `RegistryStore.create_model`."""
+        names.check_name(name)
+        names.check_description(description)
+        names.check_tags(tags or {})
+        with self._db.write() as connection:
+            return sql_models.add(connection, name, description, tags or {}, self._dialect)
+
+    @persistent
+    def get_model(self, name: str) -> RegisteredModel:
+        """See `RegistryStore.get_model`."""
+        names.check_name(name)
+        with self._db.read() as connection:
+            return sql_models.get(connection, name, self._dialect)
+
+    @persistent
+    def search_models(self, query: SearchQuery) -> Page[RegisteredModel]:
+        """See `RegistryStore.search_models`."""
+        search = sql_search.read_models(query)
+        with self._db.read() as connection:
+            return sql_search.page_models(connection, search, self._dialect)
+
+    @persistent
+    def update_model(
+        self,
+        name: str,
+        *,
+        new_name: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+    ) -> RegisteredModel:
+        """See `RegistryStore.update_model`."""
+        names.check_name(name)
+        if new_name is not None:
+            names.check_name(new_name, "new_name")
+        names.check_description(description)
+        names.check_tags(tags or {})
+        with self._db.write() as connection:
+            return sql_models.change(connection, name, new_name, description, tags or {}, self._dialect)
+
+    @cautious
+    def delete_model(self, name: str) -> None:
+        """See `RegistryStore.delete_model`."""
+        names.check_name(name)
+        with self._db.write() as connection:
+            sql_models.remove(connection, name)
+
+    @persistent
+    def latest_versions(self, name: str, stages: Sequence[Stage] = ()) -> Sequence[ModelVersion]:
+        """See `RegistryStore.latest_versions`."""
+        names.check_name(name)
+        with self._db.read() as connection:
+            key = sql_versions.find_model(connection, name).id
+            return sql_versions.latest(connection, [key], stages or tuple(Stage), self._dialect)
+
+    @persistent
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """See `RegistryStore.set_alias`."""
+        names.check_name(name)
+        names.check_alias(alias)
+        with self._db.write() as connection:
+            sql_versions.set_alias(connection, name, alias, version, self._dialect)
+
+    @persistent
+    def delete_alias(self, name: str, alias: str) -> None:
+        """See `RegistryStore.delete_alias`."""
+        names.check_name(name)
+        limits.check_text(alias, "alias", names.ALIAS_LENGTH)
+        with self._db.write() as connection:
+            sql_versions.delete_alias(connection, name, alias)
+
+    @persistent
+    def find_alias(self, name: str, alias: str) -> ModelVersion:
+        """See `RegistryStore.find_alias`."""
+        names.check_name(name)
+        limits.check_text(alias, "alias", names.ALIAS_LENGTH)
+        with self._db.read() as connection:
+            return sql_versions.find_alias(connection, name, alias, self._dialect)
+
+    @cautious
+    def create_version(self, new: NewVersion) -> ModelVersion:
+        """See `RegistryStore.create_version`."""
+        names.check_new_version(new)
+        with self._db.write() as connection:
+            return sql_versions.add(connection, new, self._dialect)
+
+    @persistent
+    def get_version(self, name: str, version: int) -> ModelVersion:
+        """See `RegistryStore.get_version`."""
+        names.check_name(name)
+        with self._db.read() as connection:
+            return sql_versions.get(connection, name, version, self._dialect)
+
+    @persistent
+    def update_version(
+        self,
+        name: str,
+        version: int,
+        *,
+        description: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+    ) -> ModelVersion:
+        """See `RegistryStore.update_version`."""
+        names.check_name(name)
+        names.check_description(description)
+        names.check_tags(tags or {})
+        with self._db.write() as connection:
+            sql_versions.change(connection, name, version, description, tags or {}, self._dialect)
+            return sql_versions.get(connection, name, version, self._dialect)
+
+    @persistent
+    def set_stage(self, name: str, version: int, stage: Stage, *, archive_existing: bool = False) -> ModelVersion:
+        """See `RegistryStore.set_stage`."""
+        names.check_name(name)
+        if archive_existing and not stage.active:
+            raise InvalidValue(
+                "Model version transition cannot archive existing model versions because "
+                f"'{stage.value}' is not an Active stage. Valid stages are ['Staging', 'Production']"
+            )
+        with self._db.write() as connection:
+            sql_versions.set_stage(connection, name, version, stage, archive_existing)
+            return sql_versions.get(connection, name, version, self._dialect)
+
+    @cautious
+    def delete_version(self, name: str, version: int) -> None:
+        """See `RegistryStore.delete_version`."""
+        names.check_name(name)
+        with self._db.write() as connection:
+            sql_versions.remove(connection, name, version)
+
+    @persistent
+    def search_versions(self, query: SearchQuery) -> Page[ModelVersion]:
+        """See `RegistryStore.search_versions`."""
+        search = sql_search.read_versions(query)
+        with self._db.read() as connection:
+            return sql_search.page_versions(connection, search, self._dialect)
+
+    @persistent
+    def needed_by(self, holder: str) -> str | None:
+        """See `RegistryStore.needed_by`."""
+        with self._db.read() as connection:
+            return sql_versions.needed_by(connection, holder)
+
+    def close(self) -> None:
+        """Leave the database to who opened it."""

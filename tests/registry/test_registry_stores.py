@@ -1,0 +1,43 @@
+"""The contract of registries, over each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from toolkit.db.engine import Database, open_database
+from toolkit.registry.sql import SqlRegistryStore
+from toolkit.registry.store import RegistryStore
+from toolkit.testing.registry_store import RegistryStoreContract
+from toolkit.tracking.logged_models import LoggedModelStore
+from toolkit.tracking.sql import SqlRunStore
+from toolkit.tracking.sql_logged_models import SqlLoggedModelStore
+
+
+class _Sql(RegistryStoreContract):
+    @pytest.fixture
+    def registry(self, database: Database) -> RegistryStore:
+        return SqlRegistryStore(database)
+
+    @pytest.fixture
+    def models(self, database: Database) -> LoggedModelStore:
+        SqlRunStore(database, "file:///artifacts/")
+        return SqlLoggedModelStore(database)
+
+
+class TestSqlite(_Sql):
+    @pytest.fixture
+    def database(self, tmp_path: Path) -> Iterator[Database]:
+        database = open_database(f"sqlite:///{tmp_path}/toolkit.db")
+        yield database
+        database.close()
+
+
+class TestPostgres(_Sql):
+    @pytest.fixture
+    def database(self, postgres_emptied_url: str) -> Iterator[Database]:
+        database = open_database(postgres_emptied_url)
+        yield database
+        database.close()
