@@ -52,7 +52,11 @@ def make_app(
             *artifact_routes(stores, limits=limits, serve=serve_artifacts, prefix=prefix),
             api_route(stores, locate, serves_artifacts=serve_artifacts, prefix=prefix, stopping=stopping),
         ],
-        middleware=[Middleware(Guard, Rules(hosts=allowed_hosts, streamed=tuple(prefix + path for path in (*STREAMED, JOURNALS))))],
+        middleware=[
+            Middleware(
+                Guard, Rules(hosts=allowed_hosts, streamed=tuple(prefix + path for path in (*STREAMED, JOURNALS)))
+            )
+        ],
         exception_handlers={HTTPException: _no_route, Exception: _failed},
     )
     app.router.redirect_slashes = False

@@ -1,0 +1,88 @@
+"""What the endpoints of our API share: the stores, how places are told, pictures, and answers as JSON."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Header, Request, Response
+from pydantic_core import to_json
+
+from toolkit.recording.stores import Stores
+from toolkit.server.v1.pictures import Pictures
+from toolkit.server.v1.watch import Watch
+from toolkit.tracking.http_codec import Json, Locate, experiment_out, run_out
+from toolkit.tracking.records import Experiment, Page, Run
+from toolkit.tracking.store import RunStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """What a server's API is about.
+
+    Attributes:
+        stores: The stores.
+        locate: From where artifacts are to what clients are told.
+        place: The other way: what a client says of a place, as it is stored.
+        serves_artifacts: Whether clients read and write artifacts through the server.
+        pictures: The pictures of the store that are read.
+        watch: The runs that are listened to.
+        stopping: Set when the server is told to stop: answers without end then end.
+    """
+
+    stores: Stores
+    locate: Locate
+    place: Locate
+    serves_artifacts: bool
+    pictures: Pictures
+    watch: Watch
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def experiment(self, record: Experiment) -> Json:
+        """Return an experiment as clients see it."""
+        return experiment_out(record, self.locate)
+
+    def run(self, record: Run) -> Json:
+        """Return a run as clients see it."""
+        return run_out(record, self.locate)
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Here = Annotated[Context, Depends(_context)]
+"""The context, as an endpoint takes it."""
+
+
+class View:
+    """The store as a request reads it: as it is, or as it was when a picture was made."""
+
+    def __init__(self, here: Here, toolkit_picture: Annotated[str | None, Header()] = None) -> None:
+        self._here = here
+        self._picture = toolkit_picture
+
+    def read(self, call: Callable[[RunStore], T]) -> T:
+        """Return what a call of the store returns."""
+        if self._picture is None:
+            return call(self._here.stores.runs)
+        return self._here.pictures.read(self._picture, call)
+
+
+Reading = Annotated[View, Depends()]
+"""The store to be read, as an endpoint takes it."""
+
+
+def answer(told: Any) -> Response:  # noqa: ANN401 - whatever is JSON
+    """Return an answer: exact numbers, NaN and the infinities as text."""
+    return Response(to_json(told, inf_nan_mode="strings"), media_type="application/json")
+
+
+def paged(name: str, page: Page[T], tell: Callable[[T], Json]) -> Response:
+    """Return a page of a list."""
+    return answer({name: [tell(each) for each in page.items], "next_page_token": page.next_page_token})

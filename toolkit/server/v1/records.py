@@ -1,0 +1,452 @@
+"""The types of our API, as its OpenAPI document describes them.
+
+What is asked is read into these; what is answered is written by `toolkit.tracking.http_codec`, which the client reads,
+and the tests hold it against these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+from toolkit.tracking.records import Lifecycle, RunStatus
+
+Text = StrictStr
+Integer = StrictInt
+Number = float | Literal["NaN", "Infinity", "-Infinity"]
+"""A 64-bit floating-point number; NaN and the infinities as text."""
+
+
+class _Asked(BaseModel):
+    """What a client says; a field that is not known is refused, for it was meant to do something."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Told(BaseModel):
+    """What a client is told."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+# -- experiments -------------------------------------------------------------------------------------
+
+
+class NewExperiment(_Asked):
+    """An experiment to be made. An id and a time are given by imports only."""
+
+    name: Text
+    artifact_location: Text | None = None
+    tags: Mapping[Text, Text] = {}
+    experiment_id: Text | None = None
+    creation_time: Integer | None = None
+
+
+class ExperimentName(_Asked):
+    """An experiment by its name."""
+
+    name: Text
+
+
+class ExperimentChange(_Asked):
+    """What shall be different; ``null`` leaves a field as it is, and removes a tag."""
+
+    name: Text | None = None
+    tags: Mapping[Text, Text | None] = {}
+    lifecycle: Lifecycle | None = None
+
+
+class ExperimentTold(_Told):
+    """An experiment. Times in milliseconds since 1970 UTC."""
+
+    experiment_id: str
+    name: str
+    artifact_location: str
+    lifecycle_stage: Lifecycle
+    creation_time: int
+    last_update_time: int
+    tags: dict[str, str]
+
+
+class ExperimentFound(_Told):
+    """The active experiment of a name, else the deleted one, else none."""
+
+    experiment: ExperimentTold | None
+
+
+class ExperimentPage(_Told):
+    """A part of a list of experiments, and the token that gives the next part."""
+
+    experiments: list[ExperimentTold]
+    next_page_token: str | None
+
+
+# -- runs --------------------------------------------------------------------------------------------
+
+
+class OwnerAsked(_Asked):
+    """The process that answers for a run."""
+
+    host: Text
+    pid: Integer
+    started: Integer
+
+
+class RunAsked(_Asked):
+    """A run to be made: the same id twice gives the first run back. Times in milliseconds since 1970 UTC."""
+
+    run_id: Text
+    experiment_id: Text = "0"
+    run_name: Text
+    user_id: Text = ""
+    start_time: Integer
+    parent_run_id: Text | None = None
+    tags: Mapping[Text, Text] = {}
+    params: Mapping[Text, Text] = {}
+    owner: OwnerAsked | None = None
+    lease_ms: Annotated[Integer, Field(ge=0, lt=2**53)] = 0
+    artifact_uri: Text | None = None
+    reason: Text | None = None
+
+
+class RunChanged(_Asked):
+    """What shall be different; ``null`` leaves a field as it is."""
+
+    status: RunStatus | None = None
+    end_time: Integer | None = None
+    reason: Text | None = None
+    run_name: Text | None = None
+    lifecycle: Lifecycle | None = None
+
+
+class Latest(_Told):
+    """The latest point of a metric."""
+
+    value: Number
+    timestamp: int
+    step: int
+
+
+class DatasetBody(_Asked):
+    """Data that runs use, known in an experiment by name and digest."""
+
+    name: Text
+    digest: Text
+    source_type: Text
+    source: Text
+    schema_: Text | None = Field(default=None, alias="schema")
+    profile: Text | None = None
+
+
+class InputBody(_Asked):
+    """A dataset as a run's input."""
+
+    dataset: DatasetBody
+    tags: Mapping[Text, Text] = {}
+
+
+class RunTold(_Told):
+    """A run and what it logged. Inputs come with a single run only. Times in milliseconds since 1970 UTC."""
+
+    run_id: str
+    experiment_id: str
+    run_name: str
+    user_id: str
+    status: RunStatus
+    start_time: int
+    end_time: int | None
+    artifact_uri: str
+    lifecycle_stage: Lifecycle
+    parent_run_id: str | None
+    reason: str | None
+    metrics: dict[str, Latest]
+    params: dict[str, str]
+    tags: dict[str, str]
+    inputs: list[InputBody]
+
+
+class RunPage(_Told):
+    """A part of a list of runs, and the token that gives the next part."""
+
+    runs: list[RunTold]
+    next_page_token: str | None
+
+
+class RunList(_Asked):
+    """Which runs to list, newest first."""
+
+    experiment_ids: Sequence[Text] = ()
+    parent_run_id: Text | None = None
+    top_level: StrictBool = False
+    status: Sequence[RunStatus] = ()
+    run_id_prefix: Text | None = None
+    run_name: Text | None = None
+    lifecycle: Lifecycle | None = Lifecycle.ACTIVE
+    deleted_before: Integer | None = None
+    limit: Integer = 1000
+    page_token: Text | None = None
+
+
+class Search(_Asked):
+    """What to search for, how to order it, and which metrics, parameters and tags to load."""
+
+    experiment_ids: Sequence[Text] = ()
+    filter: Text = ""
+    order_by: Sequence[Text] = ()
+    lifecycle: Lifecycle | None = Lifecycle.ACTIVE
+    limit: Integer = 1000
+    page_token: Text | None = None
+    fields: Sequence[Text] | None = None
+
+
+class Count(_Told):
+    """How many there are."""
+
+    count: int
+
+
+class RunIds(_Asked):
+    """Some runs."""
+
+    run_ids: Annotated[Sequence[Text], Field(max_length=100_000)]
+
+
+class Size(_Told):
+    """How much a run has logged."""
+
+    params: int
+    tags: int
+    points: int
+    artifacts: int
+    inputs: int
+
+
+class Sizes(_Told):
+    """How much runs have logged, by their ids."""
+
+    sizes: dict[str, Size]
+
+
+class ToPurge(_Asked):
+    """What to remove for good, of what is deleted."""
+
+    run_ids: Sequence[Text] = ()
+    experiment_ids: Sequence[Text] = ()
+
+
+class Removed(_Told):
+    """The ids of what was removed."""
+
+    removed: list[str]
+
+
+class Ancestors(_Told):
+    """The runs that a run is a part of, the nearest first."""
+
+    runs: list[RunTold]
+
+
+# -- what runs log -----------------------------------------------------------------------------------
+
+
+class Point(_Asked):
+    """A point of a metric. ``timestamp`` in milliseconds since 1970 UTC."""
+
+    key: Text
+    value: Number
+    timestamp: Integer
+    step: Integer = 0
+
+
+class PointColumns(_Asked):
+    """Points of metrics as columns of one length: far less to write and read than one object a point."""
+
+    keys: Sequence[Text] = ()
+    steps: Sequence[Integer] = ()
+    timestamps: Sequence[Integer] = ()
+    values: Sequence[Number] = ()
+
+
+class Batch(_Asked):
+    """Values to be logged, all or none of them; a tag that is ``null`` is removed."""
+
+    metrics: Sequence[Point] = ()
+    columns: PointColumns = PointColumns()
+    params: Mapping[Text, Text] = {}
+    tags: Mapping[Text, Text | None] = {}
+
+
+class Inputs(_Asked):
+    """Datasets that a run uses."""
+
+    inputs: Sequence[InputBody]
+
+
+class History(_Told):
+    """Points of a metric as columns, ordered by step, timestamp and value."""
+
+    steps: list[int]
+    timestamps: list[int]
+    values: list[Number]
+
+
+class HistoryPage(History):
+    """A part of a history, and the token that gives the next part."""
+
+    next_page_token: str | None
+
+
+class SeriesAsked(_Asked):
+    """Which metrics of which runs to draw, by at most so many points each."""
+
+    run_ids: Annotated[Sequence[Text], Field(max_length=1_000)]
+    keys: Annotated[Sequence[Text], Field(max_length=100)]
+    points: Annotated[Integer, Field(ge=1, le=10_000)] = 320
+    start_step: Integer | None = None
+    end_step: Integer | None = None
+
+
+class Series(History):
+    """A metric of a run, for a chart."""
+
+    run_id: str
+    key: str
+
+
+class SeriesTold(_Told):
+    """Metrics of runs, for a chart; runs and metrics that are not there are left out."""
+
+    series: list[Series]
+
+
+class Artifact(_Asked):
+    """A file of a run: its path below the run's artifacts, size in bytes, SHA-256, time in ms since 1970 UTC."""
+
+    path: Text
+    size: Integer
+    sha256: Text
+    created: Integer = 0
+
+
+class Artifacts(_Asked):
+    """Files of a run."""
+
+    artifacts: Sequence[Artifact]
+
+
+class ArtifactPage(_Told):
+    """A part of a list of files, and the token that gives the next part."""
+
+    artifacts: list[Artifact]
+    next_page_token: str | None
+
+
+class Paths(_Asked):
+    """Paths of files."""
+
+    paths: Sequence[Text]
+
+
+class PathsTold(_Told):
+    """Paths of files."""
+
+    paths: list[str]
+
+
+class Refused(_Told):
+    """An entry that can never be written: its place in what was sent, and why."""
+
+    index: int
+    code: str
+    message: str
+
+
+class Applied(_Told):
+    """How far a journal was taken, and which of its entries never will be."""
+
+    position: int
+    rejections: list[Refused]
+
+
+# -- leases, pictures, the server --------------------------------------------------------------------
+
+
+class Renewal(_Asked):
+    """Who says that which runs are alive, and for how long."""
+
+    owner: OwnerAsked
+    run_ids: Annotated[Sequence[Text], Field(max_length=100_000)]
+    lease_ms: Annotated[Integer, Field(ge=0, lt=2**53)]
+
+
+class Renewed(_Told):
+    """Those of the runs that still run."""
+
+    run_ids: list[str]
+
+
+class Host(_Asked):
+    """A machine."""
+
+    host: Text
+
+
+class Candidate(_Told):
+    """A run that may be lost, who answers for it, and whether its lease is over."""
+
+    run_id: str
+    owner: OwnerAsked | None
+    expired: bool
+
+
+class Candidates(_Told):
+    """Runs that may be lost."""
+
+    candidates: list[Candidate]
+
+
+class Loss(_Asked):
+    """Why a run counts as lost, and what its candidate said."""
+
+    reason: Text
+    owner: OwnerAsked | None = None
+    expired: StrictBool
+
+
+class Lost(_Told):
+    """Whether the run was made FAILED."""
+
+    lost: bool
+
+
+class PictureTold(_Told):
+    """The name of a picture, for the header ``Toolkit-Picture`` of requests that read it."""
+
+    picture: str
+
+
+class Done(_Told):
+    """It was done."""
+
+
+class About(_Told):
+    """What this server is.
+
+    ``artifacts`` is ``proxy`` where clients read and write artifacts through it, and ``direct`` where they do that at
+    ``artifact_root`` themselves.
+    """
+
+    server: Literal["toolkit"]
+    version: str
+    api: int
+    artifacts: Literal["proxy", "direct"]
+    artifact_root: str
+
+
+class Fault(_Told):
+    """What went wrong."""
+
+    code: str
+    message: str
