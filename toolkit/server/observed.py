@@ -9,7 +9,7 @@ from typing import TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from toolkit.server.metrics import OTHER, WorkerCounts
+from toolkit.server.metrics import WorkerCounts
 
 STORE_ERRORS = (503, 507)
 """Statuses that mean that the store could not serve a request."""
@@ -51,9 +51,11 @@ class Observed:
             self._note(scope, status or 500, size, time.perf_counter() - began)
 
     def _note(self, scope: Scope, status: int, size: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", None)
-        method, known = OTHER if route is None else (scope["method"], route)
-        self._counts.request(method, known, status, seconds)
+        found = getattr(scope.get("route"), "path", None)
+        route = (
+            None if found is None else f"{scope.get('root_path', '')}{found}"
+        )  # mounted ones know no more than theirs
+        self._counts.request(scope["method"] if route else "", route or "", status, seconds)
         if status in STORE_ERRORS:
             self._counts.store_error()
         if self._log is not None:

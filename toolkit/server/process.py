@@ -207,7 +207,8 @@ def _work(
     stores = open_stores(settings)
     try:
         begins = number == 0 and not counts.has_begun(0)
-        server = _Server(_configuration(settings, options, stores, counts, number))
+        app = _application(settings, options, stores)
+        server = _Server(_configuration(app, settings, options, counts.worker(number)), app.state.stopping)
         if parent is not None:
             threading.Thread(target=server.stop_with, args=(parent,), daemon=True).start()
         sweeper = Sweeper(partial(sweep, stores, settings), every=settings.lease / _SWEEPS_PER_LEASE)
@@ -223,17 +224,19 @@ def _work(
     return server.exit_code
 
 
-def _configuration(
-    settings: Settings, options: ServerOptions, stores: Stores, counts: Counts, number: int
-) -> uvicorn.Config:
-    app = make_app(
+def _application(settings: Settings, options: ServerOptions, stores: Stores) -> Starlette:
+    return make_app(
         stores,
         serve_artifacts=options.serve_artifacts,
         prefix=options.prefix,
         limits=Limits(size=settings.upload_limit, reserve=settings.upload_reserve),
         allowed_hosts=options.allowed_hosts,
     )
-    counting = counts.worker(number, _kinds(app))
+
+
+def _configuration(
+    app: Starlette, settings: Settings, options: ServerOptions, counting: WorkerCounts
+) -> uvicorn.Config:
     app.router.routes.append(Route(f"{options.prefix}/metrics", _metrics(counting)))
     config = uvicorn.Config(
         Observed(app, counting, sys.stderr if options.access_log else None),
@@ -259,16 +262,6 @@ def _configuration(
     return config
 
 
-def _kinds(app: Starlette) -> list[tuple[str, str]]:
-    """Return method and template of each route."""
-    return [
-        (method, route.path)
-        for route in app.routes
-        if isinstance(route, Route)
-        for method in sorted(route.methods or ())
-    ]
-
-
 def _metrics(counting: WorkerCounts) -> Callable[[Request], Response]:
     def metrics(request: Request) -> Response:  # noqa: ARG001 - the form of an endpoint
         return Response(counting.text(), media_type=MEDIA_TYPE)
@@ -277,9 +270,17 @@ def _metrics(counting: WorkerCounts) -> Callable[[Request], Response]:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which keeps the signal that ended it to itself."""
+    """uvicorn's server, which keeps the signal that ended it to itself.
 
-    exit_code = 0
+    Args:
+        config: Its configuration.
+        stopping: Set when it stops: answers without end then end.
+    """
+
+    def __init__(self, config: uvicorn.Config, stopping: threading.Event) -> None:
+        super().__init__(config)
+        self.exit_code = 0
+        self._stopping = stopping
 
     def serve_until_told(self, listener: socket.socket) -> None:
         """Serve until SIGTERM or SIGINT, or until `stop_with` says so."""
@@ -289,6 +290,11 @@ class _Server(uvicorn.Server):
         """Stop when nothing can be read from a pipe any more; to be run by a thread."""
         os.read(parent, 1)
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, and end when what was begun is answered, or after the grace."""
+        self._stopping.set()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's own
         """Stop in order; the second Ctrl-C at once."""
