@@ -36,7 +36,8 @@ class _Gate:
     """Counts the threads inside transactions, and holds up new ones while a fork goes on."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.lock = threading.RLock()  # entered itself: a signal may raise inside of a condition, which would keep it
+        self.changed = threading.Condition(self.lock)
         self.inside = 0
         self.shut = False
         self.depth = threading.local()  # a thread that is inside may go in again
@@ -44,7 +45,7 @@ class _Gate:
     def enter(self) -> None:
         depth: int = getattr(self.depth, "value", 0)
         if depth == 0:
-            with self.changed:
+            with self.lock:
                 while self.shut:
                     self.changed.wait()
                 self.inside += 1
@@ -53,7 +54,7 @@ class _Gate:
     def leave(self) -> None:
         self.depth.value -= 1
         if self.depth.value == 0:
-            with self.changed:
+            with self.lock:
                 self.inside -= 1
                 self.changed.notify_all()
 
@@ -61,13 +62,13 @@ class _Gate:
         """Let nobody in any more, and wait for the other threads to come out."""
         mine = 1 if getattr(self.depth, "value", 0) else 0
         deadline = time.monotonic() + _LONGEST_WAIT
-        with self.changed:
+        with self.lock:
             self.shut = True
             while self.inside > mine and (left := deadline - time.monotonic()) > 0:
                 self.changed.wait(left)
 
     def open(self) -> None:
-        with self.changed:
+        with self.lock:
             self.shut = False
             self.changed.notify_all()
 

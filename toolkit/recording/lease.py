@@ -36,7 +36,8 @@ class Leases:
         self._runs = runs
         self._lease_ms = lease_ms
         self._held: set[str] = set()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # entered itself: a signal may raise inside of a condition, which would keep it
+        self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
         self.owner = this_process()
 
@@ -56,7 +57,7 @@ class Leases:
 
     def hold(self, run_id: str) -> None:
         """Keep a run alive from now on; its first lease was given when it was made."""
-        with self._changed:
+        with self._lock:
             self._held.add(run_id)
             if len(self._held) == 1:
                 self._changed.notify_all()
@@ -66,14 +67,14 @@ class Leases:
 
     def release(self, run_id: str) -> None:
         """Stop keeping a run alive."""
-        with self._changed:
+        with self._lock:
             self._held.discard(run_id)
             if not self._held:
                 self._changed.notify_all()
 
     def _beat(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 if self._held:
                     self._changed.wait(self._lease_ms / 1000 / _BEATS_PER_LEASE)
                 if not self._held:

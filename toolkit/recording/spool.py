@@ -92,7 +92,8 @@ class Spool:
         self._folder: Path | None = None
         self._lock: int | None = None
         self._files: LocalArtifactStore | None = None
-        self._changed = threading.Condition()
+        self._turn = threading.RLock()  # entered itself: a signal may raise inside of a condition, which would keep it
+        self._changed = threading.Condition(self._turn)
         self._queue: list[tuple[int, Item]] = []
         self._under_way = 0
         self._keys_under_way: set[str] = set()
@@ -122,7 +123,7 @@ class Spool:
 
     def _take(self, put: Callable[[LocalArtifactStore, str], str], run_id: str, key: str, path: str) -> ArtifactEntry:
         folder, files = self._open()
-        with self._changed:
+        with self._turn:
             number = self._next
             self._next += 1
         digest = put(files, str(number))
@@ -137,7 +138,7 @@ class Spool:
             created=now_ms(),
         )
         files.put_stream(f"{number}.json", io.BytesIO(json.dumps(asdict(item)).encode()))
-        with self._changed:
+        with self._turn:
             self._queue.append((number, item))
             if self._workers < min(_WORKERS, self.waiting):
                 self._workers += 1
@@ -146,7 +147,7 @@ class Spool:
         return item.entry
 
     def _open(self) -> tuple[Path, LocalArtifactStore]:
-        with self._changed:
+        with self._turn:
             if self._folder is None or self._files is None:
                 folder = self._root / f"{os.getpid()}-{uuid.uuid4().hex[:16]}"
                 folder.mkdir(parents=True, mode=0o700)
@@ -163,7 +164,7 @@ class Spool:
         Raises:
             NotAcknowledged: They are not.
         """
-        with self._changed:
+        with self._turn:
             while self.waiting:
                 failed = self._failed_since
                 if timeout is not None and failed is not None and time.monotonic() - failed >= timeout:
@@ -185,7 +186,7 @@ class Spool:
             self.flush(timeout)
         except NotAcknowledged as error:
             logger.warning("%s", error)
-        with self._changed:
+        with self._turn:
             self._closing = True
             self._changed.notify_all()
         left = self.waiting

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import queue
 import random
 import threading
 import time
@@ -46,6 +47,27 @@ _ANNOUNCE_TIMEOUT = 1.0  # seconds
 _JOIN = 5.0  # seconds for the thread to come out of the store at the end
 
 
+class _Bell:
+    """Wakes a thread. Ringing it is safe wherever a signal's handler may raise."""
+
+    def __init__(self) -> None:
+        self._rings: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def ring(self) -> None:
+        if self._rings.empty():
+            self._rings.put(None)
+
+    def clear(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._rings.get_nowait()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it rings."""
+        with contextlib.suppress(queue.Empty):
+            self._rings.get(timeout=timeout)
+
+
 class Journal:
     """What this process has logged and the store has not acknowledged. Its methods may be called by any thread.
 
@@ -70,8 +92,11 @@ class Journal:
         self._file: JournalFile | None = None
         self._thread: threading.Thread | None = None
         self._opening = threading.Lock()
-        self._changed = threading.Condition()
-        self._wake = threading.Event()
+        # Locks are entered themselves, not by their condition, and nothing here is an event: those are Python code, in
+        # whose middle a signal may raise, and then their lock stays held and the process hangs when it ends.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._wake = _Bell()
         self._idle = False
         self._urgent = 0  # how many callers wait for an acknowledgement
         self._closing = False
@@ -96,7 +121,7 @@ class Journal:
             return
         if self._idle:
             self._idle = False
-            self._wake.set()
+            self._wake.ring()
         if file.crowded and not self._crowded:
             self._crowded = True
             logger.warning(
@@ -161,9 +186,9 @@ class Journal:
             return
         goal = file.written
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._changed:
+        with self._lock:
             self._urgent += 1
-            self._wake.set()
+            self._wake.ring()
             try:
                 while file.acknowledged < goal:
                     left = None if deadline is None else deadline - time.monotonic()
@@ -206,7 +231,7 @@ class Journal:
         if self.dropped:
             logger.warning("%d logged entries were lost: the journal could not take them", self.dropped)
         self._closing = True
-        self._wake.set()
+        self._wake.ring()
         if thread is not None:
             thread.join(_JOIN)
         waiting = file.waiting
@@ -261,7 +286,7 @@ class Journal:
             time.sleep(_POLL)
             return True
         send(self._store, file, chunk, entries, self._root)
-        with self._changed:
+        with self._lock:
             self._changed.notify_all()
         return True
 
