@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from toolkit.errors import InvalidSetting, InvalidValue
+from toolkit.errors import InvalidSetting, InvalidValue, StoreError
 from toolkit.recording import current
 from toolkit.recording.lease import Leases, sweep_lost
 from toolkit.recording.stores import Stores
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
     from toolkit.flows.services import Served, Services
+    from toolkit.registry.catalog import Catalog
     from toolkit.tracking.journal import JournalState
     from toolkit.tracking.records import Experiment, Run
     from toolkit.upkeep.garbage import Collection, Found
@@ -76,8 +77,24 @@ def open_stores(settings: Settings) -> Stores:
         artifact_variables=settings.artifact_variables,
         home=settings.home,
         lease_ms=settings.lease_ms,
+        database=database,
         release=database.close,
     )
+
+
+def open_catalog(stores: Stores) -> Catalog:
+    """Return the models of stores: those that runs logged, and those that were registered.
+
+    Raises:
+        StoreError: The stores are no database of this process's.
+    """
+    from toolkit.registry.catalog import Catalog  # noqa: PLC0415 - when models are wanted
+    from toolkit.registry.sql import SqlRegistryStore  # noqa: PLC0415 - the same
+    from toolkit.tracking.sql_logged_models import SqlLoggedModelStore  # noqa: PLC0415 - the same
+
+    if stores.database is None:
+        raise StoreError(f"the models of {stores.place} are reached through its REST API only")
+    return Catalog(logged=SqlLoggedModelStore(stores.database), registered=SqlRegistryStore(stores.database))
 
 
 def _store_options(settings: Settings) -> StoreOptions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toolkit.artifacts.location import Elsewhere, Place, below_root, close_store
 from toolkit.artifacts.store import ArtifactStore
@@ -12,6 +13,9 @@ from toolkit.recording.spool import Spool
 from toolkit.tracking.journal import Journal
 from toolkit.tracking.records import Experiment, RunInfo
 from toolkit.tracking.store import RunStore
+
+if TYPE_CHECKING:
+    from toolkit.db.engine import Database  # SQLAlchemy, which a script may do without
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +36,7 @@ class Stores:
         spool: Where files wait for ``artifacts``, if that is not on this machine or fails.
         lease_ms: How long a run may be silent before it counts as lost.
         exit_wait: Seconds to wait at the end for what the journal holds.
+        database: Where ``runs`` are, if that is a database that this process has open.
         release: What to call when the stores are no longer needed.
     """
 
@@ -48,6 +53,7 @@ class Stores:
     spool: Spool | None = None
     exit_wait: float = 10.0
     lease_ms: int = 60_000
+    database: Database | None = field(default=None, repr=False)
     release: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def artifacts_of(self, info: RunInfo) -> Place:

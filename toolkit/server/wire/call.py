@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from toolkit.recording.stores import Stores
+from toolkit.registry.catalog import Catalog
 from toolkit.server.wire.messages import Locate, Message
 from toolkit.server.wire.request import Fields
 
@@ -19,12 +20,14 @@ class Call:
         stores: What it is about.
         locate: How places of artifacts are told to clients.
         path: What its path names, such as ``model_id``.
+        catalog: The models that it is about.
     """
 
     fields: Fields
     stores: Stores
     locate: Locate
     path: dict[str, str]
+    catalog: Catalog
 
 
 Handler = Callable[[Call], Message]

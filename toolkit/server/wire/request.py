@@ -89,6 +89,13 @@ class Fields:
             raise self.missing(name)
         return value
 
+    def number_text(self, name: str) -> str:
+        """Return a field that must be given and is text, though it says a number; a number is taken too."""
+        value = self._values.get(name)
+        if type(value) is int:
+            return str(value)
+        return self.needed(name)
+
     def run_id(self) -> str:
         """Return the run: ``run_id``, or ``run_uuid`` as older clients say."""
         value = self.text("run_id") or self.text("run_uuid")

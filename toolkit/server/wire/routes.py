@@ -13,15 +13,24 @@ from starlette.routing import Route
 
 from toolkit.errors import InvalidValue, ToolkitError
 from toolkit.recording.stores import Stores
-from toolkit.server.wire import artifacts, errors, experiments, runs
+from toolkit.registry.catalog import Catalog
+from toolkit.server.wire import artifacts, errors, experiments, logged_models, registered_models, runs, versions
 from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.messages import Locate, encode
 from toolkit.server.wire.request import Fields
+from toolkit.wiring import open_catalog
 
 logger = logging.getLogger("toolkit.server")
 
 BASES = ("/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/")
-ENDPOINTS: tuple[Endpoint, ...] = (*experiments.ENDPOINTS, *runs.ENDPOINTS, *artifacts.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *experiments.ENDPOINTS,
+    *runs.ENDPOINTS,
+    *artifacts.ENDPOINTS,
+    *logged_models.ENDPOINTS,
+    *registered_models.ENDPOINTS,
+    *versions.ENDPOINTS,
+)
 
 _JSON = "application/json"
 
@@ -34,10 +43,11 @@ def routes(stores: Stores, locate: Locate, *, prefix: str = "") -> list[Route]:
         locate: How places of artifacts are told to clients.
         prefix: What stands in front of each path.
     """
+    catalog = open_catalog(stores)
     return [
         Route(
             f"{prefix}{base}{endpoint.path}",
-            _answering(endpoint, stores, locate),
+            _answering(endpoint, stores, catalog, locate),
             methods=list(endpoint.methods),
         )
         for base in BASES
@@ -45,7 +55,9 @@ def routes(stores: Stores, locate: Locate, *, prefix: str = "") -> list[Route]:
     ]
 
 
-def _answering(endpoint: Endpoint, stores: Stores, locate: Locate) -> Callable[[Request], Awaitable[Response]]:
+def _answering(
+    endpoint: Endpoint, stores: Stores, catalog: Catalog, locate: Locate
+) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
             if request.method == "GET":
@@ -53,7 +65,7 @@ def _answering(endpoint: Endpoint, stores: Stores, locate: Locate) -> Callable[[
             else:
                 _check_type(request)
                 fields = Fields.of_body(await request.body())
-            call = Call(fields, stores, locate, dict(request.path_params))
+            call = Call(fields, stores, locate, dict(request.path_params), catalog)
             return Response(encode(await run_sync(partial(endpoint.handler, call))), media_type=_JSON)
         except Exception as error:  # noqa: BLE001 - a client gets an answer, whatever happens
             return failure(error)
@@ -63,6 +75,8 @@ def _answering(endpoint: Endpoint, stores: Stores, locate: Locate) -> Callable[[
 
 def _check_type(request: Request) -> None:
     given = request.headers.get("content-type")
+    if given is None and request.method in ("DELETE", "PATCH"):  # which may have no body
+        return
     if given is None:
         raise InvalidValue("Bad Request. Content-Type header is missing.")
     if given.partition(";")[0].strip().lower() != _JSON:

@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.ids import new_run_id, now_ms, random_run_name
-from toolkit.server.wire import messages
+from toolkit.server.wire import logged_models, messages, models
 from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.experiments import DEFAULT_PAGE, view
 from toolkit.server.wire.messages import Message
@@ -28,7 +28,6 @@ from toolkit.tracking.records import (
 from toolkit.tracking.system_tags import RUN_NAME
 
 MOST_METRICS, MOST_PARAMS, MOST_TAGS, MOST_TOGETHER = 1_000, 100, 100, 1_000
-LOGGED_MODELS = "mlflow.log-model.history"
 
 _NUMBERS = {
     1: RunStatus.RUNNING,
@@ -65,7 +64,10 @@ def create(call: Call) -> Message:
 
 def get(call: Call) -> Message:
     """Return a run with all that it logged."""
-    return {"run": messages.run(call.stores.runs.get_run(call.fields.run_id()), call.locate)}
+    run_id = call.fields.run_id()
+    message = messages.run(call.stores.runs.get_run(run_id), call.locate)
+    models.add_models(message, call.catalog.logged.models_of([run_id]).get(run_id))
+    return {"run": message}
 
 
 def update(call: Call) -> Message:
@@ -105,7 +107,11 @@ def search(call: Call) -> Message:
         page_token=fields.maybe_text("page_token") or None,
     )
     found: Page[Run] = call.stores.runs.search_runs(query) if experiment_ids else Page(items=())
-    return messages.page("runs", [messages.run(run, call.locate) for run in found.items], found.next_page_token)
+    items = [messages.run(run, call.locate) for run in found.items]
+    used = call.catalog.logged.models_of([run.info.run_id for run in found.items]) if items else {}
+    for item in items if used else ():
+        models.add_models(item, used.get(item["info"]["run_id"]))
+    return messages.page("runs", items, found.next_page_token)
 
 
 # -- what runs log -----------------------------------------------------------------------------------
@@ -138,7 +144,9 @@ def _metrics(items: Sequence[dict[str, Any]]) -> list[Metric]:
 
 def log_metric(call: Call) -> Message:
     """Log one point of a metric."""
-    call.stores.runs.log_batch(call.fields.run_id(), metrics=[_metric(call.fields)])
+    run_id, point = call.fields.run_id(), _metric(call.fields)
+    call.stores.runs.log_batch(run_id, metrics=[point])
+    logged_models.note_metrics(call, run_id, [call.fields], [point])
     return {}
 
 
@@ -199,8 +207,10 @@ def _check_unique(keys: Sequence[str]) -> None:
 
 
 def log_inputs(call: Call) -> Message:
-    """Note datasets that a run uses. Models among the inputs are noted with the models."""
-    call.stores.runs.log_inputs(call.fields.needed("run_id"), list(_inputs(call.fields.items("datasets"))))
+    """Note datasets and models that a run uses."""
+    run_id = call.fields.needed("run_id")
+    call.stores.runs.log_inputs(run_id, list(_inputs(call.fields.items("datasets"))))
+    logged_models.note_inputs(call, run_id)
     return {}
 
 
