@@ -109,7 +109,8 @@ class Server:
                     break
                 time.sleep(pause)
             if end:
-                connection.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):  # the server was faster
+                    connection.shutdown(socket.SHUT_WR)
             got = b""
             with contextlib.suppress(TimeoutError, ConnectionError):
                 while chunk := connection.recv(65536):

@@ -161,7 +161,10 @@ def below_root(uri: str, root: str) -> str | None:
     if uri.startswith(start):
         key = uri[len(start) :].strip("/")
     elif root.startswith("file:") and uri.startswith(("/", "file:")):
-        folder, place = local_artifact_root(root), local_artifact_root(uri)
+        try:
+            folder, place = local_artifact_root(root), local_artifact_root(uri)
+        except InvalidSetting:  # such as file://host/path: somebody else's notion of a place
+            return None
         key = place.relative_to(folder).as_posix() if place.is_relative_to(folder) and place != folder else ""
     return key if key and not {"", ".", ".."} & set(key.split("/")) else None  # ".." would lead out of it
 
