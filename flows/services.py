@@ -154,7 +154,7 @@ class Services:
         Raises:
             ServiceError: A configuration file of Prefect cannot be read.
         """
-        found = [_status(record) for record in self._read().values()]
+        found = [_status(record) for _, record in sorted(self._read().items())]  # Prefect's first
         gone = [status.record for status in found if status.state == "stale" and status.record is not None]
         if gone:
             self._change(lambda records: {name: one for name, one in records.items() if one not in gone})

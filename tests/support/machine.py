@@ -105,7 +105,8 @@ class Machine:
     @property
     def api_url(self) -> str:
         services = json.loads((self.home / "services.json").read_text())["services"]
-        return f"{services[0]['url']}/api"
+        (url,) = [service["url"] for service in services if service["name"] == "prefect"]
+        return f"{url}/api"
 
     def prefect(self, path: str, body: object | None = None) -> Any:  # noqa: ANN401 - a JSON document
         """Ask Prefect's server over HTTP; with ``body``: a POST, with the token that its server wants."""
@@ -158,7 +159,7 @@ def servers_of(home: Path) -> list[psutil.Process]:
     found = []
     for process in processes_of(home):
         with suppress(psutil.Error, OSError):
-            if "server" in process.cmdline():
+            if "server" in process.cmdline() and "toolkit" not in process.cmdline():
                 found.append(process)
     return found
 

@@ -209,6 +209,7 @@ def _work(
         begins = number == 0 and not counts.has_begun(0)
         app = _application(settings, options, stores)
         server = _Server(_configuration(app, settings, options, counts.worker(number)), app.state.stopping)
+        server.hear(ctrl_c=parent is None)
         if parent is not None:
             threading.Thread(target=server.stop_with, args=(parent,), daemon=True).start()
         sweeper = Sweeper(partial(sweep, stores, settings), every=settings.lease / _SWEEPS_PER_LEASE)
@@ -281,10 +282,21 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self.exit_code = 0
         self._stopping = stopping
+        self._heeds_ctrl_c = True
 
     def serve_until_told(self, listener: socket.socket) -> None:
         """Serve until SIGTERM or SIGINT, or until `stop_with` says so."""
         self.run(sockets=[listener])
+
+    def hear(self, *, ctrl_c: bool) -> None:
+        """Heed signals from now on.
+
+        Args:
+            ctrl_c: Whether SIGINT is meant for this process; else another one hears it too, and tells this one.
+        """
+        self._heeds_ctrl_c = ctrl_c
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
 
     def stop_with(self, parent: int) -> None:
         """Stop when nothing can be read from a pipe any more; to be run by a thread."""
@@ -298,6 +310,8 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's own
         """Stop in order; the second Ctrl-C at once."""
+        if sig == signal.SIGINT and not self._heeds_ctrl_c:
+            return
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
