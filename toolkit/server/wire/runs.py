@@ -185,7 +185,12 @@ def log_batch(call: Call) -> Message:
             f"{together} metrics, params, and tags. Please split up requests and try again."
         )
     _check_unique([key for key, _ in params])
-    call.stores.runs.log_batch(fields.run_id(), metrics=_metrics(metrics), params=dict(params), tags=dict(tags))
+    run_id, points = fields.run_id(), _metrics(metrics)
+    call.stores.runs.log_batch(run_id, metrics=points, params=dict(params), tags=dict(tags))
+    measured = [index for index, item in enumerate(metrics) if "model_id" in item or "modelId" in item]
+    if measured:
+        items = [Fields(metrics[index], f"metrics[{index}].") for index in measured]
+        logged_models.note_metrics(call, run_id, items, [points[index] for index in measured])
     return {}
 
 
