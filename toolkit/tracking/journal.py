@@ -39,6 +39,7 @@ _LINGER = 0.02  # seconds to wait for more before sending a few
 _SHORTEST_PAUSE, _LONGEST_PAUSE, _URGENT_PAUSE = 0.25, 30.0, 0.5  # seconds between attempts
 _SYNC_EVERY = 1.0  # seconds
 _WARN_EVERY = 60.0  # seconds
+_SHELL_AGE = 60.0  # seconds
 _POLL = 0.05  # seconds
 _PATIENCE = 60.0  # seconds to wait for a run that another process of this machine may still bring
 _FORK_TIMEOUT = 2.0  # seconds
@@ -92,13 +93,14 @@ class Journal:
         self._file: JournalFile | None = None
         self._thread: threading.Thread | None = None
         self._opening = threading.Lock()
-        # Locks are entered themselves, not by their condition, and nothing here is an event: those are Python code, in
-        # whose middle a signal may raise, and then their lock stays held and the process hangs when it ends.
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        # No conditions and events: those are Python code, in whose middle a signal may raise, and then their lock stays
+        # held, and the process hangs when it ends.
         self._wake = _Bell()
+        self._flushing: set[_Bell] = set()  # of who waits for an acknowledgement
+        self._done: list[
+            bool
+        ] = []  # not empty when the thread has ended; a thread that is asked, and interrupted in it, says so too
         self._idle = False
-        self._urgent = 0  # how many callers wait for an acknowledgement
         self._closing = False
         self._warned = -_WARN_EVERY
         self._crowded = False
@@ -186,17 +188,22 @@ class Journal:
             return
         goal = file.written
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._lock:
-            self._urgent += 1
+        bell, done = _Bell(), self._done
+        try:
+            self._flushing.add(bell)
             self._wake.ring()
-            try:
-                while file.acknowledged < goal:
-                    left = None if deadline is None else deadline - time.monotonic()
-                    if (left is not None and left <= 0) or self._thread is None or not self._thread.is_alive():
-                        raise self._unfinished(file)
-                    self._changed.wait(min(left or 1.0, 1.0))
-            finally:
-                self._urgent -= 1
+            while file.acknowledged < goal:
+                left = None if deadline is None else deadline - time.monotonic()
+                if (left is not None and left <= 0) or self._thread is None or done:
+                    raise self._unfinished(file)
+                bell.wait(min(left or 1.0, 1.0))
+        finally:
+            self._flushing.discard(bell)
+
+    @property
+    def _urgent(self) -> bool:
+        """Whether somebody waits for an acknowledgement."""
+        return bool(self._flushing)
 
     def announce(self) -> None:
         """Wait a moment for what was just logged to arrive, so that other processes see it too.
@@ -253,7 +260,7 @@ class Journal:
     # -- sending -------------------------------------------------------------------------------------
 
     def _send_all(self) -> None:
-        file = self._file
+        file, done = self._file, self._done
         assert file is not None
         leftovers = Leftovers(self._root, self._store, self._place)
         attempts, synced = 0, time.monotonic()
@@ -272,6 +279,7 @@ class Journal:
             if not busy:
                 self._rest(file)
         leftovers.close()
+        done.append(True)
 
     def _send_some(self, file: JournalFile) -> bool:
         waiting = file.waiting
@@ -286,8 +294,8 @@ class Journal:
             time.sleep(_POLL)
             return True
         send(self._store, file, chunk, entries, self._root)
-        with self._lock:
-            self._changed.notify_all()
+        for bell in list(self._flushing):
+            bell.ring()
         return True
 
     def _must_wait(self, entries: Sequence[Entry | JournalError]) -> bool:
@@ -389,6 +397,7 @@ class Leftovers:
     def _adopt_next(self) -> bool:
         if self._folders is None:
             folders = [folder for folder in journal_folders(self._root) if _place(folder) == self._place]
+            remove_shells(self._root)
             self._folders = iter(sorted(folders, key=began))  # who forks comes before what it has forked
         for folder in self._folders:
             if (adopted := _adopt(folder)) is not None:
@@ -422,6 +431,14 @@ def _place(folder: Path) -> str | None:
         return read_about(folder)
     except JournalError:
         return None
+
+
+def remove_shells(root: Path) -> None:
+    """Remove folders of journals whose removal was broken off: empty ones that nobody has just made."""
+    for folder in journal_folders(root):
+        with contextlib.suppress(OSError):  # it is not empty, or it is gone
+            if time.time() - folder.stat().st_mtime > _SHELL_AGE:
+                folder.rmdir()
 
 
 def journal_folders(root: Path) -> list[Path]:
