@@ -385,7 +385,7 @@ def test_kill_9_loses_nothing_that_add_returned_from(tmp_path: Path) -> None:
         assert found == list(range(len(found)))
         assert len(found) - 1 in (last, last + 1)  # killed between the two lines of the loop
     store.close()
-    assert journal_folders(tmp_path / "journal") == []
+    assert [folder for folder in journal_folders(tmp_path / "journal") if any(folder.iterdir())] == []
 
 
 def test_a_forked_child_has_a_journal_of_its_own(tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ class JournalFile:
         for segment in self._segments:
             segment.map.close()
         if empty:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_folder(self.folder)
         os.close(self._lock_handle)
         self._segments = []
 
@@ -348,6 +348,14 @@ def began(folder: Path) -> int:
         return (folder / _ABOUT).stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a journal's folder; what says whose it is goes last, so that another can finish what was broken off."""
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == _ABOUT):
+            path.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def is_in_use(folder: Path) -> bool:
