@@ -209,7 +209,11 @@ class HttpClient:
             if connection.sock is None:
                 connection.connect()
             sent = True
-            connection.request(ask.method, self.address.path + ask.path, body=ask.body, headers=self._headers(ask))
+            try:
+                connection.request(ask.method, self.address.path + ask.path, body=ask.body, headers=self._headers(ask))
+            except (BrokenPipeError, ConnectionResetError):
+                if ask.body is None:
+                    raise  # else it may have said why it does not want the body
             response = connection.getresponse()
         except (http.client.RemoteDisconnected, ConnectionError, BrokenPipeError) as error:
             connection.close()
