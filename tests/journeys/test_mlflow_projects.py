@@ -1,0 +1,129 @@
+"""Projects whose code does ``import mlflow``: the real client, in its own environment, logs into the step's run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from machine import Done, Machine, write_project
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "mlflow-unmodified"
+
+
+def run(machine: Machine, project: Path, *options: str) -> Done:
+    """Run a project; skip where its environment cannot be had."""
+    done = machine.toolkit("run", str(project), "--json", *options, cwd=project, MLFLOW_DISABLE_TELEMETRY="true")
+    if done.code == 2 and "environment" in done.err and "mlflow-skinny" in done.err:
+        pytest.skip(f"MLflow's client cannot be installed here: {done.err.strip().splitlines()[-1]}")
+    return done
+
+
+def step_of(machine: Machine, done: Done) -> Any:  # noqa: ANN401 - a JSON document
+    (child,) = machine.show(done.json["run_id"])["children"]
+    return machine.show(child["run_id"])
+
+
+@pytest.mark.slow
+def test_the_example_logs_into_the_run_of_its_step(machine: Machine) -> None:
+    done = run(machine, EXAMPLE, "-P", "alpha=0.1", "--experiment-name", "unmodified")
+    assert done.code == 0, done.err
+    step = step_of(machine, done)
+    assert step["status"] == "FINISHED"
+    assert step["params"].items() >= {"alpha": "0.1", "l1_ratio": "0.5", "model": "ElasticNet"}.items()
+    assert {"rmse", "mae", "r2", "system/cpu_seconds"} <= set(step["metrics"])
+    assert step["tags"]["data"] == "diabetes"
+    assert step["tags"]["toolkit.exit_code"] == "0"
+    artifacts = {entry["path"] for entry in step["artifacts"]}
+    assert artifacts == {"environment/requirements.lock", "logs/output.log", "model/weights.json"}
+    assert machine.show(done.json["run_id"])["metrics"]["rmse"] == step["metrics"]["rmse"]
+    assert f"/#/experiments/{step['experiment_id']}/runs/{step['run_id']}" in done.err
+    assert len(machine.runs("--experiment", "unmodified")) == 1, "a run was made beside the step's"
+
+
+@pytest.mark.slow
+def test_nested_runs_of_the_example_are_below_the_run_of_its_step(machine: Machine, tmp_path: Path) -> None:
+    done = run(machine, EXAMPLE, "-e", "search", "-P", "alphas=0.01,1.0")
+    assert done.code == 0, done.err
+    step = step_of(machine, done)
+    assert step["metrics"]["best_alpha"] == 0.01
+    assert {child["run_name"]: child["status"] for child in step["children"]} == {
+        "alpha=0.01": "FINISHED",
+        "alpha=1.0": "FINISHED",
+    }
+    nested = machine.show(step["children"][0]["run_id"])
+    assert nested["tags"]["mlflow.parentRunId"] == step["run_id"]
+    (server,) = [one for one in services(machine) if one["name"] == "tracking"]
+    asked = f"{server['url']}/api/2.0/mlflow/metrics/get-history?run_id={nested['run_id']}&metric_key=weight"
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        assert len(json.load(answer)["metrics"]) == 10
+
+
+@pytest.mark.slow
+def test_a_library_that_ends_the_run_early_does_not_end_the_step(machine: Machine, tmp_path: Path) -> None:
+    """Neither where the step then fails, nor where it goes on and logs."""
+    project = write_project(
+        tmp_path / "p",
+        """
+        python_env: python_env.yaml
+        entry_points:
+          fail: {command: "python fit.py 3"}
+          succeed: {command: "python fit.py 0"}
+        """,
+        fit_py="""
+import sys, time, mlflow
+with mlflow.start_run() as run:
+    mlflow.log_metric("loss", 1.0)
+assert mlflow.get_run(run.info.run_id).info.status == "FINISHED"
+time.sleep(0.3)
+with mlflow.start_run(run_id=run.info.run_id):
+    mlflow.log_metric("loss", 0.5, step=1)
+mlflow.MlflowClient().log_metric(run.info.run_id, "after", 2.0)
+sys.exit(int(sys.argv[1]))
+""",
+    )
+    shutil.copy(EXAMPLE / "python_env.yaml", project)  # the same environment as the other tests'
+    done = run(machine, project, "-e", "fail")
+    assert done.code == 1, done.err
+    step = step_of(machine, done)
+    assert (step["status"], step["metrics"]["after"], step["metrics"]["loss"]) == ("FAILED", 2.0, 0.5)
+    assert "exited with 3" in step["reason"]
+    done = run(machine, project, "-e", "succeed")
+    assert done.code == 0, done.err
+    step = step_of(machine, done)
+    parent = machine.show(done.json["run_id"])
+    assert (step["status"], parent["status"]) == ("FINISHED", "FINISHED")
+    assert step["tags"]["toolkit.exit_code"] == "0"
+
+
+@pytest.mark.slow
+def test_a_first_run_starts_the_tracking_server_beside_the_rest(fresh: Machine) -> None:
+    """Only because the environment has a client of MLflow's; ``down`` ends it with the others."""
+    done = run(fresh, EXAMPLE)
+    assert done.code == 0, done.err
+    assert {service["name"]: service["state"] for service in services(fresh)} == {
+        "prefect": "running",
+        "tracking": "running",
+    }
+    assert "rmse" in step_of(fresh, done)["metrics"]
+
+
+def test_a_step_without_mlflow_needs_no_tracking_server(fresh: Machine, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "p", "entry_points: {main: {command: 'echo at [$MLFLOW_TRACKING_URI]'}}")
+    done = fresh.toolkit("run", str(project), "--json", cwd=project)
+    assert done.code == 0, done.err
+    assert "main | at []" in done.err
+    assert {service["name"]: service["state"] for service in services(fresh)}["tracking"] == "absent"
+    up = fresh.toolkit("up", cwd=project)
+    assert up.code == 0, up.err
+    assert "tracking  http://127.0.0.1:" in up.err
+    again = fresh.toolkit("run", str(project), "--json", cwd=project)
+    assert "main | at [http://127.0.0.1:" in again.err
+
+
+def services(machine: Machine) -> Any:  # noqa: ANN401 - a JSON document
+    return machine.toolkit("status", "--json", cwd=machine.home).json["services"]
