@@ -14,15 +14,17 @@ from toolkit.recording import current
 from toolkit.recording.lease import Leases, sweep_lost
 from toolkit.recording.stores import Stores
 from toolkit.settings import Settings, environment, load, set_default_variables
+from toolkit.transport.address import Access, is_server
 
 if TYPE_CHECKING:
     from toolkit.artifacts.location import StoreOptions
+    from toolkit.artifacts.store import ArtifactStore
     from toolkit.db.engine import Database
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
     from toolkit.flows.services import Served, Services
     from toolkit.registry.catalog import Catalog
-    from toolkit.tracking.journal import JournalState
+    from toolkit.tracking.journal import Journal, JournalState
     from toolkit.tracking.records import Experiment, Run
     from toolkit.upkeep.garbage import Collection, Found
 
@@ -36,6 +38,11 @@ def settings_database(settings: Settings) -> Database:
     """
     from toolkit.db.engine import open_database  # noqa: PLC0415 - SQLAlchemy
 
+    if is_server(settings.database_url):
+        raise InvalidSetting(
+            "TOOLKIT_TRACKING_URI or MLFLOW_TRACKING_URI names a server: this looks after a database, "
+            "so run it where the server is, with --url or the database's URL"
+        )
     try:
         return open_database(settings.database_url, wait=settings.busy_timeout, durability=settings.durability)
     except InvalidSetting as error:
@@ -50,7 +57,6 @@ def open_stores(settings: Settings) -> Stores:
         StoreError: A store cannot be opened.
     """
     from toolkit.artifacts.location import Elsewhere, open_artifact_store  # noqa: PLC0415 - when a store is used
-    from toolkit.tracking.sql import SqlRunStore  # noqa: PLC0415 - SQLAlchemy
 
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -58,6 +64,10 @@ def open_stores(settings: Settings) -> Stores:
         raise InvalidSetting(
             f"TOOLKIT_HOME is {settings.home}, which is no folder and cannot be made one ({error.strerror})"
         ) from None
+    if is_server(settings.database_url):
+        return _server_stores(settings)
+    from toolkit.tracking.sql import SqlRunStore  # noqa: PLC0415 - SQLAlchemy
+
     options = _store_options(settings)
     artifacts = open_artifact_store(settings.artifact_uri, options)
     database = settings_database(settings)
@@ -79,6 +89,53 @@ def open_stores(settings: Settings) -> Stores:
         lease_ms=settings.lease_ms,
         database=database,
         release=database.close,
+    )
+
+
+def _server_stores(settings: Settings) -> Stores:
+    """Open the stores of the server that the settings name.
+
+    Raises:
+        InvalidSetting: Its URL, or a file of certificates, cannot be used.
+        StoreError: It does not answer, or is another program.
+    """
+    from toolkit.artifacts.location import Elsewhere, open_artifact_store  # noqa: PLC0415 - when a store is used
+    from toolkit.artifacts.proxy import ProxyArtifactStore  # noqa: PLC0415 - the same
+    from toolkit.recording.served import meet  # noqa: PLC0415 - the same
+    from toolkit.tracking.http import HttpRunStore  # noqa: PLC0415 - the same
+    from toolkit.transport.client import HttpClient  # noqa: PLC0415 - the same
+
+    access = Access(
+        username=settings.tracking_username,
+        password=settings.tracking_password,
+        token=settings.tracking_token,
+        verify=not settings.tracking_insecure_tls,
+        ca_file=settings.tracking_server_cert_path,
+        client_cert=settings.tracking_client_cert_path,
+        timeout=settings.http_timeout,
+        wait=settings.busy_timeout,
+    )
+    try:
+        client = HttpClient(settings.database_url, access)
+    except InvalidSetting as error:
+        raise InvalidSetting(f"TOOLKIT_TRACKING_URI or MLFLOW_TRACKING_URI: {error}") from None
+    about = meet(client)
+    root = settings.artifact_root or about.artifact_root
+    options = _store_options(settings)
+    proxy = HttpClient(settings.database_url, replace(access, timeout=settings.artifact_timeout))
+    artifacts = ProxyArtifactStore(proxy) if root is None else open_artifact_store(root, options)
+    return Stores(
+        runs=HttpRunStore(client),
+        artifacts=artifacts,
+        tracking_uri=settings.database_url,
+        place=client.place,
+        artifact_root=artifacts.root,
+        elsewhere=Elsewhere(options),
+        artifact_workers=settings.artifact_workers,
+        artifact_variables=settings.artifact_variables,
+        home=settings.home,
+        lease_ms=settings.lease_ms,
+        release=proxy.close,
     )
 
 
@@ -123,10 +180,21 @@ def _journaled(stores: Stores, settings: Settings) -> Stores:
     if settings.strict:
         return stores
     journal = Journal(settings.journal_root, stores.runs, place=stores.place, limit=settings.journal_limit)
+    stores = replace(stores, artifacts=_after(journal, stores.artifacts))
     written = flushed(stores.runs, journal)  # a file is listed after its run has begun
     spool = Spool(settings.spool_root, stores.artifacts, written, place=stores.place)
     runs = flushed(stores.runs, journal, before_listing=partial(spool.flush, FLUSH_TIMEOUT))
     return replace(stores, runs=runs, journal=journal, spool=spool, exit_wait=settings.exit_wait)
+
+
+def _after(journal: Journal, artifacts: ArtifactStore) -> ArtifactStore:
+    """Return a store that files of a run go to after the run has begun: a server refuses those of unknown runs."""
+    from toolkit.artifacts.proxy import ProxyArtifactStore  # noqa: PLC0415 - when a script logs
+    from toolkit.recording.flushed import FLUSH_TIMEOUT  # noqa: PLC0415 - the same
+
+    if not isinstance(artifacts, ProxyArtifactStore):
+        return artifacts
+    return artifacts.after(partial(journal.flush, FLUSH_TIMEOUT))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -282,12 +350,14 @@ def sweep(stores: Stores, settings: Settings) -> list[Run]:
 def collect_garbage(stores: Stores, wanted: Collection, report: Callable[[str], None]) -> Found:
     """Find, and remove if that is wanted, what was deleted and what nobody needs.
 
-    Here is the one place that says what else needs the files of runs: the registry, when there is one.
+    Here is the one place that says what else needs the files of runs and of logged models: the registry.
     """
     from toolkit.upkeep.collector import Collector  # noqa: PLC0415 - when it is wanted
-    from toolkit.upkeep.garbage import nothing_registered  # noqa: PLC0415 - the same
 
-    return Collector(stores, wanted, needed=nothing_registered, report=report).collect()
+    catalog = open_catalog(stores)
+    return Collector(
+        stores, wanted, needed=catalog.registered.needed_by, models=catalog.logged, report=report
+    ).collect()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

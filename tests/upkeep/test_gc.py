@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import random
 import signal
@@ -17,10 +19,13 @@ import pytest
 from toolkit import settings, wiring
 from toolkit.artifacts.store import StoredFile
 from toolkit.cli.main import main
-from toolkit.errors import ArtifactError, InvalidValue, NotFound
+from toolkit.errors import AlreadyExists, ArtifactError, InvalidValue, NotFound
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
+from toolkit.registry.records import ModelVersion
+from toolkit.testing.registry_store import new_version
 from toolkit.testing.runs import add_run
+from toolkit.tracking.logged_models import LoggedModel, NewLoggedModel
 from toolkit.tracking.records import Lifecycle, Metric, RunQuery, RunStatus
 from toolkit.upkeep import collector
 from toolkit.upkeep.collector import Collector
@@ -331,3 +336,88 @@ def test_killed_anywhere_it_can_go_on(stores: Stores) -> None:
     assert files(stores) == expected
     assert {run.info.run_id for run in stores.runs.list_runs(RunQuery(lifecycle=None)).items} == set(kept)
     assert all(len(stores.runs.list_artifacts(run_id).items) == 2 for run_id in kept)
+
+
+# -- models -------------------------------------------------------------------------------------------------------
+
+
+def logged_model(stores: Stores, *, experiment_id: str = "0", run_id: str | None = None) -> LoggedModel:
+    """Make a logged model with a file."""
+    new = NewLoggedModel(experiment_id=experiment_id, name="m", source_run_id=run_id)
+    model = wiring.open_catalog(stores).logged.create_model(new)
+    stores.artifacts.put_stream(
+        f"{experiment_id}/models/{model.model_id}/artifacts/MLmodel", io.BytesIO(b"flavors: {}")
+    )
+    return model
+
+
+def register(stores: Stores, **source: object) -> ModelVersion:
+    """Register a version of the model ``wine``."""
+    registry = wiring.open_catalog(stores).registered
+    with contextlib.suppress(AlreadyExists):
+        registry.create_model("wine")
+    return registry.create_version(new_version(**source))
+
+
+def gc(stores: Stores, **wanted: object) -> Found:
+    """Collect as the command does."""
+    return wiring.collect_garbage(stores, Collection(**{"remove": True, "lease_ms": 0, **wanted}), lambda _: None)  # type: ignore[arg-type]
+
+
+def test_what_a_version_needs_stays_until_the_version_goes(stores: Stores) -> None:
+    """The run that it names, the run whose folder its files are in, and its logged model."""
+    named, holding = (delete(stores, run_with_files(stores, "model/MLmodel")) for _ in range(2))
+    model = logged_model(stores)
+    place = stores.runs.get_run(holding).info.artifact_uri
+    register(stores, run_id=named)
+    register(stores, location=f"{place}/model")
+    register(stores, location=model.artifact_uri, model_id=model.model_id)
+    wiring.open_catalog(stores).logged.delete_model(model.model_id)
+    before = files(stores)
+    for remove in (False, True):
+        found = gc(stores, remove=remove)
+        assert (found.runs.count, found.models.count, found.artifacts.count) == (0, 0, 0)
+        why = sorted(line.rpartition("needed by ")[2] for line in found.kept)
+        assert why == [f"version {number} of model wine" for number in (1, 2, 3)]
+        assert files(stores) == before
+    for number in (1, 2, 3):
+        wiring.open_catalog(stores).registered.delete_version("wine", number)
+    found = gc(stores)
+    assert (found.runs.count, found.models.count, found.artifacts.count) == (2, 1, 3)
+    assert files(stores) == []
+    assert gone(stores, named)
+    with pytest.raises(NotFound):
+        wiring.open_catalog(stores).logged.get_model(model.model_id, allow_deleted=True)
+
+
+def test_active_models_are_nobodys_garbage(stores: Stores) -> None:
+    """Also when the run that made them is removed, and though no list names their files."""
+    run_id = run_with_files(stores, "a.txt")
+    model = logged_model(stores, run_id=run_id)
+    delete(stores, run_id)
+    found = gc(stores)
+    assert (found.runs.count, found.models.count, found.foreign.count, found.unknown.count) == (1, 0, 0, 0)
+    assert files(stores) == [f"0/models/{model.model_id}/artifacts/MLmodel"]
+    wiring.open_catalog(stores).logged.delete_model(model.model_id)
+    young = gc(stores, older_than_ms=HOUR)
+    assert young.models.count == 0
+    assert gc(stores, remove=False).models.count == 1
+    assert gc(stores).models.count == 1
+    assert files(stores) == []
+
+
+def test_models_go_with_their_experiment(stores: Stores) -> None:
+    """But for one that a version needs, which keeps the experiment too."""
+    experiment_id = stores.runs.create_experiment("e").experiment_id
+    kept, lost = (logged_model(stores, experiment_id=experiment_id) for _ in range(2))
+    register(stores, location=kept.artifact_uri, model_id=kept.model_id)
+    stores.runs.update_experiment(experiment_id, lifecycle=Lifecycle.DELETED)
+    assert gc(stores, remove=False).experiments.count == 0
+    found = gc(stores)
+    assert (found.experiments.count, found.models.count) == (0, 1)
+    assert files(stores) == [f"{experiment_id}/models/{kept.model_id}/artifacts/MLmodel"]
+    assert lost.model_id not in files(stores)[0]
+    wiring.open_catalog(stores).registered.delete_model("wine")
+    found = gc(stores, experiment_ids=[experiment_id])
+    assert (found.experiments.count, found.models.count) == (1, 1)
+    assert files(stores) == []

@@ -15,8 +15,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 _ROWS = (
     ("runs", "deleted runs"),
+    ("models", "deleted models"),
     ("experiments", "deleted experiments"),
-    ("artifacts", "artifacts of deleted runs"),
+    ("artifacts", "artifacts of deleted runs and models"),
     ("orphans", "files that no run lists"),
     ("unknown", "files of runs unknown here"),
     ("staging", "uploads broken off"),
@@ -80,7 +81,7 @@ def _show(found: Found, wanted: Collection) -> None:
     for reason in found.kept:
         say(f"kept: {reason}")
     if found.outside.count:
-        say(f"{found.outside.count} deleted runs have their artifacts outside the artifact root: those files stay")
+        say(f"{found.outside.count} deleted runs or models have their artifacts outside the artifact root: those stay")
     if found.foreign.count:
         say(f"{found.foreign.count} files below the artifact root belong to no run: they stay")
     if not wanted.remove and rows:

@@ -18,6 +18,7 @@ from toolkit.artifacts.store import StoredFile
 from toolkit.errors import Conflict, NotFound, ToolkitError
 from toolkit.ids import now_ms
 from toolkit.recording.stores import Stores
+from toolkit.tracking.logged_models import LoggedModel, LoggedModelQuery, LoggedModelStore
 from toolkit.tracking.records import Experiment, Lifecycle, Run, RunInfo, RunQuery
 from toolkit.upkeep.garbage import Collection, Found, Needed, nothing_registered
 from toolkit.upkeep.orphans import Orphans
@@ -41,7 +42,8 @@ class Collector:
     Args:
         stores: Where to look.
         wanted: What to collect.
-        needed: Says what needs a run's files; such runs are kept.
+        needed: Says what needs a run's files, or a logged model's; such are kept.
+        models: The logged models of the stores; ``None``: they are left alone.
         report: Called with one line about what is going on.
     """
 
@@ -51,9 +53,11 @@ class Collector:
         wanted: Collection,
         *,
         needed: Needed = nothing_registered,
+        models: LoggedModelStore | None = None,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._stores = stores
+        self._models = models
         self._runs = stores.runs
         self._artifacts = stores.artifacts
         self._wanted = wanted
@@ -70,6 +74,10 @@ class Collector:
             return self._found
         self._report("deleted runs")
         self._collect_runs(RunQuery(lifecycle=Lifecycle.DELETED, deleted_before=self._oldest))
+        self._report("deleted models")
+        self._collect_models(
+            LoggedModelQuery(lifecycle=Lifecycle.DELETED, filter=f"last_updated_timestamp < {self._oldest}")
+        )
         self._report("deleted experiments")
         for experiment in self._deleted_experiments():
             if experiment.last_update_time < self._oldest:
@@ -149,18 +157,51 @@ class Collector:
         if why is not None:
             self._found.kept.append(f"run {info.run_id}: needed by {why}")
             return False
-        folder = below_root(info.artifact_uri, self._stores.artifact_root)
-        if folder is None or f"/{folder}".rpartition(f"/{info.run_id}/artifacts")[2]:  # not the run's own folder
-            self._found.outside.add()
-            return True
         failures = len(self._found.failures)
         with self._noting(f"run {info.run_id}"):
             if self._wanted.remove and self._runs.get_run(info.run_id).info.lifecycle_stage is Lifecycle.ACTIVE:
                 return False  # restored meanwhile
-            for file in list(self._artifacts.list(folder)):
-                if self._remove_file(file):
-                    self._found.artifacts.add(file.size)
+            self._strip_folder(info.artifact_uri, info.run_id)
         return len(self._found.failures) == failures
+
+    def _strip_folder(self, artifact_uri: str, owner: str) -> None:
+        """Remove the files of a run or a model, if they are in a folder of its own below the root."""
+        folder = below_root(artifact_uri, self._stores.artifact_root)
+        if folder is None or f"/{folder}".rpartition(f"/{owner}/artifacts")[2]:
+            self._found.outside.add()
+            return
+        for file in list(self._artifacts.list(folder)):
+            if self._remove_file(file):
+                self._found.artifacts.add(file.size)
+
+    def _collect_models(self, query: LoggedModelQuery) -> None:
+        """Remove logged models with their files, but for those that something needs."""
+        if self._models is None:
+            return
+        query = replace(query, limit=_BATCH)
+        while True:
+            page = self._models.search_models(query)
+            for model in page.items:
+                self._collect_model(self._models, model)
+            if page.next_page_token is None:
+                return
+            query = replace(query, page_token=page.next_page_token)
+
+    def _collect_model(self, models: LoggedModelStore, model: LoggedModel) -> None:
+        name = f"model {model.model_id} ({model.name})"
+        why = self._needed(model.model_id)
+        if why is not None:
+            self._found.kept.append(f"{name}: needed by {why}")
+            return
+        failures = len(self._found.failures)
+        with self._noting(name):
+            self._strip_folder(model.artifact_uri, model.model_id)
+            if len(self._found.failures) > failures:
+                return
+            if self._wanted.remove and not models.purge([model.model_id]):
+                return  # registered or removed meanwhile
+            self._found.models.add()
+            self._collected.add(model.model_id)
 
     def _deleted_experiments(self) -> Iterator[Experiment]:
         token = None
@@ -177,21 +218,39 @@ class Collector:
             self._found.kept.append(f"{name}: it is always there")
             return
         with self._noting(name):
+            if not self._has_runs_left(experiment):
+                self._collect_models(LoggedModelQuery(experiment_ids=[experiment.experiment_id], lifecycle=None))
             if self._wanted.remove:
                 if not self._runs.purge(experiment_ids=[experiment.experiment_id]):
-                    self._found.kept.append(f"{name}: some of its runs are kept")
+                    self._found.kept.append(f"{name}: some of its runs or models are kept")
                     return
             elif self._stays(experiment):
-                self._found.kept.append(f"{name}: some of its runs would be kept")
+                self._found.kept.append(f"{name}: some of its runs or models would be kept")
                 return
             self._found.experiments.add()
 
+    def _has_runs_left(self, experiment: Experiment) -> bool:
+        """Tell whether runs of a deleted experiment are still there after their collection: something needs them."""
+        query = RunQuery(experiment_ids=[experiment.experiment_id], lifecycle=None, limit=1)
+        return self._wanted.remove and bool(self._runs.list_runs(query).items)
+
     def _stays(self, experiment: Experiment) -> bool:
-        """Tell whether a run of an experiment would be kept, without removing anything."""
+        """Tell whether a run or a model of an experiment would be kept, without removing anything."""
         query = RunQuery(experiment_ids=[experiment.experiment_id], lifecycle=None, limit=1_000)
         while True:
             page = self._runs.list_runs(query)
             if any(self._needed(run.info.run_id) for run in page.items):
+                return True
+            if page.next_page_token is None:
+                break
+            query = replace(query, page_token=page.next_page_token)
+        return self._models is not None and self._a_model_stays(self._models, experiment)
+
+    def _a_model_stays(self, models: LoggedModelStore, experiment: Experiment) -> bool:
+        query = LoggedModelQuery(experiment_ids=[experiment.experiment_id], lifecycle=None, limit=1_000)
+        while True:
+            page = models.search_models(query)
+            if any(self._needed(model.model_id) for model in page.items):
                 return True
             if page.next_page_token is None:
                 return False
@@ -201,7 +260,8 @@ class Collector:
 
     def _sweep(self) -> None:
         self._report("files that no run lists")
-        orphans = Orphans(self._runs, oldest=self._now - self._wanted.lease_ms, needed=self._needed_still)
+        oldest = self._now - self._wanted.lease_ms
+        orphans = Orphans(self._runs, oldest=oldest, needed=self._needed_still, models=self._models)
         with self._noting(f"the files below {self._stores.artifact_root}"):
             for kind, file in orphans.among(self._artifacts.list()):
                 tally = {"orphan": self._found.orphans, "unknown": self._found.unknown}.get(kind, self._found.foreign)

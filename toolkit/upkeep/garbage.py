@@ -11,14 +11,14 @@ from toolkit.errors import InvalidValue
 DAY_MS = 86_400_000
 
 Needed = Callable[[str], str | None]
-"""Given a run's id, says what needs its files (``version 3 of model wine``), or ``None`` if nothing does."""
+"""Given the id of a run or a logged model, says what needs its files (``version 3 of model wine``), or ``None``."""
 
 _AGE = re.compile(r"(?:([\d.]+)d)?(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?")
 _UNITS_MS = (DAY_MS, 3_600_000, 60_000, 1_000)
 
 
 def nothing_registered(run_id: str) -> str | None:  # noqa: ARG001 - the form of `Needed`
-    """Say that no registered model needs a run: what holds as long as there is no registry."""
+    """Say that no registered model needs a run: what holds where there is no registry."""
     return None
 
 
@@ -85,8 +85,9 @@ class Found:
 
     Attributes:
         runs: Deleted runs.
+        models: Deleted logged models.
         experiments: Deleted experiments.
-        artifacts: Files of those runs.
+        artifacts: Files of those runs and models.
         orphans: Files of known runs that no run lists.
         unknown: Files of runs that this store does not know; removed only if that was wanted.
         staging: Uploads that were broken off.
@@ -98,6 +99,7 @@ class Found:
     """
 
     runs: Tally = field(default_factory=Tally)
+    models: Tally = field(default_factory=Tally)
     experiments: Tally = field(default_factory=Tally)
     artifacts: Tally = field(default_factory=Tally)
     orphans: Tally = field(default_factory=Tally)
