@@ -9,20 +9,17 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
 from toolkit.artifacts.location import below_root
 from toolkit.recording.stores import Stores
 from toolkit.server.artifacts.files import Limits
 from toolkit.server.artifacts.routes import STREAMED, artifact_routes
+from toolkit.server.front import front_routes
 from toolkit.server.guard import Guard, Rules
 from toolkit.server.v1.api import JOURNALS, api_route
 from toolkit.server.wire import routes
 from toolkit.server.wire.messages import Locate
-
-MLFLOW_VERSION = "3.17.2"
-"""The release whose wire this is; clients ask for it."""
 
 
 def make_app(
@@ -46,8 +43,7 @@ def make_app(
     stopping = threading.Event()
     app = Starlette(
         routes=[
-            Route(f"{prefix}/health", _health),
-            Route(f"{prefix}/version", _version),
+            *front_routes(prefix),
             *routes.routes(stores, locate, prefix=prefix),
             *artifact_routes(stores, limits=limits, serve=serve_artifacts, prefix=prefix),
             api_route(stores, locate, serves_artifacts=serve_artifacts, prefix=prefix, stopping=stopping),
@@ -70,14 +66,6 @@ def _proxied(root: str) -> Locate:
         return location if folder is None else f"mlflow-artifacts:/{folder}".rstrip("/")
 
     return locate
-
-
-async def _health(request: Request) -> Response:  # noqa: ARG001 - the form of an endpoint
-    return PlainTextResponse("OK")
-
-
-async def _version(request: Request) -> Response:  # noqa: ARG001 - the same
-    return PlainTextResponse(MLFLOW_VERSION)
 
 
 async def _no_route(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the same
