@@ -18,6 +18,7 @@ NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """What the system says of a file that is not there, or only behind a link."""
 
 _CHUNK = 1 << 20
+_STRETCH = 8 << 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ELOOP)
 
@@ -66,7 +67,7 @@ def missing(key: str) -> NotFound:
 def write(folder: int, name: str, source: BinaryIO, *, mode: int, flush: bool) -> tuple[int, str]:
     """Write a stream to a new file in an open folder, flush it to the disk if asked; return size and SHA-256."""
     digest = hashlib.sha256()
-    size = 0
+    size = begun = 0
     with os.fdopen(new_file(folder, name, mode=mode), "wb", buffering=0) as file:
         while chunk := source.read(_CHUNK):
             digest.update(chunk)
@@ -74,9 +75,22 @@ def write(folder: int, name: str, source: BinaryIO, *, mode: int, flush: bool) -
             view = memoryview(chunk)
             while view:
                 view = view[file.write(view) :]
+            if flush and size - begun >= _STRETCH:
+                _begin_flush(file.fileno(), begun, size - begun)
+                begun = size
         if flush:
             os.fsync(file.fileno())
     return size, digest.hexdigest()
+
+
+def _begin_flush(file: int, start: int, length: int) -> None:
+    """Let the system begin to write a stretch to the disk, so that little is left to wait for at the end.
+
+    What Linux does when told that pages are no longer needed is to begin to write those that must be; it drops only
+    those that need not.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file, start, length, os.POSIX_FADV_DONTNEED)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,9 @@ MOST_HELD = 4 << 20
 """Bytes that wait for the thread, at most; then the client waits."""
 
 
+_ENOUGH = 128 << 10  # bytes that are given out as they came: to join more of them costs more than it saves
+
+
 class Cut(Exception):
     """The client went away before the body had ended."""
 
@@ -73,7 +76,7 @@ class Pipe:
             if self._fault is not None:
                 raise self._fault
             taken, count = [], 0
-            while self._pieces and count + len(self._pieces[0]) <= size:
+            while self._pieces and count < _ENOUGH and count + len(self._pieces[0]) <= size:
                 piece = self._pieces.popleft()
                 taken.append(piece)
                 count += len(piece)
