@@ -115,10 +115,10 @@ def test_answers_that_are_lost_make_nothing_twice(gated_stage: scene.Scene, befo
     training = gated_stage.train(scene.chance().randrange(10**6), "--no-reads", **QUICK)
     training.until_more(10)
     before_postgres.lose_answers(b"COMMIT", every=3)
-    training.until_more(300)
+    while before_postgres.lost < 3:  # how many calls one commit takes is up to the machine
+        training.until_more(50)
     before_postgres.lose_answers(b"", every=0)
     arrived(gated_stage, training)
-    assert before_postgres.lost >= 3
 
 
 @pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
