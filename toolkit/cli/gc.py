@@ -77,7 +77,10 @@ def _show(found: Found, wanted: Collection) -> None:
         doing = ("removed" if wanted.remove else "to be removed") if goes else "kept (--unknown-runs)"
         if tally.count:
             rows.append((title, str(tally.count), size(tally.size) if tally.size else "", doing))
-    show_table(("what", "number", "size", ""), rows)
+    if rows:
+        show_table(("what", "number", "size", ""), rows)
+    else:
+        show("there is nothing to remove")
     for reason in found.kept:
         say(f"kept: {reason}")
     if found.outside.count:
