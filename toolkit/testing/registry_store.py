@@ -246,6 +246,9 @@ class RegistryStoreContract:
             registry.create_version(new_version(model_id=model_id))
         told = models.get_model(model_id).tags["mlflow.modelVersions"]
         assert told == '[{"name": "wine", "version": 1}, {"name": "wine", "version": 2}]'
+        stale = '[{"name": "wine", "version": 1}, {"name": "wine", "version": "1"}]'  # a client that read it before
+        models.tag_model(model_id, {"mlflow.modelVersions": stale})
+        assert models.get_model(model_id).tags["mlflow.modelVersions"] == told
 
     def test_what_needs_files(self, registry: RegistryStore, models: LoggedModelStore) -> None:
         """By run, by logged model, and by the place where the files are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from toolkit.errors import InvalidValue
 from toolkit.ids import check_run_id
@@ -57,24 +57,33 @@ def check_tags(tags: Mapping[str, str | None]) -> None:
 
 def with_version(value: str | None, name: str, number: int) -> str:
     """Return what the tag of a model's versions says with one more, which it lists once."""
-    return each_once(json.dumps([*_listed(value), {"name": name, "version": number}]))
+    return each_once(value if value and _listed(value) is not None else "[]", [(name, number)])
 
 
-def each_once(value: str) -> str:
-    """Return what the tag of a model's versions says, with each once; other text is left as it is.
+def each_once(value: str, registered: Sequence[tuple[str, int]] = ()) -> str:
+    """Return what the tag of a model's versions says, with each once; text that is no such list is left as it is.
 
-    A client of MLflow 3.17 adds a second entry for the version that the server has just added, with its number as text.
+    A client of MLflow 3.17 writes the list that it read with a second entry for the version that the server has just
+    added, its number as text; what the server added meanwhile is not in it.
+
+    Args:
+        value: What was given.
+        registered: The versions that there are: those that it lacks are added.
     """
     listed = _listed(value)
-    if not listed:
+    if listed is None:
         return value
-    once = {(str(entry.get("name")), str(entry.get("version"))): entry for entry in reversed(listed)}
-    return json.dumps(list(reversed(once.values())))
+    entries = [*listed, *({"name": name, "version": number} for name, number in registered)]
+    once: dict[tuple[str, str], dict[str, object]] = {}
+    for entry in entries:
+        once.setdefault((str(entry.get("name")), str(entry.get("version"))), entry)
+    return json.dumps(list(once.values()))
 
 
-def _listed(value: str | None) -> list[dict[str, object]]:
+def _listed(value: str | None) -> list[dict[str, object]] | None:
+    """Return the entries of the tag; ``None`` if it is no list of such."""
     try:
-        listed = json.loads(value) if value else []
+        listed = json.loads(value) if value else None
     except (ValueError, RecursionError):
-        return []
-    return listed if isinstance(listed, list) and all(isinstance(entry, dict) for entry in listed) else []
+        return None
+    return listed if isinstance(listed, list) and all(isinstance(entry, dict) for entry in listed) else None

@@ -77,7 +77,7 @@ class SqlLoggedModelStore:
         """See `LoggedModelStore.tag_model`."""
         check_tags(tags)
         with self._db.write() as connection:
-            row = sql_logged_models_rows.find(connection, model_id)
+            row = sql_logged_models_rows.find(connection, model_id, lock=True)
             sql_logged_models_rows.tag(connection, row, tags, self._db.dialect)
 
     @persistent
@@ -85,7 +85,7 @@ class SqlLoggedModelStore:
         """See `LoggedModelStore.log_params`."""
         limits.check_params(params)
         with self._db.write() as connection:
-            row = sql_logged_models_rows.find(connection, model_id)
+            row = sql_logged_models_rows.find(connection, model_id, lock=True)
             sql_logged_models_rows.write_params(connection, row, params, self._db.dialect)
 
     @persistent

@@ -17,6 +17,7 @@ from toolkit.db.tables import (
     model_inputs,
     model_outputs,
     model_versions,
+    registered_models,
     runs,
 )
 from toolkit.errors import Conflict, NotFound
@@ -39,20 +40,22 @@ from toolkit.tracking.sql_runs import find as find_run
 from toolkit.tracking.transition import experiment_not_active, not_active
 
 
-def find(connection: Connection, model_id: str, *, deleted: bool = False) -> Row[Any]:
+def find(connection: Connection, model_id: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
     """Return the row of a model.
 
     Args:
         connection: In a transaction.
         model_id: Its id.
         deleted: Whether a deleted one is wanted too.
+        lock: Whether nobody else may change it until the end of the transaction.
 
     Raises:
         NotFound: There is none.
     """
     row = None
     if is_model_id(model_id):
-        row = connection.execute(select(logged_models).where(logged_models.c.model_id == model_id)).first()
+        wanted = select(logged_models).where(logged_models.c.model_id == model_id)
+        row = connection.execute(wanted.with_for_update(key_share=True) if lock else wanted).first()
     if row is None or (row.deleted is not None and not deleted):
         raise NotFound(f"Logged model with ID '{model_id}' not found.")
     return row
@@ -110,7 +113,7 @@ def tag(connection: Connection, row: Row[Any], tags: Mapping[str, str | None], d
     """
     values = {key: value for key, value in tags.items() if value is not None}
     if MODEL_VERSIONS in values:
-        values[MODEL_VERSIONS] = each_once(values[MODEL_VERSIONS])
+        values[MODEL_VERSIONS] = each_once(values[MODEL_VERSIONS], _registered(connection, row))
     _set(connection, logged_model_tags, row.id, values, dialect)
     for key in (key for key, value in tags.items() if value is None):
         gone = delete(logged_model_tags).where(logged_model_tags.c.model == row.id, logged_model_tags.c.key == key)
@@ -118,9 +121,20 @@ def tag(connection: Connection, row: Row[Any], tags: Mapping[str, str | None], d
             raise NotFound(f"No tag with key '{key}' found for model with ID '{row.model_id}'.")
 
 
+def _registered(connection: Connection, row: Row[Any]) -> list[tuple[str, int]]:
+    """Return the versions that a model was registered as."""
+    wanted = (
+        select(registered_models.c.name, model_versions.c.number)
+        .join(registered_models, registered_models.c.id == model_versions.c.model)
+        .where(model_versions.c.model_id == row.model_id, model_versions.c.deleted.is_(None))
+        .order_by(model_versions.c.id)
+    )
+    return [(found.name, found.number) for found in connection.execute(wanted)]
+
+
 def note_version(connection: Connection, model_id: str, name: str, number: int, dialect: str) -> None:
     """Let a model's tag list a version that it was registered as; a model that is not here is passed over."""
-    found = select(logged_models.c.id).where(logged_models.c.model_id == model_id).with_for_update()
+    found = select(logged_models.c.id).where(logged_models.c.model_id == model_id).with_for_update(key_share=True)
     key = connection.execute(found).scalar()
     if key is None:
         return
