@@ -35,6 +35,7 @@ class RunContext:
         stop: The wish to stop.
         grace: Seconds between SIGTERM and SIGKILL.
         max_parallel: How many steps may run at the same time.
+        flow_run_id: Prefect's flow run.
         tracking_server: Address of a server that speaks MLflow's API for the stores, where there is one.
     """
 
@@ -51,6 +52,7 @@ class RunContext:
     stop: Stop
     grace: float
     max_parallel: int
+    flow_run_id: str = ""
     tracking_server: str | None = None
     run_ids: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -215,7 +215,7 @@ class Launch:
         flow_run_id = str(flow_run.get_id())
         with stop_on_signals(self._stop):
             parent = self._open_parent(flow_run_id, parameters)
-            context = self._run_context(parent)
+            context = self._run_context(parent, flow_run_id)
             try:
                 with CancelWatch(flow_run_id, self._stop, self._reporter.note):
                     self._snapshot(parent)
@@ -252,7 +252,7 @@ class Launch:
             self._reporter.note(f"Prefect: {tags['prefect.flow_run_url']}")
         return parent
 
-    def _run_context(self, parent: RecordedRun) -> RunContext:
+    def _run_context(self, parent: RecordedRun, flow_run_id: str) -> RunContext:
         assert self._server is not None
         variables = {
             "TOOLKIT_TRACKING_URI": self._stores.tracking_uri,
@@ -277,6 +277,7 @@ class Launch:
             stop=self._stop,
             grace=self._options.grace,
             max_parallel=self._options.max_parallel,
+            flow_run_id=flow_run_id,
             tracking_server=self._tracking_server,
         )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
+from toolkit.recording.context import PARENT
 from toolkit.recording.run import RecordedRun
 from toolkit.settings import environment
 
@@ -18,13 +20,16 @@ def names_mlflow(lines: str | Iterable[str]) -> bool:
     return _MLFLOW.search(lines if isinstance(lines, str) else "\n".join(lines)) is not None
 
 
-def mlflow_variables(server: str, recorded: RecordedRun, experiment: str) -> dict[str, str | None]:
+def mlflow_variables(
+    server: str, recorded: RecordedRun, experiment: str, tags: Mapping[str, str]
+) -> dict[str, str | None]:
     """Return the variables by which MLflow's clients log to a step's own run.
 
     Args:
         server: Address of a server that has the run.
         recorded: The step's run.
         experiment: Name of its experiment.
+        tags: What runs are to have besides that the code makes; they are parts of the step's run unless it says else.
     """
     return {
         "MLFLOW_TRACKING_URI": server,
@@ -32,8 +37,18 @@ def mlflow_variables(server: str, recorded: RecordedRun, experiment: str) -> dic
         "MLFLOW_RUN_ID": recorded.run_id,
         "MLFLOW_EXPERIMENT_ID": recorded.info.experiment_id,
         "MLFLOW_EXPERIMENT_NAME": experiment,  # another one of the user's would contradict the id
+        "MLFLOW_RUN_CONTEXT": json.dumps({PARENT: recorded.run_id} | dict(tags) | _said_already()),
         **_past_proxies(urlsplit(server).hostname or ""),
     }
+
+
+def _said_already() -> dict[str, str]:
+    """Return the tags that the user wants on runs of MLflow's clients."""
+    try:
+        said = json.loads(environment().get("MLFLOW_RUN_CONTEXT") or "{}")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _past_proxies(host: str) -> dict[str, str | None]:

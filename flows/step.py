@@ -207,7 +207,8 @@ class StepRunner:
             "PYTHONUNBUFFERED": "1",
         }
         if self._context.tracking_server is not None:
-            changes |= mlflow_variables(self._context.tracking_server, recorded, self._context.experiment)
+            told = {"toolkit.step": self._step.name, "prefect.flow_run_id": self._context.flow_run_id}
+            changes |= mlflow_variables(self._context.tracking_server, recorded, self._context.experiment, told)
         return environment(**changes)
 
     def _on_line(self, line: str, log: TextIO) -> None:

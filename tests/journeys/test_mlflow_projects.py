@@ -83,6 +83,8 @@ time.sleep(0.3)
 with mlflow.start_run(run_id=run.info.run_id):
     mlflow.log_metric("loss", 0.5, step=1)
 mlflow.MlflowClient().log_metric(run.info.run_id, "after", 2.0)
+with mlflow.start_run(run_name="beside"):
+    pass
 sys.exit(int(sys.argv[1]))
 """,
     )
@@ -92,6 +94,11 @@ sys.exit(int(sys.argv[1]))
     step = step_of(machine, done)
     assert (step["status"], step["metrics"]["after"], step["metrics"]["loss"]) == ("FAILED", 2.0, 0.5)
     assert "exited with 3" in step["reason"]
+    (beside,) = step["children"]  # a run that the code makes of its own accord is a part of the step's
+    assert (beside["run_name"], beside["status"]) == ("beside", "FINISHED")
+    tags = machine.show(beside["run_id"])["tags"]
+    assert tags["toolkit.step"] == "fail"
+    assert tags["prefect.flow_run_id"] == machine.show(done.json["run_id"])["tags"]["prefect.flow_run_id"]
     done = run(machine, project, "-e", "succeed")
     assert done.code == 0, done.err
     step = step_of(machine, done)
