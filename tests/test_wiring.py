@@ -48,7 +48,7 @@ def test_stores_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ("variable", "value", "words"),
     [
         ("TOOLKIT_TRACKING_URI", "runs.db", "sqlite:///"),
-        ("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000", "http"),
+        ("MLFLOW_TRACKING_URI", "http:///nowhere", "is not a server's URL"),
         ("TOOLKIT_TRACKING_URI", "mysql://ada:sesame@db/x", r"mysql://ada:\*\*\*@db/x.*postgresql://"),
         ("TOOLKIT_ARTIFACT_ROOT", "zip://x::s3://bucket/x", "is a chain of file systems"),
     ],

@@ -50,7 +50,15 @@ class Settings(BaseSettings):
 
     Attributes:
         home: Folder that holds everything local.
-        tracking_uri: Where runs are recorded: a SQLAlchemy URL; default the SQLite file in ``home``.
+        tracking_uri: Where runs are recorded: a server's address or a SQLAlchemy URL; default the SQLite file
+            in ``home``.
+        tracking_username: Who asks a server, with ``tracking_password``.
+        tracking_password: The password.
+        tracking_token: Who asks a server, instead: a bearer token.
+        tracking_insecure_tls: Do not check a server's certificate.
+        tracking_server_cert_path: File of the authorities that a server's certificate may come from.
+        tracking_client_cert_path: File with a certificate of one's own and its key, for a server.
+        http_timeout: Seconds without an answer after which a request to a server is given up.
         artifact_root: Where artifacts are kept; default ``artifacts`` in ``home``.
         artifact_timeout: Seconds without progress after which a request to a remote artifact store is given up.
         artifact_workers: How many files are sent or fetched at the same time.
@@ -89,6 +97,29 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("~/.toolkit"), validation_alias=_variable("TOOLKIT_HOME"), description="Local home")
     tracking_uri: OptionalText = Field(
         default=None, validation_alias=_variable("TOOLKIT_TRACKING_URI", "MLFLOW_TRACKING_URI")
+    )
+    tracking_username: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_TRACKING_USERNAME", "MLFLOW_TRACKING_USERNAME")
+    )
+    tracking_password: OptionalText = Field(
+        default=None, repr=False, validation_alias=_variable("TOOLKIT_TRACKING_PASSWORD", "MLFLOW_TRACKING_PASSWORD")
+    )
+    tracking_token: OptionalText = Field(
+        default=None, repr=False, validation_alias=_variable("TOOLKIT_TRACKING_TOKEN", "MLFLOW_TRACKING_TOKEN")
+    )
+    tracking_insecure_tls: bool = Field(
+        default=False, validation_alias=_variable("TOOLKIT_TRACKING_INSECURE_TLS", "MLFLOW_TRACKING_INSECURE_TLS")
+    )
+    tracking_server_cert_path: OptionalText = Field(
+        default=None,
+        validation_alias=_variable("TOOLKIT_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_SERVER_CERT_PATH"),
+    )
+    tracking_client_cert_path: OptionalText = Field(
+        default=None,
+        validation_alias=_variable("TOOLKIT_TRACKING_CLIENT_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH"),
+    )
+    http_timeout: float = Field(
+        default=120.0, gt=0, validation_alias=_variable("TOOLKIT_HTTP_TIMEOUT", "MLFLOW_HTTP_REQUEST_TIMEOUT")
     )
     artifact_root: OptionalText = Field(default=None, validation_alias=_variable("TOOLKIT_ARTIFACT_ROOT"))
     artifact_timeout: float = Field(

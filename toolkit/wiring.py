@@ -119,7 +119,11 @@ def _server_stores(settings: Settings) -> Stores:
         client = HttpClient(settings.database_url, access)
     except InvalidSetting as error:
         raise InvalidSetting(f"TOOLKIT_TRACKING_URI or MLFLOW_TRACKING_URI: {error}") from None
-    about = meet(client)
+    try:
+        about = meet(client)
+    except StoreError:
+        client.close()
+        raise
     root = settings.artifact_root or about.artifact_root
     options = _store_options(settings)
     proxy = HttpClient(settings.database_url, replace(access, timeout=settings.artifact_timeout))
@@ -354,6 +358,11 @@ def collect_garbage(stores: Stores, wanted: Collection, report: Callable[[str], 
     """
     from toolkit.upkeep.collector import Collector  # noqa: PLC0415 - when it is wanted
 
+    if stores.database is None:
+        raise StoreError(
+            f"garbage of {stores.place} is collected where its database is: there, run toolkit gc with "
+            "TOOLKIT_TRACKING_URI naming the database"
+        )
     catalog = open_catalog(stores)
     return Collector(
         stores, wanted, needed=catalog.registered.needed_by, models=catalog.logged, report=report

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
-import ssl
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from toolkit.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    import ssl
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -116,6 +119,8 @@ def tls(access: Access) -> ssl.SSLContext:
     Raises:
         InvalidSetting: A file of certificates cannot be read.
     """
+    import ssl  # noqa: PLC0415 - only for those who use it
+
     try:
         context = ssl.create_default_context(cafile=access.ca_file)
         if access.client_cert:

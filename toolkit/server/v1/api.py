@@ -24,7 +24,6 @@ PATH = "/api/v1"
 JOURNALS = f"{PATH}/journal/"
 """Paths that entries of journals are PUT to: their bodies have a limit of their own."""
 
-_PROXY = "mlflow-artifacts:/"
 _ABOUT = """\
 Experiments, runs and what they log. Times are milliseconds since 1970 UTC. Integers have 64 bits; NaN and the
 infinities are the texts `NaN`, `Infinity` and `-Infinity`. Lists come in pages: give `next_page_token` back as
@@ -111,7 +110,7 @@ def _placed(root: str) -> Locate:
     """Return what makes the server's own place of what clients are told: the other way of ``locate``."""
 
     def place(location: str) -> str:
-        folder = location.removeprefix(_PROXY)
+        folder = location.removeprefix(server.PROXIED)
         if folder == location or not is_key(folder.rstrip("/")):
             return location
         return f"{root.rstrip('/')}/{folder}"
@@ -133,5 +132,9 @@ def _document(app: FastAPI) -> Json:
         for name, schema in entries.pop("$defs").items():
             schemas.setdefault(name, schema)
         schemas["Entries"] = entries
+        for each in [operation for path in document["paths"].values() for operation in path.values()]:
+            each["responses"].pop("422", None)  # what FastAPI would say; here that is a 400
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
         app.openapi_schema = document
     return app.openapi_schema

@@ -15,6 +15,10 @@ API = 1
 """Number of this API: another one is another path."""
 
 
+PROXIED = "mlflow-artifacts:/"
+"""Root of artifacts for clients that read and write them through the server."""
+
+
 def _version() -> str:
     try:
         return version("toolkit")
@@ -31,7 +35,7 @@ async def about(here: Here) -> Response:
             "version": _version(),
             "api": API,
             "artifacts": "proxy" if here.serves_artifacts else "direct",
-            "artifact_root": here.locate(here.stores.artifact_root.rstrip("/") + "/.").removesuffix("/."),
+            "artifact_root": PROXIED if here.serves_artifacts else here.stores.artifact_root,
         }
     )
 
