@@ -344,3 +344,40 @@ def test_a_name_cannot_break_out_of_its_header(scene: Scene) -> None:
 def test_cve_2025_62727_a_long_range_is_read_at_once(scene: Scene) -> None:
     answer = scene.server.call("GET", f"{PROXY}/{scene.base}/fine.txt", None, {"Range": "bytes=" + "0-0," * 12_000})
     assert answer.status in (200, 431)
+
+
+SOURCES = {
+    "cve_2023_1177": "file://{secret}",
+    "ghsa_83fm": "{secret}",
+    "cve_2023_2356": "http://127.0.0.1:{trap}/../../..{secret}",
+    "cve_2023_2356_proxied": "mlflow-artifacts:/../../..{secret}",
+    "cve_2023_2356_s3": "s3://bucket/../../..{secret}",
+    "cve_2023_2780": "file://\\..\\..\\{secret}",
+    "cve_2023_6977": "//proc/self/root{secret}",
+    "cve_2024_1558": "runs:/{run}/../../../..{secret}",
+    "cve_2024_3573": "FILE:{secret}",
+    "cve_2024_8859": "dbfs:/{run}/artifacts/a%3f/../../../..{secret}",
+    "cve_2025_11201": "{root}/0/{run}/artifacts/../../../..{secret}",
+    "encoded": "{root}/0/{run}/artifacts/%2e%2e/%2e%2e{secret}",
+    "chain": "simplecache::file://{secret}",
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("prompt", [False, True], ids=["version", "prompt (cve_2026_2614)"])
+def test_a_source_that_a_client_names_is_never_opened(scene: Scene, name: str, prompt: bool) -> None:
+    server = scene.server
+    with socket.create_server(("127.0.0.1", 0)) as trap:
+        trap.settimeout(0.2)
+        places = {"trap": trap.getsockname()[1], "secret": scene.parent, "root": server.stores.artifact_root}
+        source = SOURCES[name].format(run=scene.run, **places)
+        tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}] if prompt else []
+        server.call("POST", f"{API}registered-models/create", {"name": "m", "tags": tags})
+        made = server.call("POST", f"{API}model-versions/create", {"name": "m", "source": source, "tags": tags})
+        assert made.status in (200, 400, 403, 404)
+        for path in ("secret.txt", "../secret.txt", "link/secret.txt"):
+            got = server.call("GET", "/model-versions/get-artifact", name="m", version="1", path=path)
+            assert 400 <= got.status < 500
+            assert CANARY not in got.body
+        with pytest.raises(TimeoutError):
+            trap.accept()

@@ -396,3 +396,50 @@ def _head(method: str, path: str, server: Server, *more: bytes) -> bytes:
         *more,
     ]
     return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+# -- models ------------------------------------------------------------------------------------------
+
+
+def new_model(server: Server, run: str) -> str:
+    made = server.api("POST", "logged-models", {"experiment_id": "0", "name": "model", "source_run_id": run})
+    return str(made["model"]["info"]["model_id"])
+
+
+def test_files_of_a_logged_model(server: Server) -> None:
+    model = new_model(server, server.new_run())
+    base = f"0/models/{model}/artifacts"
+    for path in ("MLmodel", "code/a.py"):
+        assert server.call("PUT", f"{PROXY}/{base}/{path}", path.encode()).status == 200
+
+    listed = server.call("GET", PROXY, path=base).json["files"]
+    by_model = f"/ajax-api/2.0/mlflow/logged-models/{model}/artifacts/files"
+
+    assert [(item["path"], item["is_dir"]) for item in listed] == [("MLmodel", False), ("code", True)]
+    assert server.call("GET", f"{PROXY}/{base}/code/a.py").body == b"code/a.py"
+    assert server.call("GET", by_model, artifact_file_path="MLmodel").body == b"MLmodel"
+    assert server.call("DELETE", f"{PROXY}/{base}/code").status == 200
+    assert [item["path"] for item in server.call("GET", PROXY, path=base).json["files"]] == ["MLmodel"]
+
+
+def test_only_models_that_there_are_take_files(server: Server) -> None:
+    model = new_model(server, server.new_run())
+
+    assert server.call("PUT", f"{PROXY}/0/models/m-{'0' * 32}/artifacts/a", b"1").status == 404
+    assert server.call("PUT", f"{PROXY}/1/models/{model}/artifacts/a", b"1").status == 403
+    assert server.call("PUT", f"{PROXY}/0/models/{model}/artifacts", b"1").status == 403
+    assert [path for path in server.artifacts.rglob("*") if path.is_file()] == []
+
+
+def test_files_of_a_registered_version(server: Server) -> None:
+    run = server.new_run()
+    server.call("PUT", place(run, "model/MLmodel"), b"flavors")
+    server.api("POST", "registered-models/create", {"name": "m"})
+    source = f"mlflow-artifacts:/0/{run}/artifacts/model"
+    server.api("POST", "model-versions/create", {"name": "m", "source": source, "run_id": run})
+
+    got = server.call("GET", "/model-versions/get-artifact", name="m", version="1", path="MLmodel")
+
+    assert (got.status, got.body) == (200, b"flavors")
+    for path in ("../../../secret", "/etc/passwd"):
+        assert server.call("GET", "/model-versions/get-artifact", name="m", version="1", path=path).status == 400

@@ -22,10 +22,11 @@ from toolkit.artifacts.writing import missing
 from toolkit.errors import ArtifactCorrupt, Conflict, Forbidden, NotFound, StorageFull, TooLarge
 from toolkit.ids import now_ms
 from toolkit.recording.stores import Stores
-from toolkit.server.artifacts.address import Address
+from toolkit.registry.catalog import Catalog
+from toolkit.server.artifacts.address import Address, read
 from toolkit.server.artifacts.reading import AtEnd
 from toolkit.server.artifacts.turns import Turns
-from toolkit.tracking.records import ArtifactEntry, Lifecycle, RunInfo
+from toolkit.tracking.records import ArtifactEntry, Lifecycle
 
 SIZE_LIMIT = 10 << 30
 """Bytes of one upload, by default."""
@@ -34,7 +35,7 @@ RESERVE = 256 << 20
 """Bytes of the artifact root's disk that uploads leave free, by default: the database may be on it."""
 
 _REMEMBERED = 2.0
-"""Seconds that a run's place is remembered; a run that was deleted takes no file after them."""
+"""Seconds that a run's place is remembered, and that it is not deleted."""
 
 _MOST_REMEMBERED = 10_000
 _PROXIED = "mlflow-artifacts:/"
@@ -90,14 +91,16 @@ class Files:
 
     Args:
         stores: Where they are.
+        catalog: The models that there are.
         limits: What uploads may take.
     """
 
-    def __init__(self, stores: Stores, limits: Limits | None = None) -> None:
+    def __init__(self, stores: Stores, catalog: Catalog, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._stores = stores
+        self._catalog = catalog
         self._turns = Turns()
-        self._runs: dict[str, tuple[float, str | None, bool]] = {}
+        self._owners: dict[str, tuple[float, str | None, bool]] = {}
         root = stores.artifact_root
         self._disk = local_artifact_root(root) if root.startswith("file:") else None
 
@@ -132,7 +135,7 @@ class Files:
         """
         if not address.path:
             raise Forbidden(f"{address.key!r} is the folder of all artifacts of {address.owner}: name a file in it")
-        if not address.is_model and self._is_deleted(address):
+        if self._is_deleted(address):
             raise _not_active(address.owner)
 
     def store(self, address: Address, source: BinaryIO, sha256: str | None = None) -> StoredFile:
@@ -175,10 +178,10 @@ class Files:
         """
         if not address.path:
             raise missing(address.key)
+        self._is_deleted(address)
         sha256 = ""
         recorded = None
         if not address.is_model:
-            self._is_deleted(address)
             entry = self._entry(address)
             sha256, recorded = entry.sha256, entry.size
         stream = self._stores.artifacts.open(address.key)
@@ -218,14 +221,14 @@ class Files:
         return sorted(entries, key=lambda entry: entry.name)
 
     def _below(self, address: Address) -> Iterator[tuple[str, int]]:
+        try:
+            self._is_deleted(address)
+        except NotFound:
+            return
         if address.is_model:
             start = len(address.folder) + 1
             for file in self._stores.artifacts.list(address.key):
                 yield file.key[start:], file.size
-            return
-        try:
-            self._is_deleted(address)
-        except NotFound:
             return
         token = None
         while True:
@@ -244,7 +247,7 @@ class Files:
             Forbidden: The address is not where the owner's artifacts are.
             NotFound: There is neither.
         """
-        if not address.is_model and self._is_deleted(address):
+        if self._is_deleted(address):
             raise _not_active(address.owner)
         paths = [path for path, _ in self._below(address)]
         if not paths:
@@ -269,39 +272,53 @@ class Files:
             InvalidValue: The path is no clean one.
             NotFound: There is no such run.
         """
+        return self._below_location(self._stores.runs.get_run(run_id).info.artifact_uri, path)
+
+    def of_model(self, model_id: str, path: str) -> Address:
+        """Return the address of a logged model's file. Raises what `of_run` does."""
+        return self._below_location(self._catalog.logged.get_model(model_id).artifact_uri, path)
+
+    def of_version(self, name: str, version: int, path: str) -> Address:
+        """Return the address of a file of a registered version. Raises what `of_run` does."""
+        return self._below_location(self._catalog.registered.get_version(name, version).location, path)
+
+    def _below_location(self, location: str, path: str) -> Address:
         check_key(path)
-        info = self._stores.runs.get_run(run_id).info
-        folder = self._folder(info)
+        folder = self._folder(location)
         if folder is None:
-            raise Forbidden(
-                f"the artifacts of run {info.run_id} are outside of the configured root: only that is opened here"
-            )
-        return Address(folder=folder, owner=info.run_id, is_model=False, path=path)
+            raise Forbidden("the files are outside of the artifact root of this server: only that is opened here")
+        return read(f"{folder}/{path}")
 
     def _is_deleted(self, address: Address) -> bool:
-        """Check that a run's artifacts are at an address; return whether it is deleted, or was a moment ago.
+        """Check that a run's or a model's artifacts are at an address; return whether it is deleted, or just was.
 
         Raises:
             Forbidden: They are not.
-            NotFound: There is no such run.
+            NotFound: There is no such owner.
         """
         now = time.monotonic()
-        found = self._runs.get(address.owner)
+        found = self._owners.get(address.owner)
         if found is None or found[0] < now:
-            info = self._stores.runs.get_run(address.owner).info
-            if len(self._runs) > _MOST_REMEMBERED:
-                self._runs.clear()
-            found = (now + _REMEMBERED, self._folder(info), info.lifecycle_stage is Lifecycle.DELETED)
-            self._runs[address.owner] = found
+            location, deleted = self._look_up(address)
+            if len(self._owners) > _MOST_REMEMBERED:
+                self._owners.clear()
+            found = (now + _REMEMBERED, self._folder(location), deleted)
+            self._owners[address.owner] = found
         if found[1] != address.folder:
-            raise Forbidden(f"{address.folder!r} is not where the artifacts of run {address.owner} are")
+            raise Forbidden(f"{address.folder!r} is not where the artifacts of {address.owner} are")
         return found[2]
 
-    def _folder(self, info: RunInfo) -> str | None:
-        """Return the key of a run's artifacts: our own record says it, and never the request."""
-        if info.artifact_uri.startswith(_PROXIED) and not info.artifact_uri.startswith(f"{_PROXIED}/"):
-            return info.artifact_uri.removeprefix(_PROXIED)
-        return below_root(info.artifact_uri, self._stores.artifact_root)
+    def _look_up(self, address: Address) -> tuple[str, bool]:
+        if address.is_model:
+            return self._catalog.logged.get_model(address.owner).artifact_uri, False
+        info = self._stores.runs.get_run(address.owner).info
+        return info.artifact_uri, info.lifecycle_stage is Lifecycle.DELETED
+
+    def _folder(self, location: str) -> str | None:
+        """Return the key that a recorded location has; it is our own record that says it, and never the request."""
+        if location.startswith(_PROXIED) and not location.startswith(f"{_PROXIED}/"):
+            return location.removeprefix(_PROXIED)
+        return below_root(location, self._stores.artifact_root)
 
 
 def _not_active(run_id: str) -> Conflict:

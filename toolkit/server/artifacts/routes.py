@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from toolkit.errors import Forbidden, InvalidValue
 from toolkit.recording.stores import Stores
+from toolkit.registry.names import read_version
 from toolkit.server.artifacts import address
 from toolkit.server.artifacts.body import Cut
 from toolkit.server.artifacts.download import Damaged, Downloads
@@ -19,6 +20,7 @@ from toolkit.server.artifacts.files import Files, Limits
 from toolkit.server.artifacts.upload import TooSlow, Uploads
 from toolkit.server.wire import errors, routes
 from toolkit.server.wire.messages import Message, encode
+from toolkit.wiring import open_catalog
 
 logger = logging.getLogger("toolkit.server")
 
@@ -46,7 +48,7 @@ def artifact_routes(
         serve: Whether artifacts go through this server at all.
         prefix: What stands in front of each path.
     """
-    proxy = Proxy(Files(stores, limits), serve=serve)
+    proxy = Proxy(Files(stores, open_catalog(stores), limits), serve=serve)
     found: list[BaseRoute] = []
     for base in BASES:
         start = f"{prefix}{base}"
@@ -60,7 +62,12 @@ def artifact_routes(
             Route(f"{start}mpu/{{path:path}}", Answering(_no_multipart), methods=["POST"]),
             Route(f"{start}presigned/{{path:path}}", Answering(_no_presigned), methods=["GET"]),
         ]
-    found.append(Route(f"{prefix}/get-artifact", Answering(proxy.of_run), methods=["GET"]))
+    for path, handler in (
+        ("/get-artifact", proxy.of_run),
+        ("/model-versions/get-artifact", proxy.of_version),
+        ("/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files", proxy.of_model),
+    ):
+        found.append(Route(f"{prefix}{path}", Answering(handler), methods=["GET"]))
     return found
 
 
@@ -140,6 +147,24 @@ class Proxy:
         if not run_id or not fields.get("path"):
             raise InvalidValue("wanted /get-artifact?run_id=…&path=…")
         place = await run_sync(self._files.of_run, run_id, fields["path"])
+        await self.get(place, scope, receive, send)
+
+    async def of_model(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a file that is named by its logged model and its path."""
+        fields = address.of_query(scope["query_string"], "artifact_file_path")
+        if not fields.get("artifact_file_path"):
+            raise InvalidValue("wanted …/artifacts/files?artifact_file_path=…")
+        model_id = scope["path_params"]["model_id"]
+        place = await run_sync(self._files.of_model, model_id, fields["artifact_file_path"])
+        await self.get(place, scope, receive, send)
+
+    async def of_version(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a file that is named by its registered model, the version's number, and its path."""
+        fields = address.of_query(scope["query_string"], "name", "version", "path")
+        if not all(fields.get(name) for name in ("name", "version", "path")):
+            raise InvalidValue("wanted /model-versions/get-artifact?name=…&version=…&path=…")
+        version = read_version(fields["version"])
+        place = await run_sync(self._files.of_version, fields["name"], version, fields["path"])
         await self.get(place, scope, receive, send)
 
     def served(self, raw: bytes) -> address.Address:
