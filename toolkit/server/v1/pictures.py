@@ -109,6 +109,7 @@ class _Picture:
     def _hold(self, store: RunStore) -> None:
         try:
             with store.picture() as view:
+                view.list_experiments(limit=1)  # SQLite takes the picture when it is first read
                 self._ready.set_result(None)
                 self._serve(view)
         except BaseException as error:  # noqa: BLE001 - whoever waits for the picture gets the failure

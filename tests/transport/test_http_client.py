@@ -145,13 +145,13 @@ def test_what_is_busy_is_asked_again_and_what_is_wrong_is_not(scripted: Callable
         assert store.count_runs(SearchQuery()) == 3
     assert len(server.requests) == 4
     wrong = scripted(reply(b'{"code": "CONFLICT", "message": "no"}', "400 Bad Request"))
-    with store_of(wrong) as store, pytest.raises(Conflict, match="^no$"):
+    with store_of(wrong) as store, pytest.raises(Conflict, match=r"^no$"):
         store.count_runs(SearchQuery())
     assert len(wrong.requests) == 1
 
 
 def test_it_is_enough_after_the_wait(scripted: Callable[..., Scripted]) -> None:
-    with store_of(scripted(BUSY), wait=0.3) as store, pytest.raises(StoreBusy, match="^locked$"):
+    with store_of(scripted(BUSY), wait=0.3) as store, pytest.raises(StoreBusy, match=r"^locked$"):
         store.count_runs(SearchQuery())
     told = reply(b'{"code": "STORE_BUSY", "message": "locked"}', "503 Busy", "application/json", "retry-after: 60")
     server = scripted(told)
@@ -162,9 +162,8 @@ def test_it_is_enough_after_the_wait(scripted: Callable[..., Scripted]) -> None:
 
 def test_what_must_not_be_done_twice_is_sent_once(scripted: Callable[..., Scripted]) -> None:
     server = scripted(None)
-    with store_of(server) as store:
-        with pytest.raises(StoreError, match="it is not known whether it did what was asked"):
-            store.create_experiment("wine")
+    with store_of(server) as store, pytest.raises(StoreError, match="it is not known whether it did what was asked"):
+        store.create_experiment("wine")
     assert len(server.requests) == 1
 
 
@@ -235,9 +234,9 @@ def test_a_silent_server_is_given_up(scripted: Callable[..., Scripted]) -> None:
         release.wait(20)
         return False
 
-    with store_of(scripted(silent), wait=0.0, timeout=0.2) as store:
-        with pytest.raises(StoreError, match="no answer in time"):
-            store.count_runs(SearchQuery())
+    silence = scripted(silent)
+    with store_of(silence, wait=0.0, timeout=0.2) as store, pytest.raises(StoreError, match="no answer in time"):
+        store.count_runs(SearchQuery())
     release.set()
 
 
