@@ -18,7 +18,18 @@ from toolkit.registry.names import IS_PROMPT
 from toolkit.registry.records import ModelVersion, RegisteredModel
 from toolkit.tracking import search as searches
 from toolkit.tracking.filter_fields import MODELS, VERSIONS, Field, Kind
-from toolkit.tracking.filter_tree import EVERYTHING, All, Comparison, Not, OneOf, Operator, Tree, Value, comparisons
+from toolkit.tracking.filter_tree import (
+    EVERYTHING,
+    All,
+    Comparison,
+    Not,
+    OneOf,
+    Operator,
+    Tree,
+    Value,
+    comparisons,
+    conjuncts,
+)
 from toolkit.tracking.records import Page, SearchQuery
 from toolkit.tracking.search import OrderKey, Search
 from toolkit.tracking.sql_search import prepared
@@ -131,7 +142,8 @@ def page_models(connection: Connection, search: Search, dialect: str) -> Page[Re
 
 def page_versions(connection: Connection, search: Search, dialect: str) -> Page[ModelVersion]:
     """Return a page of versions, without their aliases."""
-    where: list[ColumnElement[bool]] = [model_versions.c.deleted.is_(None)]
+    there = registered_models.c.deleted.is_(None)  # it follows, and lets the index of names be used
+    where: list[ColumnElement[bool]] = [model_versions.c.deleted.is_(None), there]
     if not _asks_for_prompts(search.tree):
         prompt = or_(
             _flagged(registered_model_tags, registered_model_tags.c.model == model_versions.c.model),
@@ -140,6 +152,7 @@ def page_versions(connection: Connection, search: Search, dialect: str) -> Page[
         where.append(not_(prompt))
     search, source, terms = _prepared(connection, search, _VERSION, sql_versions.FROM, dialect)
     where.append(condition(search.tree, lambda part: _VERSION.condition(part, dialect)))
+    where += _of_one_model(connection, search.tree)
     rows, token = _rows(connection, search, select(*sql_versions.COLUMNS), source, where, terms)
     items = sql_versions.records(connection, rows, dialect, with_aliases=False)
     return Page(items=items, next_page_token=token)
@@ -171,6 +184,21 @@ def _rows(
     rows = connection.execute(statement.limit(limit + 1)).all()
     token = search.token(position_of(terms, rows[limit - 1][width:])) if len(rows) > limit else None
     return rows[:limit], token
+
+
+def _of_one_model(connection: Connection, tree: Tree) -> list[ColumnElement[bool]]:
+    """Return the condition that versions are of the model that a filter names, by its inner key.
+
+    PostgreSQL then knows how many versions that model has, and walks them in their order if they are many.
+    """
+    for part in conjuncts(tree):
+        if isinstance(part, Comparison) and part.field.kind is Kind.ATTRIBUTE and part.field.key == "name":
+            if part.operator is not Operator.EQUAL or part.negated:
+                continue
+            named = registered_models.c.name == str(part.values[0])
+            key = connection.execute(select(registered_models.c.id).where(named, registered_models.c.deleted.is_(None)))
+            return [model_versions.c.model == (key.scalar() or 0)]
+    return []
 
 
 # -- prompts -------------------------------------------------------------------------------------------
