@@ -51,7 +51,8 @@ def test_a_store_that_is_away_for_a_while_is_not_noticed(gated_stage: scene.Scen
         training.until_more(AWAY)
         before_postgres.open()
     arrived(gated_stage, training)
-    assert training.stderr.count("logging goes on, and what is logged waits in") in (1, 2)
+    # Once for each time at most; the store's own patience may have been enough.
+    assert training.stderr.count("logging goes on, and what is logged waits in") <= 2
 
 
 def test_a_network_that_is_gone_without_a_word_is_not_noticed(
