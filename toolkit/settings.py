@@ -86,6 +86,9 @@ class Settings(BaseSettings):
         system_metrics_sampling_interval: Seconds between two samples of it.
         system_metrics_samples_before_logging: How many samples make one logged point, their mean.
         system_metrics_node_id: Name of this machine in the metrics' keys, where several write to one run.
+        backend_store_uri: Database that a server keeps runs in; default: ``tracking_uri``.
+        artifacts_destination: Where a server keeps the artifacts that clients send it; default: ``artifact_root``.
+        default_artifact_root: Where clients of a server keep artifacts themselves, by-passing it.
         allowed_hosts: Names by which a server may be called besides its own address, with commas between them.
         upload_limit: Largest file that a server takes, such as ``10GiB``.
         upload_reserve: Space that a server leaves free on the disk of its artifacts.
@@ -191,8 +194,17 @@ class Settings(BaseSettings):
     system_metrics_node_id: OptionalText = Field(
         default=None, validation_alias=_variable("TOOLKIT_SYSTEM_METRICS_NODE_ID", "MLFLOW_SYSTEM_METRICS_NODE_ID")
     )
-    allowed_hosts: str = Field(
-        default="", validation_alias=_variable("TOOLKIT_ALLOWED_HOSTS", "MLFLOW_SERVER_ALLOWED_HOSTS")
+    backend_store_uri: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_BACKEND_STORE_URI", "MLFLOW_BACKEND_STORE_URI")
+    )
+    artifacts_destination: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_ARTIFACTS_DESTINATION", "MLFLOW_ARTIFACTS_DESTINATION")
+    )
+    default_artifact_root: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_DEFAULT_ARTIFACT_ROOT", "MLFLOW_DEFAULT_ARTIFACT_ROOT")
+    )
+    allowed_hosts: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_ALLOWED_HOSTS", "MLFLOW_SERVER_ALLOWED_HOSTS")
     )
     upload_limit: ByteSize = Field(default=ByteSize(10 * 1024**3), validation_alias=_variable("TOOLKIT_UPLOAD_LIMIT"))
     upload_reserve: ByteSize = Field(

@@ -306,8 +306,8 @@ def served(settings: Settings) -> Served | None:
         name = f"{TRACKING}-{hashlib.sha256(stores).hexdigest()[:6]}"
     variables = {
         "TOOLKIT_HOME": str(settings.home),
-        "TOOLKIT_TRACKING_URI": url,
-        "TOOLKIT_ARTIFACT_ROOT": settings.artifact_uri,
+        "TOOLKIT_BACKEND_STORE_URI": url,
+        "TOOLKIT_ARTIFACTS_DESTINATION": settings.artifact_uri,
         "TOOLKIT_LEASE": f"{settings.lease:g}",
         "TOOLKIT_GRACE": f"{settings.grace:g}",
         "TOOLKIT_BUSY_TIMEOUT": f"{settings.busy_timeout:g}",

@@ -114,6 +114,20 @@ def test_artifacts_of_clients_are_told_where_they_are(tmp_path: Path) -> None:
         assert made["run"]["info"]["artifact_uri"].startswith("mlflow-artifacts:/")
 
 
+def test_mlflows_variables_name_its_stores(tmp_path: Path) -> None:
+    """Also where another one names the server that clients are to use: this is not a client."""
+    variables = {
+        "MLFLOW_TRACKING_URI": "http://localhost:5000",
+        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{tmp_path}/theirs.db",
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": (tmp_path / "shared").as_uri(),
+    }
+    with server_process(tmp_path / "home", **variables) as server:
+        made = server.api("runs/create", {"experiment_id": "0"})
+        assert made["run"]["info"]["artifact_uri"].startswith((tmp_path / "shared").as_uri())
+    assert (tmp_path / "theirs.db").exists()
+    assert not (tmp_path / "home" / "toolkit.db").exists()
+
+
 def test_what_others_have_left_in_the_home_is_not_touched(tmp_path: Path) -> None:
     """Journals belong to the processes of this machine, and to their store."""
     left = tmp_path / "home" / "journal" / "somebody"

@@ -55,16 +55,21 @@ def server(
     """
     from toolkit.server.process import ServerOptions, serve  # noqa: PLC0415 - uvicorn and SQLAlchemy
 
-    settings = _settings(load(), backend_store_uri, artifacts_destination, default_artifact_root)
+    settings = load()
     if default_artifact_root is not None and serve_artifacts:
         raise InvalidSetting("--default-artifact-root by-passes the server: leave out --serve-artifacts")
+    if default_artifact_root is not None and artifacts_destination is not None:
+        raise InvalidSetting("--artifacts-destination and --default-artifact-root: there is one place, choose one")
+    by_passed = default_artifact_root or (settings.default_artifact_root if artifacts_destination is None else None)
+    destination = by_passed or artifacts_destination or settings.artifacts_destination
+    settings = _with_stores(settings, backend_store_uri or settings.backend_store_uri, destination)
     options = ServerOptions(
         host=host,
         port=port,
         workers=workers,
         prefix=static_prefix,
-        serve_artifacts=default_artifact_root is None if serve_artifacts is None else serve_artifacts,
-        allowed_hosts=_names(settings.allowed_hosts if allowed_hosts is None else allowed_hosts),
+        serve_artifacts=by_passed is None if serve_artifacts is None else serve_artifacts,
+        allowed_hosts=_names((settings.allowed_hosts if allowed_hosts is None else allowed_hosts) or ""),
         ssl_keyfile=ssl_keyfile,
         ssl_certfile=ssl_certfile,
         access_log=access_log,
@@ -77,9 +82,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _settings(settings: Settings, store: str | None, destination: str | None, root: str | None) -> Settings:
-    """Return the settings with the stores that the options name."""
-    if destination is not None and root is not None:
-        raise InvalidSetting("--artifacts-destination and --default-artifact-root say where artifacts are: choose one")
-    changes = {"tracking_uri": store, "artifact_root": destination or root}
+def _with_stores(settings: Settings, store: str | None, artifacts: str | None) -> Settings:
+    """Return the settings with other stores, where such are named."""
+    changes = {"tracking_uri": store, "artifact_root": artifacts}
     return settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
