@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from s3 import aws, bucket, s3_endpoint
 from server import Server, serving
+
+__all__ = ["aws", "bucket", "s3_endpoint"]
 
 
 @pytest.fixture

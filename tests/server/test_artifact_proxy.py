@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from server import PROXY, Server, serving
+from server import PROXY, Server, eventually, serving
 
 from toolkit.server.artifacts.files import Limits
 
@@ -212,7 +212,7 @@ def test_a_cut_upload_leaves_nothing(server: Server, sent: int) -> None:
 
     assert names(server, run) == ["old"]
     assert server.call("GET", place(run, "old")).body == b"old"
-    assert [path.name for path in server.artifacts.rglob("*") if path.is_file()] == ["old"]
+    assert eventually(lambda: [path.name for path in server.artifacts.rglob("*") if path.is_file()] == ["old"])
 
 
 def test_more_bytes_than_announced_are_no_part_of_the_file(server: Server) -> None:

@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,16 @@ class Server:
                 while chunk := connection.recv(65536):
                     got += chunk
             return got
+
+
+def eventually(check: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Wait until something is so: what a server does after a client has gone."""
+    end = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def free_socket() -> socket.socket:

@@ -34,6 +34,9 @@ SIZE_LIMIT = 10 << 30
 RESERVE = 256 << 20
 """Bytes of the artifact root's disk that uploads leave free, by default: the database may be on it."""
 
+PAUSE = 60.0
+"""Seconds that a client that uploads may send nothing, by default."""
+
 _REMEMBERED = 2.0
 """Seconds that a run's place is remembered, and that it is not deleted."""
 
@@ -48,10 +51,12 @@ class Limits:
     Attributes:
         size: Bytes of one upload.
         reserve: Bytes of the disk that stay free; only a root on this machine is looked at.
+        pause: Seconds that a client may send nothing.
     """
 
     size: int = SIZE_LIMIT
     reserve: int = RESERVE
+    pause: float = PAUSE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

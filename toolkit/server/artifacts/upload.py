@@ -26,11 +26,8 @@ SMALL = 1 << 20
 AT_ONCE = 16
 """Larger bodies that are stored at the same time; further clients wait for their turn."""
 
-PAUSE = 60.0
-"""Seconds that a client may send nothing."""
-
 SLOWEST = 1 << 10
-"""Bytes a second that a client must send on average, once it has had `PAUSE` seconds."""
+"""Bytes a second that a client must send on average, once it has had `Limits.pause` seconds."""
 
 _STRETCH = 64 << 20  # bytes between two looks at what is left of the disk
 
@@ -46,12 +43,10 @@ class Uploads:
 
     Args:
         files: Where they go.
-        pause: Seconds that a client may send nothing.
     """
 
-    def __init__(self, files: Files, pause: float = PAUSE) -> None:
+    def __init__(self, files: Files) -> None:
         self._files = files
-        self._pause = pause
         self._slots = CapacityLimiter(AT_ONCE)
 
     async def take(self, address: Address, scope: Scope, receive: Receive) -> StoredFile:
@@ -68,7 +63,7 @@ class Uploads:
             self._files.check_room(size)
         sha256 = _announced(header(scope, b"content-digest") or header(scope, b"repr-digest"))
         await run_sync(self._files.check_writable, address)
-        body = _Body(receive, self._files, self._pause)
+        body = _Body(receive, self._files)
         first = await body.until(SMALL)
         if body.ended:
             return await run_sync(self._files.store, address, io.BytesIO(first), sha256)
@@ -101,10 +96,10 @@ class Uploads:
 class _Body:
     """The pieces of a body, with what they may be."""
 
-    def __init__(self, receive: Receive, files: Files, pause: float) -> None:
+    def __init__(self, receive: Receive, files: Files) -> None:
         self._receive = receive
         self._files = files
-        self._pause = pause
+        self._pause = files.limits.pause
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._size = 0
