@@ -351,7 +351,7 @@ def logged_model(stores: Stores, *, experiment_id: str = "0", run_id: str | None
     return model
 
 
-def register(stores: Stores, **source: object) -> ModelVersion:
+def register(stores: Stores, **source: str) -> ModelVersion:
     """Register a version of the model ``wine``."""
     registry = wiring.open_catalog(stores).registered
     with contextlib.suppress(AlreadyExists):
