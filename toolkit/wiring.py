@@ -100,7 +100,7 @@ def _server_stores(settings: Settings) -> Stores:
         StoreError: It does not answer, or is another program.
     """
     from toolkit.artifacts.location import Elsewhere, open_artifact_store  # noqa: PLC0415 - when a store is used
-    from toolkit.artifacts.proxy import ProxyArtifactStore  # noqa: PLC0415 - the same
+    from toolkit.artifacts.proxy import ROOT, ProxyArtifactStore  # noqa: PLC0415 - the same
     from toolkit.recording.served import meet  # noqa: PLC0415 - the same
     from toolkit.tracking.http import HttpRunStore  # noqa: PLC0415 - the same
     from toolkit.transport.client import HttpClient  # noqa: PLC0415 - the same
@@ -124,10 +124,12 @@ def _server_stores(settings: Settings) -> Stores:
     except StoreError:
         client.close()
         raise
-    root = settings.artifact_root or about.artifact_root
+    named = settings.artifact_root
+    if named is None or named.startswith(ROOT):  # a step of ours is told so
+        named = about.artifact_root
     options = _store_options(settings)
     proxy = HttpClient(settings.database_url, replace(access, timeout=settings.artifact_timeout))
-    artifacts = ProxyArtifactStore(proxy) if root is None else open_artifact_store(root, options)
+    artifacts = ProxyArtifactStore(proxy) if named is None else open_artifact_store(named, options)
     return Stores(
         runs=HttpRunStore(client),
         artifacts=artifacts,
