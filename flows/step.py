@@ -119,6 +119,8 @@ class StepRunner:
             tags=tags,
             params={name: "" if value is None else value for name, value in parameters.items()},
         )
+        if context.tracking_server is not None:  # MLflow's clients end the runs that they resume
+            context.leases.keep_open(recorded.run_id)
         context.opened(self._invocation.label, recorded.run_id)
         return recorded
 

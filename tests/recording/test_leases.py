@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -155,6 +156,26 @@ def test_a_store_out_of_reach_does_not_end_the_beat(caplog: pytest.LogCaptureFix
     for thread in lease_threads():
         thread.join(10)
     assert "was not renewed: out of reach" in caplog.text
+
+
+def test_a_step_whose_run_a_library_ends_goes_on_until_its_owner_ends_it(stores: Stores) -> None:
+    """And is missed if its process dies. Runs of others stay ended."""
+    leases = Leases(stores.runs, lease_ms=40)
+    kept = RecordedRun.start(stores, leases, experiment_id="0", name="step")
+    other = RecordedRun.start(stores, leases, experiment_id="0", name="script")
+    leases.keep_open(kept.run_id)
+    for run in (kept, other):
+        stores.runs.update_run(run.run_id, status=RunStatus.FINISHED)
+    limit = time.monotonic() + 20
+    while kept.read().info.status is not RunStatus.RUNNING and time.monotonic() < limit:
+        time.sleep(0.005)
+    assert kept.read().info.status is RunStatus.RUNNING
+    assert kept.run_id in stores.runs.renew_leases(leases.owner, [kept.run_id, other.run_id], lease_ms=60_000)
+    kept.end(RunStatus.FAILED, "its owner says so")
+    time.sleep(0.1)  # some beats more
+    assert (kept.read().info.status, kept.read().info.reason) == (RunStatus.FAILED, "its owner says so")
+    assert other.read().info.status is RunStatus.FINISHED
+    other.end()
 
 
 def test_a_run_that_is_written_is_held_until_it_ends(stores: Stores) -> None:

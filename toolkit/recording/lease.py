@@ -6,13 +6,14 @@ a lost step's process group is ended, so that nothing goes on unseen.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 
-from toolkit.errors import StoreError
+from toolkit.errors import StoreError, UserError
 from toolkit.recording.process import end_group, host_name, is_alive, this_process
-from toolkit.tracking.records import Owner, Run
+from toolkit.tracking.records import Owner, Run, RunStatus
 from toolkit.tracking.store import RunStore
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Leases:
         self._runs = runs
         self._lease_ms = lease_ms
         self._held: set[str] = set()
+        self._kept_open: set[str] = set()
         self._lock = threading.RLock()  # entered itself: a signal may raise inside of a condition, which would keep it
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
@@ -65,10 +67,16 @@ class Leases:
                 self._thread = threading.Thread(target=self._beat, name="toolkit-leases", daemon=True)
                 self._thread.start()
 
+    def keep_open(self, run_id: str) -> None:
+        """Let a run that is held go on also where somebody else ends it: it has ended when its owner says so."""
+        with self._lock:
+            self._kept_open.add(run_id)
+
     def release(self, run_id: str) -> None:
         """Stop keeping a run alive."""
         with self._lock:
             self._held.discard(run_id)
+            self._kept_open.discard(run_id)
             if not self._held:
                 self._changed.notify_all()
 
@@ -85,9 +93,18 @@ class Leases:
                     return
                 held = sorted(self._held)
             try:
-                self._runs.renew_leases(self.owner, held, lease_ms=self._lease_ms)
+                renewed = self._runs.renew_leases(self.owner, held, lease_ms=self._lease_ms)
+                self._reopen(set(held).difference(renewed))
             except StoreError as error:
                 logger.warning("the lease of %d runs was not renewed: %s", len(held), error)
+
+    def _reopen(self, ended: set[str]) -> None:
+        """Resume the runs that are to be open, and were ended."""
+        with self._lock:  # what is released meanwhile is about to be ended by its owner
+            for run_id in sorted(ended & self._kept_open & self._held):
+                with contextlib.suppress(UserError):  # it is deleted
+                    self._runs.update_run(run_id, status=RunStatus.RUNNING)
+                    self._runs.renew_leases(self.owner, [run_id], lease_ms=self._lease_ms)
 
 
 def sweep_lost(runs: RunStore, *, grace: float) -> list[Run]:
