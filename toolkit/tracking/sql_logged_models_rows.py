@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, exists, null, select, union_all, update
 
 from toolkit.db.dialect import insert, one_of, one_of_texts
 from toolkit.db.tables import (
@@ -226,27 +226,33 @@ def _active_run(connection: Connection, run_id: str) -> int:
 
 
 def models_of(connection: Connection, run_ids: Sequence[str], dialect: str) -> dict[str, RunModels]:
-    """Return what runs used and made, in the order in which the models were made."""
+    """Return what runs used and made, in the order in which the models were made. It is asked with every run."""
+    if len(run_ids) == 1:
+        wanted: ColumnElement[bool] = runs.c.run_id == run_ids[0]
+    else:
+        wanted = one_of_texts(runs.c.run_id, list(run_ids), dialect)
+    parts = [
+        select(runs.c.run_id, logged_models.c.id, logged_models.c.model_id, step.label("step"))
+        .join(table, table.c.run == runs.c.id)
+        .join(logged_models, logged_models.c.id == table.c.model)
+        .where(wanted)
+        for table, step in ((model_inputs, null()), (model_outputs, model_outputs.c.step))
+    ]
     inputs: dict[str, list[str]] = {}
     outputs: dict[str, list[ModelOutput]] = {}
-    for table in (model_inputs, model_outputs):
-        step = [table.c.step] if table is model_outputs else []
-        rows = connection.execute(
-            select(runs.c.run_id, logged_models.c.model_id, *step)
-            .join(table, table.c.run == runs.c.id)
-            .join(logged_models, logged_models.c.id == table.c.model)
-            .where(one_of_texts(runs.c.run_id, list(run_ids), dialect))
-            .order_by(logged_models.c.id, *step)
-        )
-        for row in rows:
-            if step:
-                outputs.setdefault(row.run_id, []).append(ModelOutput(model_id=row.model_id, step=row.step))
-            else:
-                inputs.setdefault(row.run_id, []).append(row.model_id)
+    for run_id, _, model_id, step in sorted(connection.execute(union_all(*parts)), key=_in_order):
+        if step is None:
+            inputs.setdefault(run_id, []).append(model_id)
+        else:
+            outputs.setdefault(run_id, []).append(ModelOutput(model_id=model_id, step=step))
     return {
         run_id: RunModels(inputs=tuple(inputs.get(run_id, ())), outputs=tuple(outputs.get(run_id, ())))
         for run_id in {*inputs, *outputs}
     }
+
+
+def _in_order(row: Row[Any]) -> tuple[int, int]:
+    return row.id, row.step or 0
 
 
 def purge(connection: Connection, model_ids: Sequence[str], dialect: str) -> list[str]:
