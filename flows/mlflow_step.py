@@ -38,8 +38,17 @@ def mlflow_variables(
         "MLFLOW_EXPERIMENT_ID": recorded.info.experiment_id,
         "MLFLOW_EXPERIMENT_NAME": experiment,  # another one of the user's would contradict the id
         "MLFLOW_RUN_CONTEXT": json.dumps({PARENT: recorded.run_id} | dict(tags) | _said_already()),
+        **_who_asks(),
         **_past_proxies(urlsplit(server).hostname or ""),
     }
+
+
+def _who_asks() -> dict[str, str]:
+    """Return in MLflow's names what says in ours how a server is reached."""
+    said = environment()
+    names = ("USERNAME", "PASSWORD", "TOKEN", "INSECURE_TLS", "SERVER_CERT_PATH", "CLIENT_CERT_PATH")
+    ours = {f"MLFLOW_TRACKING_{name}": said.get(f"TOOLKIT_TRACKING_{name}") for name in names}
+    return {name: value for name, value in ours.items() if value}
 
 
 def _said_already() -> dict[str, str]:

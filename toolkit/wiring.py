@@ -296,7 +296,7 @@ def served(settings: Settings) -> Served | None:
     """
     from toolkit.flows.services import TRACKING, Served  # noqa: PLC0415 - when services are wanted
 
-    if settings.database_url.startswith(("http://", "https://")):
+    if named_tracking(settings) is not None:
         return None
     database = settings_database(settings)
     database.close()
@@ -317,6 +317,13 @@ def served(settings: Settings) -> Served | None:
         **settings.artifact_variables,
     }
     return Served(name=name, place=place, variables=variables)
+
+
+def named_tracking(settings: Settings) -> str | None:
+    """Return the server that the settings name, without credentials; ``None`` where they name none."""
+    from toolkit.transport.address import Access, is_server, read_address  # noqa: PLC0415 - when services are wanted
+
+    return read_address(settings.database_url, Access()).place if is_server(settings.database_url) else None
 
 
 def tracking_address(settings: Settings, report: Callable[[str], None], start: bool = True) -> str | None:

@@ -16,7 +16,7 @@ from toolkit.flows import tracking_server
 from toolkit.flows.mlflow_step import names_mlflow
 from toolkit.flows.services import Services, TrackingServer
 from toolkit.settings import environment, load
-from toolkit.wiring import local_services, open_stores, served, tracking_address
+from toolkit.wiring import local_services, named_tracking, open_stores, served, tracking_address
 
 
 def silent(line: str) -> None:
@@ -82,9 +82,12 @@ def test_another_store_has_a_server_of_its_own(
 
 
 def test_where_the_store_is_a_server_that_is_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://tracking.example")
-    assert tracking_address(load(), silent) == "https://tracking.example"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@tracking.example/ml")
+    assert tracking_address(load(), silent) == "https://me:secret@tracking.example/ml"  # steps need all of it
     assert served(load()) is None
+    assert named_tracking(load()) == "https://tracking.example/ml"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert named_tracking(load()) is None
 
 
 def test_a_taken_port_is_passed_over(services: Services) -> None:

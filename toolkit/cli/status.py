@@ -8,7 +8,7 @@ import typer
 
 from toolkit.cli.render import show_json, show_table
 from toolkit.settings import Settings, load
-from toolkit.wiring import local_services
+from toolkit.wiring import local_services, named_tracking
 
 if TYPE_CHECKING:
     from toolkit.flows.services import ServiceStatus
@@ -57,6 +57,6 @@ def _no_tracking(settings: Settings) -> ServiceStatus:
     """Return what to say where no tracking server of ours is recorded."""
     from toolkit.flows.services import ServiceStatus  # noqa: PLC0415 - the flows
 
-    if settings.database_url.startswith(("http://", "https://")):
-        return ServiceStatus(name="tracking", state="external", url=settings.database_url, note="named by the settings")
+    if (url := named_tracking(settings)) is not None:
+        return ServiceStatus(name="tracking", state="external", url=url, note="named by the settings")
     return ServiceStatus(name="tracking", state="absent")

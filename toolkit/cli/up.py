@@ -8,7 +8,7 @@ import typer
 
 from toolkit.cli.render import say
 from toolkit.settings import load
-from toolkit.wiring import local_services, served
+from toolkit.wiring import local_services, named_tracking, served
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -25,6 +25,6 @@ def up() -> None:
     state = "yours" if server.external else "started" if server.started else "was running"
     say(f"prefect   {server.ui_url or server.api_url}  ({state})")
     if ours is None:
-        say(f"tracking  {settings.database_url}  (yours)")
+        say(f"tracking  {named_tracking(settings)}  (yours)")
     else:
         say(f"tracking  {ours.url}  ({'started' if ours.started else 'was running'})")

@@ -34,7 +34,7 @@ from toolkit.server.protocol import BoundedHttp
 from toolkit.server.supervisor import Supervisor
 from toolkit.server.sweeper import Sweeper
 from toolkit.settings import Settings
-from toolkit.wiring import open_stores, settings_database, sweep
+from toolkit.wiring import named_tracking, open_stores, settings_database, sweep
 
 logger = logging.getLogger("toolkit.server")
 
@@ -146,9 +146,9 @@ def _prepare(settings: Settings) -> str:
 
     What was opened is closed again: nothing that a fork would copy stays.
     """
-    if settings.database_url.startswith(("http://", "https://")):
+    if (other := named_tracking(settings)) is not None:
         raise InvalidSetting(
-            f"the store is {settings.database_url}, another server: wanted --backend-store-uri with a database, such "
+            f"the store is {other}, another server: wanted --backend-store-uri with a database, such "
             "as sqlite:////path/to/toolkit.db or postgresql://host/database"
         )
     database = settings_database(settings)
