@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
-from server import API, Answer, Server
+from server import API, Answer, Server, serving
 
 PROMPT = "mlflow.prompt.is_prompt"
 RUN = "a" * 32
@@ -327,6 +328,26 @@ def test_sources_that_are_refused(wine: Server, places: dict[str, str], source: 
     answer = call(wine, "POST", "model-versions/create", version_body(places, source, named))
     refused(answer, 400, "INVALID_PARAMETER_VALUE")
     assert len(wine.api("GET", "model-versions/search")["model_versions"]) == 2
+
+
+def test_sources_on_disk(tmp_path: Path) -> None:
+    """Where clients are told the places themselves, a folder of the run may be named as a URI or as a path."""
+    with serving(tmp_path / "home", serve_artifacts=False) as server:
+        server.api("POST", "registered-models/create", {"name": "wine"})
+        run_id = server.new_run()
+        place = server.api("GET", "runs/get", run_id=run_id)["run"]["info"]["artifact_uri"]
+        assert place.startswith("file:///")
+        body = {"name": "wine", "run_id": run_id}
+        for source in (f"{place}/model", f"{place.removeprefix('file://')}/model"):
+            made = server.api("POST", "model-versions/create", {**body, "source": source})["model_version"]
+            told = server.api("GET", "model-versions/get-download-uri", name="wine", version=made["version"])
+            assert (made["source"], told["artifact_uri"]) == (source, f"{place}/model")
+        for source in (f"{place}/../x", f"{place}x", f"{place}/a/%2e%2e/b", str(tmp_path), "file://host" + place[7:]):
+            refused(
+                call(server, "POST", "model-versions/create", {**body, "source": source}),
+                400,
+                "INVALID_PARAMETER_VALUE",
+            )
 
 
 def test_a_source_of_a_version_that_is_not_there(wine: Server) -> None:
