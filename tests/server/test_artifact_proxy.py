@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import os
 import threading
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from process import server_process
 from server import PROXY, Server, eventually, serving
 
 from toolkit.server.artifacts.files import Limits
@@ -180,6 +182,50 @@ def test_two_who_store_under_one_name_leave_one_of_both_whole(server: Server) ->
         got = server.call("GET", place(run, "a"))
         assert got.body in contents
         assert got.headers["etag"] == f'"{hashlib.sha256(got.body).hexdigest()}"'
+
+
+def test_a_file_that_is_replaced_all_the_time_is_always_one_of_both(server: Server) -> None:
+    run = server.new_run()
+    contents = [b"a" * 1000, b"b" * 1000, b"c" * 999]
+    server.call("PUT", place(run, "a"), contents[0])
+    stop = threading.Event()
+
+    def replace() -> None:
+        while not stop.is_set():
+            for content in contents:
+                server.call("PUT", place(run, "a"), content)
+
+    replacing = threading.Thread(target=replace)
+    replacing.start()
+    try:
+        for _ in range(150):
+            got = server.call("GET", place(run, "a"))
+            assert got.body in contents
+            assert got.headers["etag"] == f'"{hashlib.sha256(got.body).hexdigest()}"'
+    finally:
+        stop.set()
+        replacing.join()
+
+
+def test_workers_take_turns_at_a_name(tmp_path: Path) -> None:
+    with server_process(tmp_path / "home", "--workers", "3") as process:
+        run = process.api("runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
+
+        def put(content: bytes) -> None:
+            connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=60)
+            connection.request("PUT", place(run, "a"), content)
+            assert connection.getresponse().read() == b"{}"
+            connection.close()
+
+        contents = [bytes([65 + number]) * 300_000 for number in range(6)]
+        for _ in range(8):
+            threads = [threading.Thread(target=put, args=(content,)) for content in contents]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            status, body = process.call("GET", place(run, "a"))
+            assert (status, body.encode() in contents) == (200, True)
 
 
 def test_empty_files(server: Server) -> None:

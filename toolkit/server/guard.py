@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -77,7 +77,7 @@ class Rules:
     hosts: Sequence[str] = ()
     streamed: tuple[str, ...] = ()
     body_limit: int = BODY_LIMIT
-    read_time: float = READ_TIME
+    read_time: float = field(default_factory=lambda: READ_TIME)
 
 
 class Guard:

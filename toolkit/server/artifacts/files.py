@@ -104,7 +104,7 @@ class Files:
         self.limits = limits or Limits()
         self._stores = stores
         self._catalog = catalog
-        self._turns = Turns()
+        self._turns = Turns(stores.home / "turns")
         self._owners: dict[str, tuple[float, str | None, bool]] = {}
         root = stores.artifact_root
         self._disk = local_artifact_root(root) if root.startswith("file:") else None
@@ -147,7 +147,7 @@ class Files:
         """Store a file and list it.
 
         Of two who store under one key at the same time, the one whose file appears last is the one that is listed:
-        from the end of its body until it is listed, nobody else's turn comes. (Among the threads of one process.)
+        from the end of its body until it is listed, nobody else's turn comes. (Among the processes of one machine.)
 
         Args:
             address: Where.
@@ -186,10 +186,11 @@ class Files:
         self._is_deleted(address)
         sha256 = ""
         recorded = None
-        if not address.is_model:
-            entry = self._entry(address)
-            sha256, recorded = entry.sha256, entry.size
-        stream = self._stores.artifacts.open(address.key)
+        with self._turns.none(address.key):  # between a file's appearance and its listing, its digest is another's
+            if not address.is_model:
+                entry = self._entry(address)
+                sha256, recorded = entry.sha256, entry.size
+            stream = self._stores.artifacts.open(address.key)
         try:
             size = stream.seek(0, io.SEEK_END)
             stream.seek(0)

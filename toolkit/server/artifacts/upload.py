@@ -62,13 +62,17 @@ class Uploads:
             self._files.check_size(size)
             self._files.check_room(size)
         sha256 = _announced(header(scope, b"content-digest") or header(scope, b"repr-digest"))
-        await run_sync(self._files.check_writable, address)
         body = _Body(receive, self._files)
         first = await body.until(SMALL)
         if body.ended:
-            return await run_sync(self._files.store, address, io.BytesIO(first), sha256)
+            return await run_sync(self._store_small, address, first, sha256)
+        await run_sync(self._files.check_writable, address)
         async with self._slots:
             return await self._stream(address, first, body, sha256)
+
+    def _store_small(self, address: Address, content: bytes, sha256: str | None) -> StoredFile:
+        self._files.check_writable(address)
+        return self._files.store(address, io.BytesIO(content), sha256)
 
     async def _stream(self, address: Address, first: bytes, body: _Body, sha256: str | None) -> StoredFile:
         pipe = Pipe(asyncio.get_running_loop())
