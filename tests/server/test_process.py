@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
+import ssl
+import subprocess
 import threading
+import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -102,6 +107,22 @@ def test_a_prefix_stands_before_every_path(tmp_path: Path) -> None:
             assert server.call("GET", path)[0] == 404, path
         status, text = server.call("GET", "/api/2.0/mlflow/experiments/get?experiment_id=0")
         assert (status, json.loads(text)["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
+
+
+def test_it_speaks_tls(tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl here, which makes a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    making = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([openssl, *making.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    options = ("--ssl-keyfile", str(key), "--ssl-certfile", str(certificate), "--workers", "2")
+    with server_process(tmp_path / "home", *options) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        with urllib.request.urlopen(f"{server.url}/health", context=trusting, timeout=20) as answer:
+            assert answer.read() == b"OK"
+        assert server.stop() == 0
 
 
 def test_artifacts_of_clients_are_told_where_they_are(tmp_path: Path) -> None:
@@ -209,6 +230,33 @@ def test_what_was_acknowledged_is_there_after_it_was_stopped_under_load(tmp_path
     stores.close()
     assert set(acknowledged) <= kept
     assert len(kept - set(acknowledged)) <= 4  # each client may have lost the answer to its last one
+
+
+def test_an_upload_that_was_begun_is_finished(tmp_path: Path) -> None:
+    """Nobody else gets in meanwhile."""
+    content = b"x" * 300_000
+    with server_process(tmp_path / "home") as server:
+        run_id = server.api("runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
+        path = f"/api/2.0/mlflow-artifacts/artifacts/0/{run_id}/artifacts/model.bin"
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            head = f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: {len(content)}\r\n\r\n"
+            connection.sendall(head.encode() + content[:100_000])
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+            until(lambda: not accepts(server.port), what="closed to others")
+            connection.sendall(content[100_000:])
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        assert server.process.wait(20) == 0
+    (kept,) = (tmp_path / "home" / "artifacts").rglob("model.bin")
+    assert kept.read_bytes() == content
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
