@@ -231,9 +231,7 @@ def test_long_batches_are_not_deep(server: Server) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     """A server that waits for a part of a second where it would wait for half a minute."""
     monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 0.5)
-    monkeypatch.setattr(
-        guard.Rules.__init__, "__kwdefaults__", {**guard.Rules.__init__.__kwdefaults__, "read_time": 0.5}
-    )
+    monkeypatch.setattr(guard, "READ_TIME", 0.5)
     with serving(tmp_path / "home") as found:
         yield found
 
