@@ -208,6 +208,93 @@ if __name__ == '__main__':
     assert len(runs) == 1
 
 
+def test_an_error_whose_text_no_store_keeps_is_the_end_all_the_same(stores: Stores) -> None:
+    done = script("with toolkit.start_run():\n  raise ValueError('a\\ud800b')")
+    assert done.stderr.rstrip().splitlines()[-1].startswith("ValueError: a"), done.stderr
+    info = only(stores).info
+    assert (info.status, info.reason) == ("FAILED", r"ValueError: a\ud800b")
+
+
+def test_an_error_whose_text_cannot_be_made_is_the_end_all_the_same(stores: Stores) -> None:
+    done = script(
+        """
+class Odd(Exception):
+    def __str__(self): raise RuntimeError
+with toolkit.start_run(): raise Odd
+"""
+    )
+    assert "Odd" in done.stderr.rstrip().splitlines()[-1], done.stderr
+    assert (only(stores).info.status, only(stores).info.reason) == ("FAILED", "Odd")
+
+
+LOCK = """
+import sqlite3, toolkit.settings
+lock = sqlite3.connect(toolkit.settings.load().home / 'toolkit.db', isolation_level=None, check_same_thread=False)
+lock.execute('BEGIN EXCLUSIVE')
+"""
+
+
+def test_a_strict_end_that_fails_does_not_hide_the_error_of_the_block(stores: Stores) -> None:
+    done = script(
+        f"with toolkit.start_run(strict=True):\n  exec({LOCK!r})\n  raise ValueError('mine')",
+        TOOLKIT_BUSY_TIMEOUT="0.2",
+    )
+    assert done.stderr.rstrip().splitlines()[-1] == "ValueError: mine"
+    assert "has no end" in done.stderr
+
+
+def test_a_run_that_cannot_end_keeps_no_other_from_ending(stores: Stores) -> None:
+    done = script(
+        f"""
+import atexit
+toolkit.start_run(run_name='journaled')
+toolkit.start_run(run_name='strict', nested=True, strict=True)
+toolkit.flush()
+from toolkit.recording import current
+current.at_exit(lambda: lock.execute('ROLLBACK'))
+{LOCK}
+""",
+        TOOLKIT_BUSY_TIMEOUT="0.2",
+    )
+    assert "has no end" in done.stderr
+    states = {run.info.run_name: run.info.status for run in stores.runs.list_runs(RunQuery()).items}
+    assert states == {"journaled": "FINISHED", "strict": "RUNNING"}
+
+
+FORK = """
+import os, sys, sqlite3
+def work():
+    for step in range(100): toolkit.log_metric('m', step, step=step)
+    toolkit.log_text('x', 'x.txt')
+run = toolkit.start_run()
+"""
+
+
+@pytest.mark.parametrize(
+    "fork",
+    [
+        "import multiprocessing\nchild = multiprocessing.get_context('fork').Process(target=work)\n"
+        "child.start(); child.join()",
+        "child = os.fork()\nif child == 0: work(); sys.exit(0)\nos.waitpid(child, 0)",
+        "child = os.fork()\nif child == 0:\n  if (grandchild := os.fork()) == 0: work(); sys.exit(0)\n"
+        "  os.waitpid(grandchild, 0); os._exit(0)\nos.waitpid(child, 0)",
+    ],
+    ids=["multiprocessing", "fork", "grandchild"],
+)
+def test_what_a_forked_child_logs_is_in_the_store_when_the_child_has_ended(
+    stores: Stores, toolkit_home: Path, fork: str
+) -> None:
+    done = script(
+        FORK
+        + fork
+        + """
+found = toolkit.get_run(run.info.run_id)
+print(found.data.metrics, [each.path for each in toolkit.Client().list_artifacts(run.info.run_id)])
+"""
+    )
+    assert done.stdout.strip() == "{'m': 99.0} ['x.txt']", done.stderr
+
+
 def test_a_script_that_only_imports_toolkit_leaves_nothing(toolkit_home: Path) -> None:
     assert script("print(toolkit.__version__)").returncode == 0
     assert list(toolkit_home.iterdir()) == []

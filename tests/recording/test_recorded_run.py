@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
 
 from toolkit.errors import ArtifactCorrupt, Conflict, InvalidValue, NotFound
+from toolkit.recording.context import script_tags
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import PARAM_LIMIT, TAG_LIMIT, RecordedRun
 from toolkit.recording.stores import Stores
@@ -150,3 +152,24 @@ def test_a_run_of_another_process_is_not_ended(run: RecordedRun) -> None:
     guest.log_metrics({"m": 1})
     guest.end(RunStatus.FAILED)
     assert run.read().info.status == RunStatus.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("a\ud800b", r"a\ud800b"), ("a\0b", r"a\x00b"), ("x" * 3_000, "x" * 1_999 + "…"), ("né", "né")]
+)
+def test_any_text_can_be_the_reason_of_an_end(stores: Stores, leases: Leases, given: str, kept: str) -> None:
+    run = RecordedRun.start(stores, leases, experiment_id="0")
+    run.end(RunStatus.FAILED, given)
+    info = run.read().info
+    assert (info.status, info.reason) == (RunStatus.FAILED, kept)
+
+
+def test_what_is_logged_without_being_asked_for_is_plain_text(
+    stores: Stores, leases: Leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/a/\udce9.py", raising=False)
+    monkeypatch.setenv("LOGNAME", "jos\udce9")
+    run = RecordedRun.start(stores, leases, experiment_id="0", tags=script_tags())
+    assert run.read().data.tags["mlflow.source.name"] == r"/a/\udce9.py"
+    assert run.read().info.user_id == r"jos\udce9"
+    run.end()

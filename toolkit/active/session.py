@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from toolkit.active.values import tag_texts
 from toolkit.entities import Run, RunData, RunInfo, RunInputs
-from toolkit.errors import InvalidValue, NotFound
+from toolkit.errors import InvalidValue, NotFound, ToolkitError
 from toolkit.recording import current
 from toolkit.recording.context import NOTE, script_tags
 from toolkit.recording.run import RecordedRun
@@ -23,6 +24,8 @@ from toolkit.tracking.records import RunStatus
 
 if TYPE_CHECKING:
     from toolkit.active.system_metrics import SystemMetrics
+
+logger = logging.getLogger(__name__)
 
 _step_taken = False
 _open_runs: list[RecordedRun] = []
@@ -69,9 +72,15 @@ class ActiveRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _end(self._recorded, _status_of(error), reason=_reason_of(error))
-        _before.pop(self._recorded, None)
-        current.set_context_run(self._previous)
+        try:
+            _end(self._recorded, _status_of(error), reason=_reason_of(error))
+        except ToolkitError as failure:
+            if error is None:
+                raise
+            logger.warning("run %s has no end: %s", self._recorded.run_id, failure)  # the block's own error is told
+        finally:
+            _before.pop(self._recorded, None)
+            current.set_context_run(self._previous)
 
     def __repr__(self) -> str:
         return f"<ActiveRun {self.info.run_id[:8]} {self.info.run_name}>"
@@ -281,7 +290,12 @@ def _status_of(error: BaseException | None) -> RunStatus:
 
 
 def _reason_of(error: BaseException | None) -> str | None:
-    return None if error is None or isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"[:1000]
+    if error is None or isinstance(error, SystemExit):
+        return None
+    try:
+        return f"{type(error).__name__}: {error}"[:1000]
+    except Exception:  # noqa: BLE001 - a class of the user's whose text cannot be made
+        return type(error).__name__
 
 
 # -- the end of the process ------------------------------------------------------------------------
@@ -321,7 +335,13 @@ def _end_open_runs() -> None:
     if _hooks_pid != os.getpid():
         return
     for watching in list(_watched.values()):
-        watching.stop()
+        try:
+            watching.stop()
+        except Exception as error:  # noqa: BLE001 - see below
+            logger.warning("what logs the machine's load was not stopped: %s", error)
     for run in reversed(_open_runs):
-        run.end(_failure or RunStatus.FINISHED)
+        try:
+            run.end(_failure or RunStatus.FINISHED)
+        except Exception as error:  # noqa: BLE001 - one that cannot end keeps no other from ending
+            logger.warning("run %s has no end: %s", run.run_id, error)
     _open_runs.clear()

@@ -6,6 +6,7 @@ import getpass
 import sys
 from pathlib import Path
 
+from toolkit.recording.plain import plain
 from toolkit.recording.process import host_name
 
 USER = "mlflow.user"
@@ -28,7 +29,7 @@ PYTHON = "toolkit.python"
 def user_name() -> str:
     """Return the login name of the user, or ``unknown`` where the system does not know one."""
     try:
-        return getpass.getuser()
+        return plain(getpass.getuser())
     except (KeyError, OSError):  # KeyError up to Python 3.12, OSError since
         return "unknown"
 
@@ -38,7 +39,7 @@ def script_tags() -> dict[str, str]:
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
     return {
-        SOURCE_NAME: str(Path(file).absolute()) if file else (sys.argv[0] or "<interactive>"),
+        SOURCE_NAME: plain(str(Path(file).absolute()) if file else (sys.argv[0] or "<interactive>")),
         SOURCE_TYPE: "LOCAL",
         HOST: host_name(),
         PYTHON: ".".join(str(part) for part in sys.version_info[:3]),

@@ -8,6 +8,7 @@ script's first ``log_*`` call opened.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 import threading
@@ -22,6 +23,8 @@ from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.settings import load
+
+logger = logging.getLogger(__name__)
 
 _MOST_NAMED = 1_000
 _SETTLE_TIMEOUT = 60.0  # seconds
@@ -55,6 +58,17 @@ class _Process:
     callbacks: list[Callable[[], None]] = field(default_factory=list)
     finishes: bool = False
     named: dict[str, RecordedRun] = field(default_factory=dict)
+    inherited: list[Stores] = field(default_factory=list)
+
+    @property
+    def own(self) -> list[Stores]:
+        """The stores that this process has opened."""
+        return [each for each in (self.stores, *self.others.values()) if each is not None]
+
+    @property
+    def opened(self) -> list[Stores]:
+        """The same and those that runs of the process that forked this one write to, which it may go on with."""
+        return [*self.own, *self.inherited]
 
     def finish_at_exit(self) -> None:
         """See to it that what is logged is sent when the process ends."""
@@ -64,6 +78,13 @@ class _Process:
             multiprocessing = sys.modules.get("multiprocessing.util")
             if multiprocessing is not None:  # whose forked children end without the callbacks of atexit
                 multiprocessing.Finalize(None, _finish, exitpriority=0)
+
+    def finish_after_fork(self) -> None:
+        """See to the same in a child that has just been forked, and may never ask for stores of its own."""
+        self.finishes = True  # the callbacks of atexit are the parent's
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None:  # whose children forget now what was registered before this
+            multiprocessing.register_after_fork(self, _finish_child)
 
 
 _process = _Process()
@@ -79,8 +100,22 @@ def connect(connection: Connection) -> None:
 def _here() -> _Process:
     global _process
     if _process.pid != os.getpid():  # connections and threads do not survive a fork
-        _process = _Process(experiment_id=_process.experiment_id)
+        _process = _Process(experiment_id=_process.experiment_id, inherited=_process.opened)
     return _process
+
+
+def _after_fork() -> None:
+    """Let a child send at its end what it logs through the runs of its parent."""
+    if _here().inherited:
+        _process.finish_after_fork()
+
+
+def _finish_child(_: _Process) -> None:
+    sys.modules["multiprocessing.util"].Finalize(None, _finish, exitpriority=0)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def stores() -> Stores:
@@ -140,10 +175,10 @@ def flush(timeout: float | None = None) -> None:
         NotAcknowledged: They have not within the time. What is missing is in the journal; ``waiting`` says how much.
     """
     here = _here()
-    for each in (here.stores, *here.others.values()):
-        if each is not None and each.journal is not None:
+    for each in here.opened:
+        if each.journal is not None:
             each.journal.flush(timeout)
-        if each is not None and each.spool is not None:
+        if each.spool is not None:
             each.spool.flush(timeout)
 
 
@@ -168,10 +203,15 @@ def _finish() -> None:
     """Send what is logged, at the end of the process, within the time that the settings give."""
     here = _here()
     for callback in here.callbacks:
-        callback()
-    for each in (here.stores, *here.others.values()):
-        if each is not None:
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 - whatever fails, the rest is sent
+            logger.warning("something failed at the end of the process: %s", error)
+    for each in here.opened:
+        try:
             each.send_rest()
+        except Exception as error:  # noqa: BLE001 - the same
+            logger.warning("what was logged to %s could not be sent: %s", each.place, error)
 
 
 def prefect_api_url() -> str:
@@ -203,9 +243,8 @@ def leases() -> Leases:
 def reset() -> None:
     """Forget and close the stores, so that the next use opens them anew (with other settings)."""
     here = _here()
-    for each in (here.stores, *here.others.values()):
-        if each is not None:
-            each.close()
+    for each in here.own:
+        each.close()
     here.others.clear()
     here.stores = here.leases = here.run = None
     here.experiment_id = None

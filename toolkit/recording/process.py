@@ -14,6 +14,7 @@ import time
 
 import psutil
 
+from toolkit.recording.plain import plain
 from toolkit.tracking.records import Owner
 
 _TOLERANCE_MS = 1_000  # two readings of one start: ticks of the kernel, and a boot time that is rounded to seconds
@@ -44,7 +45,7 @@ def _started(process: psutil.Process) -> int:
 
 def host_name() -> str:
     """Return the name of this machine."""
-    return socket.gethostname()
+    return plain(socket.gethostname())
 
 
 def is_alive(owner: Owner) -> bool:

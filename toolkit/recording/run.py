@@ -15,11 +15,12 @@ from toolkit.errors import ArtifactError, InvalidValue, NotFound, StoreError
 from toolkit.ids import new_run_id, now_ms, random_run_name
 from toolkit.recording.context import user_name
 from toolkit.recording.lease import Leases
+from toolkit.recording.plain import plain
 from toolkit.recording.spool import Spool
 from toolkit.recording.stores import Stores
 from toolkit.recording.transfer import BATCH, Report, files_below, in_parallel, targets
 from toolkit.tracking.entries import Begun, Ended, Entry, Listed, Logged, Used, write_one
-from toolkit.tracking.limits import check_inputs, check_new_run, check_params, check_points, check_tags
+from toolkit.tracking.limits import REASON_LENGTH, check_inputs, check_new_run, check_params, check_points, check_tags
 from toolkit.tracking.records import (
     ArtifactEntry,
     DatasetInput,
@@ -306,12 +307,18 @@ class RecordedRun:
         return gone
 
     def end(self, status: RunStatus = RunStatus.FINISHED, reason: str | None = None) -> None:
-        """Give the run its final state, if this process answers for it; else leave that to who does."""
+        """Give the run its final state, if this process answers for it; else leave that to who does.
+
+        Args:
+            status: The state.
+            reason: Why, such as an exception's text; what no store takes of it is escaped, and it is cut.
+        """
         if self._leases is None or not self._leases.is_here:
             return
         self._leases.release(self.run_id)
         self._leases = None
-        self._write(Ended(run_id=self.run_id, status=status, end_time=now_ms(), reason=reason))
+        told = None if reason is None else plain(reason, REASON_LENGTH)
+        self._write(Ended(run_id=self.run_id, status=status, end_time=now_ms(), reason=told))
 
     def _write(self, entry: Entry) -> None:
         if self._journal is not None:
