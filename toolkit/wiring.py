@@ -187,7 +187,7 @@ def _journaled(stores: Stores, settings: Settings) -> Stores:
         return stores
     journal = Journal(settings.journal_root, stores.runs, place=stores.place, limit=settings.journal_limit)
     stores = replace(stores, artifacts=_after(journal, stores.artifacts))
-    written = flushed(stores.runs, journal)  # a file is listed after its run has begun
+    written = flushed(stores.runs, journal, patience=0.0)  # a file is listed after its run has begun, or tried again
     spool = Spool(settings.spool_root, stores.artifacts, written, place=stores.place)
     runs = flushed(stores.runs, journal, before_listing=partial(spool.flush, FLUSH_TIMEOUT))
     return replace(stores, runs=runs, journal=journal, spool=spool, exit_wait=settings.exit_wait)
