@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from toolkit.errors import InvalidValue, JournalError, ToolkitError
+from toolkit.errors import InvalidValue, JournalError, StoreError, ToolkitError
 from toolkit.server.v1 import records
 from toolkit.server.v1.context import Context
 from toolkit.tracking import limits
@@ -16,6 +17,8 @@ from toolkit.tracking.entries import Begun, Ended, Entry, Listed, Logged, Used
 from toolkit.tracking.http_codec import JOURNAL_TYPE, Json, code_of, entries_in
 from toolkit.tracking.number import from_stored, to_stored
 from toolkit.tracking.records import ArtifactEntry, Dataset, DatasetInput, NewRun, Owner, RunStatus
+
+logger = logging.getLogger(__name__)
 
 _INT64 = range(-(2**63), 2**63)
 _NAME = 200
@@ -108,6 +111,8 @@ def read_entries(content_type: str, body: bytes) -> Sequence[Read]:
 def apply(here: Context, given: Sequence[Read], journal: str, first: int) -> Json:
     """Write entries; return how far the journal is written, and what of it never will be.
 
+    Where the store fails in the middle, that is not all of them: then the client sends the rest again.
+
     Raises:
         InvalidValue: The journal's name or the position cannot be used.
         StoreError: The store cannot be written now; nothing is acknowledged.
@@ -124,12 +129,16 @@ def apply(here: Context, given: Sequence[Read], journal: str, first: int) -> Jso
             entries.append(None)
             refused.append((index, error))
     places = {id(entry): index for index, entry in enumerate(entries)}
-    rejections = here.stores.runs.apply(entries, journal=journal, first=first)
+    try:
+        rejections, written = here.stores.runs.apply(entries, journal=journal, first=first), len(entries)
+    except StoreError as failure:
+        if not failure.applied:
+            raise
+        logger.warning("entries from %d on of the journal %s: %s", first + failure.applied, journal, failure)
+        rejections, written = failure.rejections, failure.applied
     refused += [(places[id(rejection.entry)], rejection.error) for rejection in rejections]
-    return {
-        "position": first + len(entries),
-        "rejections": [_refusal(index, error) for index, error in sorted(refused, key=lambda each: each[0])],
-    }
+    told = sorted((each for each in refused if each[0] < written), key=lambda each: each[0])
+    return {"position": first + written, "rejections": [_refusal(index, error) for index, error in told]}
 
 
 def _refusal(index: int, error: ToolkitError) -> Json:

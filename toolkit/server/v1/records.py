@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from toolkit.tracking.records import Lifecycle, RunStatus
 
 Text = StrictStr
-Integer = StrictInt
+Integer = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
 Number = float | Literal["NaN", "Infinity", "-Infinity"]
 """A 64-bit floating-point number; NaN and the infinities as text."""
 
