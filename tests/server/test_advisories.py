@@ -37,7 +37,7 @@ class Scene:
         for place, _, files in os.walk(folder):
             for name in files:
                 path = Path(place, name)
-                if not path.name.startswith("toolkit.db"):
+                if not path.name.startswith("toolkit.db") and path.parent.name != "turns":
                     found[str(path)] = (path.lstat().st_ino, path.lstat().st_mtime_ns)
         return found
 
@@ -381,3 +381,17 @@ def test_a_source_that_a_client_names_is_never_opened(scene: Scene, name: str, p
             assert CANARY not in got.body
         with pytest.raises(TimeoutError):
             trap.accept()
+
+
+def test_cve_2024_6838_endless_names_are_refused(scene: Scene) -> None:
+    for body in (
+        {"name": "1" * 1_000_000},
+        {"name": "e", "artifact_location": "s3://" + "a" * 1_000_000},
+        {"name": "e", "tags": [{"key": "k" * 1_000_000, "value": "v"}]},
+        {"name": "e", "tags": [{"key": "k", "value": "v" * 1_000_000}]},
+    ):
+        answer = scene.server.call("POST", f"{API}experiments/create", body)
+        assert answer.status == 400
+        assert len(answer.body) < 20_000
+    many = {"name": "e", **{f"k{number}": number for number in range(100_000)}}
+    assert scene.server.call("POST", f"{API}experiments/create", many).status in (200, 400)

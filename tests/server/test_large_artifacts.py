@@ -110,6 +110,22 @@ def test_slow_uploads_do_not_keep_others_waiting(tmp_path: Path) -> None:
         assert server.new_run() != run
 
 
+def test_a_stop_in_the_middle_of_an_upload(tmp_path: Path) -> None:
+    with server_process(tmp_path / "home", TOOLKIT_GRACE="1") as process:
+        run = process.api("runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
+        with socket.create_connection(("127.0.0.1", process.port), timeout=30) as connection:
+            head = (
+                f"PUT {place(run, 'a')} HTTP/1.1\r\nHost: localhost:{process.port}\r\nContent-Length: 10000000\r\n\r\n"
+            )
+            connection.sendall(head.encode() + b"x" * 3 * MEBIBYTE)
+            staging = tmp_path / "home" / "artifacts" / ".staging"
+            assert eventually(lambda: any(staging.iterdir()))
+
+            assert process.stop() == 0
+
+    assert [path for path in (tmp_path / "home" / "artifacts").rglob("*") if path.is_file()] == []
+
+
 def test_who_stops_sending_is_given_up(tmp_path: Path) -> None:
     with serving(tmp_path / "home", limits=Limits(pause=0.5)) as server:
         run = server.new_run()

@@ -14,6 +14,9 @@ from toolkit.server.metrics import WorkerCounts
 STORE_ERRORS = (503, 507)
 """Statuses that mean that the store could not serve a request."""
 
+GONE = 499
+"""What is noted of a request whose client went away before it was answered; whatever else fails is answered."""
+
 
 class Observed:
     """An application whose requests are counted.
@@ -48,7 +51,7 @@ class Observed:
         try:
             await self._app(scope, receive, noted)
         finally:
-            self._note(scope, status or 500, size, time.perf_counter() - began)
+            self._note(scope, status or GONE, size, time.perf_counter() - began)
 
     def _note(self, scope: Scope, status: int, size: int, seconds: float) -> None:
         found = getattr(scope.get("route"), "path", None)

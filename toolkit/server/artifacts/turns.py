@@ -54,7 +54,7 @@ def _locked(file: Path, *, alone: bool) -> int | None:
     if fcntl is None:
         return None
     with suppress(OSError):  # a home that cannot be written: threads are kept apart all the same
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _opened(file)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         except BaseException:
@@ -62,6 +62,14 @@ def _locked(file: Path, *, alone: bool) -> int | None:
             raise
         return descriptor
     return None
+
+
+def _opened(file: Path) -> int:
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:  # the first one
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 class Turns:
@@ -75,8 +83,6 @@ class Turns:
         self._folder = folder
         self._guard = threading.Lock()
         self._wanted: dict[str, tuple[threading.Lock, int]] = {}
-        with suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def one(self, key: str) -> Iterator[Turn]:
