@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote
@@ -120,7 +120,7 @@ class ProxyArtifactStore:
             else:
                 yield _stored(key, each)
 
-    def _entries(self, folder: str) -> list[dict[str, Any]]:
+    def _entries(self, folder: str) -> Sequence[dict[str, Any]]:
         path = quote(f"{self._folder}{folder}".rstrip("/"), safe="")
         return _listed(self._ask(Ask(method="GET", path=f"{_BASE}?path={path}"), folder))
 
