@@ -7,8 +7,9 @@ and the class's ``exit_code``) and the server.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +148,16 @@ class RunKilled(ToolkitError):
 
 
 class StoreError(ToolkitError):
-    """The tracking store cannot be used."""
+    """The tracking store cannot be used.
+
+    Attributes:
+        rejections: Of `RunStore.apply`: the entries that it had refused for good before it failed; they do not come up
+            again when the rest is tried again.
+        applied: Of the same: how many entries, from the first, it was through with by then.
+    """
+
+    rejections: Sequence[Any] = ()
+    applied: int = 0
 
 
 class StoreBusy(StoreError):
@@ -172,6 +182,10 @@ class SchemaError(StoreError, UserError):
 
 class JournalError(ToolkitError):
     """The journal of what is logged but not yet acknowledged cannot be used."""
+
+
+class JournalClosed(JournalError):
+    """The journal was closed; another one is begun."""
 
 
 class JournalFull(JournalError):

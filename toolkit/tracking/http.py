@@ -218,13 +218,18 @@ class HttpRunStore:
         """See `RunStore.apply`. It does not wait for a server that is away: the journal does."""
         rejections: list[Rejection] = []
         at = 0
-        while at < len(entries):
-            body, end = _some(entries, at)
-            told = self._calls.send(f"/journal/{part(journal)}/entries?first={first + at}", body, codec.JOURNAL_TYPE)
-            if told["position"] < first + end:
-                raise StoreError(f"the server took entries up to {told['position']} where {first + end} were sent")
-            rejections += [_rejection(entries[at:end], refused) for refused in told["rejections"]]
-            at = end
+        place = f"/journal/{part(journal)}/entries"
+        try:
+            while at < len(entries):
+                body, end = _some(entries, at)
+                told = self._calls.send(f"{place}?first={first + at}", body, codec.JOURNAL_TYPE)
+                rejections += [_rejection(entries[at:end], refused) for refused in told["rejections"]]
+                at = max(at, min(told["position"] - first, end))
+                if at < end:
+                    raise StoreError(f"the server took entries up to {told['position']} where {first + end} were sent")
+        except StoreError as failure:  # what was taken is not sent again
+            failure.rejections, failure.applied = tuple(rejections), at
+            raise
         return rejections
 
     def log_inputs(self, run_id: str, inputs: Sequence[DatasetInput]) -> None:

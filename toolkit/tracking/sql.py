@@ -295,7 +295,12 @@ class SqlRunStore:
             if len(entries) > 1:
                 half = len(entries) // 2
                 before = self.apply(entries[:half], journal=journal, first=first)
-                return [*before, *self.apply(entries[half:], journal=journal, first=first + half)]
+                try:
+                    return [*before, *self.apply(entries[half:], journal=journal, first=first + half)]
+                except StoreError as failure:  # the first half is written, and will not be tried again
+                    failure.rejections = (*before, *failure.rejections)
+                    failure.applied += half
+                    raise
             if isinstance(error, StoreError) or entries[0] is None:
                 raise
             self._apply([None], journal, first)

@@ -209,6 +209,10 @@ class RunStore(RunSearch, RunUpkeep, Protocol):
         Returns:
             The entries that can never be written, with the error that `create_run`, `log_batch`, `record_artifacts`,
             `log_inputs` or `update_run` would have raised. All others are written.
+
+        Raises:
+            StoreError: The store cannot be written now. Part of the entries may have been, from the first on: those of
+                them that were refused are the error's ``rejections``, for they are passed over from then on.
         """
         ...
 

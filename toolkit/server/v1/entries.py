@@ -18,7 +18,7 @@ from toolkit.tracking.http_codec import JOURNAL_TYPE, Json, code_of, entries_in
 from toolkit.tracking.number import from_stored, to_stored
 from toolkit.tracking.records import ArtifactEntry, Dataset, DatasetInput, NewRun, Owner, RunStatus
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("toolkit.server")
 
 _INT64 = range(-(2**63), 2**63)
 _NAME = 200
