@@ -295,6 +295,30 @@ print(found.data.metrics, [each.path for each in toolkit.Client().list_artifacts
     assert done.stdout.strip() == "{'m': 99.0} ['x.txt']", done.stderr
 
 
+def test_an_end_that_waited_does_not_end_a_run_that_was_resumed(stores: Stores, toolkit_home: Path) -> None:
+    ended = script(
+        f"run = toolkit.start_run()\ntoolkit.flush()\nprint(run.info.run_id)\n{LOCK}\n"
+        "toolkit.set_tag('stage', 'old'); toolkit.end_run()",
+        TOOLKIT_BUSY_TIMEOUT="0.2",
+        TOOLKIT_EXIT_WAIT="0.3",
+    )
+    run_id = ended.stdout.strip()
+    assert stores.runs.get_run(run_id).info.status == "RUNNING"
+    resumed = script(
+        f"""
+run = toolkit.start_run(run_id='{run_id}')
+toolkit.set_tag('stage', 'new')
+toolkit.flush()
+from toolkit import settings
+print(list(settings.load().journal_root.iterdir()) == [toolkit.recording.current.stores().journal.folder])
+print(toolkit.get_run('{run_id}').info.status, toolkit.get_run('{run_id}').data.tags['stage'])
+"""
+    )
+    assert resumed.stdout.split() == ["True", "RUNNING", "new"], resumed.stderr
+    run = stores.runs.get_run(run_id)
+    assert (run.info.status, run.data.tags["stage"]) == ("FINISHED", "new")
+
+
 def test_a_script_that_only_imports_toolkit_leaves_nothing(toolkit_home: Path) -> None:
     assert script("print(toolkit.__version__)").returncode == 0
     assert list(toolkit_home.iterdir()) == []

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import FrameType, TracebackType
@@ -19,13 +20,17 @@ from toolkit.errors import InvalidValue, NotFound, ToolkitError
 from toolkit.recording import current
 from toolkit.recording.context import NOTE, script_tags
 from toolkit.recording.run import RecordedRun
+from toolkit.recording.stores import Stores
 from toolkit.settings import load
+from toolkit.tracking.journal import Leftovers
 from toolkit.tracking.records import RunStatus
 
 if TYPE_CHECKING:
     from toolkit.active.system_metrics import SystemMetrics
 
 logger = logging.getLogger(__name__)
+
+_LEFTOVERS_TIMEOUT = 10.0  # seconds
 
 _step_taken = False
 _open_runs: list[RecordedRun] = []
@@ -252,6 +257,7 @@ def _is_child(previous: RecordedRun | None, nested: bool, parent_run_id: str | N
 def _resume(run_id: str, *, strict: bool) -> RecordedRun:
     """Take up a run again. One that has ended runs again, and this process answers for it."""
     stores = current.stores()
+    _bring_leftovers(stores)
     run = stores.runs.get_run(run_id)
     if not run.info.status.terminal:
         return RecordedRun(stores, run, strict=strict)
@@ -260,6 +266,21 @@ def _resume(run_id: str, *, strict: bool) -> RecordedRun:
     recorded = RecordedRun(stores, run, current.leases(), strict=strict)
     _open_runs.append(recorded)
     return recorded
+
+
+def _bring_leftovers(stores: Stores) -> None:
+    """Send what processes that are gone have left: the end of a run that comes late must not end it once it goes on."""
+    if stores.journal is None:
+        return
+    deadline = time.monotonic() + _LEFTOVERS_TIMEOUT
+    leftovers = Leftovers(load().journal_root, stores.runs, stores.place)
+    try:
+        while leftovers.step() and time.monotonic() < deadline:
+            pass
+    except ToolkitError as error:  # whoever asks for the run is told what is wrong with the store
+        logger.warning("what earlier processes have left for %s is not sent: %s", stores.place, error)
+    finally:
+        leftovers.close()
 
 
 def _watch_load(run: RecordedRun, wanted: bool | None) -> None:
