@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from toolkit.errors import InvalidSetting, InvalidValue, StoreError
+from toolkit.errors import InvalidSetting, InvalidValue, JournalError, StoreError
 from toolkit.recording import current
 from toolkit.recording.lease import Leases, sweep_lost
 from toolkit.recording.stores import Stores
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from toolkit.flows.report import Reporter, RunOutcome
     from toolkit.flows.services import Served, Services
     from toolkit.registry.catalog import Catalog
-    from toolkit.tracking.journal import Journal, JournalState
+    from toolkit.tracking.journal import Journal
     from toolkit.tracking.records import Experiment, Run
     from toolkit.upkeep.garbage import Collection, Found
 
@@ -188,9 +190,22 @@ def _journaled(stores: Stores, settings: Settings) -> Stores:
     journal = Journal(settings.journal_root, stores.runs, place=stores.place, limit=settings.journal_limit)
     stores = replace(stores, artifacts=_after(journal, stores.artifacts))
     written = flushed(stores.runs, journal, patience=0.0)  # a file is listed after its run has begun, or tried again
-    spool = Spool(settings.spool_root, stores.artifacts, written, place=stores.place)
+    expected = partial(_is_expected, settings.journal_root, stores.place, journal)
+    spool = Spool(settings.spool_root, stores.artifacts, written, place=stores.place, expected=expected)
     runs = flushed(stores.runs, journal, before_listing=partial(spool.flush, FLUSH_TIMEOUT))
     return replace(stores, runs=runs, journal=journal, spool=spool, exit_wait=settings.exit_wait)
+
+
+def _is_expected(root: Path, place: str, own: Journal | None = None) -> bool:
+    """Tell whether a run that is not in a store may still come, by the journal of another process."""
+    from toolkit.tracking.journal import journal_folders  # noqa: PLC0415 - rare
+    from toolkit.tracking.journal_file import read_about  # noqa: PLC0415 - the same
+
+    for folder in journal_folders(root):
+        with contextlib.suppress(JournalError):
+            if read_about(folder) == place and (own is None or folder != own.folder):
+                return True
+    return False
 
 
 def _after(journal: Journal, artifacts: ArtifactStore) -> ArtifactStore:
@@ -225,7 +240,7 @@ def send_leftovers(stores: Stores, settings: Settings) -> Sent:
         StoreError: The store cannot take it now; what was not sent is kept.
         ArtifactError: The same for files.
     """
-    from toolkit.recording.spool import send_left  # noqa: PLC0415 - rare
+    from toolkit.recording.spool_folder import SpoolLeftovers  # noqa: PLC0415 - rare
     from toolkit.tracking.journal import Leftovers  # noqa: PLC0415 - the same
 
     left = Leftovers(settings.journal_root, stores.runs, stores.place)
@@ -234,15 +249,42 @@ def send_leftovers(stores: Stores, settings: Settings) -> Sent:
             pass
     finally:
         left.close()
-    files, refused = send_left(settings.spool_root, stores.artifacts, stores.runs, stores.place)
-    return Sent(entries=left.sent, files=files, refused=left.rejected + refused)
+    expected = partial(_is_expected, settings.journal_root, stores.place)
+    files = SpoolLeftovers(settings.spool_root, stores.artifacts, stores.runs, stores.place, expected=expected)
+    files.send_all()
+    return Sent(entries=left.sent, files=files.sent, refused=left.rejected + files.refused)
 
 
-def unsent(settings: Settings) -> list[JournalState]:
-    """Return the journals that are there, whosever they are."""
-    from toolkit.tracking.journal import journal_states  # noqa: PLC0415 - rare
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unsent:
+    """What waits on this machine to be sent.
 
-    return journal_states(settings.journal_root)
+    Attributes:
+        in_use: How many running processes send their own.
+        entries: Stores that entries of processes which are gone wait for.
+        files: How many files of processes which are gone wait, by store and artifact root.
+    """
+
+    in_use: int
+    entries: Sequence[str]
+    files: Mapping[tuple[str, str], int]
+
+
+def unsent(settings: Settings) -> Unsent:
+    """Return what waits to be sent, whosever it is and wherever it goes."""
+    from toolkit.recording.spool_folder import spool_states  # noqa: PLC0415 - rare
+    from toolkit.tracking.journal import journal_states  # noqa: PLC0415 - the same
+
+    journals = journal_states(settings.journal_root)
+    spools = spool_states(settings.spool_root)
+    used = {journal.folder.name for journal in journals if journal.in_use}
+    used |= {spool.folder.name for spool in spools if spool.in_use}
+    files = Counter((item.place, item.root) for spool in spools if not spool.in_use for item in spool.items)
+    return Unsent(
+        in_use=len({name.partition("-")[0] for name in used}),  # a process has one of each
+        entries=sorted({journal.place for journal in journals if not journal.in_use}),
+        files=dict(files),
+    )
 
 
 def prepare_prefect(settings: Settings | None = None) -> None:

@@ -16,13 +16,15 @@ import pytest
 
 from toolkit.artifacts.local import LocalArtifactStore
 from toolkit.artifacts.store import StoredFile
-from toolkit.errors import ArtifactUnavailable, NotAcknowledged
-from toolkit.ids import new_run_id
-from toolkit.recording.spool import Spool, send_left
-from toolkit.testing.runs import add_run
+from toolkit.errors import ArtifactError, ArtifactUnavailable, NotAcknowledged
+from toolkit.ids import new_run_id, now_ms
+from toolkit.recording.spool import Spool
+from toolkit.recording.spool_folder import SpoolLeftovers
+from toolkit.testing.runs import add_run, new_run
 from toolkit.tracking.memory import MemoryRunStore
-from toolkit.tracking.records import RunStatus
+from toolkit.tracking.records import ArtifactEntry, RunStatus
 from toolkit.tracking.sql import SqlRunStore
+from toolkit.tracking.store import RunStore
 
 PLACE = "here"
 
@@ -61,6 +63,13 @@ def spool(tmp_path: Path, artifacts: Away, runs: MemoryRunStore) -> Iterator[Spo
 
 def put(spool: Spool, run_id: str, text: str, path: str = "a.txt") -> None:
     spool.put_stream(io.BytesIO(text.encode()), run_id=run_id, key=f"0/{run_id}/artifacts/{path}", path=path)
+
+
+def send_left(root: Path, artifacts: LocalArtifactStore, runs: RunStore, place: str) -> tuple[int, int]:
+    """Send what is left; return how many files were sent, and how many refused."""
+    left = SpoolLeftovers(root, artifacts, runs, place)
+    left.send_all()
+    return left.sent, left.refused
 
 
 def listed(runs: MemoryRunStore, run_id: str) -> list[str]:
@@ -196,3 +205,164 @@ def test_a_file_that_is_logged_again_is_sent_after_its_first_content(
     with artifacts.open(f"0/{run_id}/artifacts/same.txt") as file:
         assert file.read() == b"39"
     assert entry.sha256 == hashlib.sha256(b"39").hexdigest()
+
+
+def left_by_another(root: Path, artifacts: Away, runs: RunStore, run_id: str, *paths: str) -> Path:
+    """Leave files as a process does whose store is away; return their folder."""
+    artifacts.failure = ArtifactUnavailable("away")
+    gone = Spool(root, artifacts, runs, place=PLACE)
+    for path in paths:
+        put(gone, run_id, f"{path} of old", path)
+    before = set(root.iterdir())
+    assert gone.close(0.1) == len(paths)
+    artifacts.failure = None
+    (folder,) = before
+    return folder
+
+
+def test_what_was_logged_later_is_not_replaced_by_what_an_earlier_process_left(
+    artifacts: Away, runs: MemoryRunStore, tmp_path: Path
+) -> None:
+    root = tmp_path / "spool"
+    run_id = add_run(runs).info.run_id
+    left_by_another(root, artifacts, runs, run_id, "a.txt")
+    artifacts.put_stream(f"0/{run_id}/artifacts/a.txt", io.BytesIO(b"new"))
+    new = hashlib.sha256(b"new").hexdigest()
+    runs.record_artifacts(run_id, [ArtifactEntry(path="a.txt", size=3, sha256=new, created=now_ms() + 1)])
+    send_left(root, artifacts, runs, PLACE)
+    with artifacts.open(f"0/{run_id}/artifacts/a.txt") as file:
+        assert file.read() == b"new"
+    assert list(root.iterdir()) == []
+
+
+def test_a_script_sends_what_processes_that_are_gone_have_left(
+    artifacts: Away, runs: MemoryRunStore, tmp_path: Path
+) -> None:
+    root = tmp_path / "spool"
+    run_id = add_run(runs).info.run_id
+    left_by_another(root, artifacts, runs, run_id, "a.txt")
+    script = Spool(root, artifacts, runs, place=PLACE)
+    put(script, run_id, "x", "b.txt")
+    assert script.close(10) == 0
+    assert listed(runs, run_id) == ["a.txt", "b.txt"]
+    left_by_another(root, artifacts, runs, run_id, "c.txt")
+    assert Spool(root, artifacts, runs, place=PLACE).close(10) == 0  # it logs no file itself
+    assert listed(runs, run_id) == ["a.txt", "b.txt", "c.txt"]
+    assert list(root.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_sent_keeps_only_itself_from_being_sent(
+    artifacts: Away, runs: MemoryRunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "spool"
+    run_id = add_run(runs).info.run_id
+    left_by_another(root, artifacts, runs, run_id, "a.txt", "b.txt", "c.txt")
+    put_file = artifacts.put_file
+
+    def refuse_the_first(key: str, source: Path) -> StoredFile:
+        if key.endswith("a.txt"):
+            raise ArtifactError("a.txt may not be written")
+        return put_file(key, source)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(artifacts, "put_file", refuse_the_first)
+        with pytest.raises(ArtifactError, match="may not be written"):
+            send_left(root, artifacts, runs, PLACE)
+    assert listed(runs, run_id) == ["b.txt", "c.txt"]
+    assert send_left(root, artifacts, runs, PLACE) == (1, 0)
+
+
+def test_what_was_damaged_while_it_waited_is_kept_aside_and_never_sent(
+    artifacts: Away, runs: MemoryRunStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "spool"
+    run_id = add_run(runs).info.run_id
+    folder = left_by_another(root, artifacts, runs, run_id, "a.txt", "b.txt", "c.txt")
+    (folder / "0").chmod(0o600)
+    (folder / "0").write_text("changed")
+    (folder / "1.json").unlink()
+    (folder / "1.json").write_text("")
+    with caplog.at_level(logging.WARNING):
+        assert send_left(root, artifacts, runs, PLACE) == (1, 2)
+    assert "is not what it was when it was logged" in caplog.text
+    assert "does not say where its file belongs" in caplog.text
+    assert [file.key for file in artifacts.list("0")] == [f"0/{run_id}/artifacts/c.txt"]
+    kept = sorted(path.name for path in (root / "rejected").glob("*/*"))
+    assert kept == ["0", "0.json", "1", "1.json"]
+    assert [path.name for path in root.iterdir()] == ["rejected"]
+
+
+def test_setting_aside_that_was_broken_off_is_finished(artifacts: Away, runs: MemoryRunStore, tmp_path: Path) -> None:
+    root = tmp_path / "spool"
+    folder = left_by_another(root, artifacts, runs, add_run(runs).info.run_id, "a.txt")
+    aside = root / "rejected" / f"{folder.name}-0"
+    aside.mkdir(parents=True)
+    (folder / "0").rename(aside / "0")  # and there it was killed
+    assert send_left(root, artifacts, runs, PLACE) == (0, 1)
+    assert sorted(path.name for path in aside.iterdir()) == ["0", "0.json"]
+    assert (aside / "0").read_text() == "a.txt of old"
+
+
+def test_a_file_of_a_run_that_another_journal_brings_is_kept(
+    artifacts: Away, runs: MemoryRunStore, tmp_path: Path
+) -> None:
+    root = tmp_path / "spool"
+    coming = new_run()
+    left_by_another(root, artifacts, runs, coming.run_id, "a.txt")
+    left = SpoolLeftovers(root, artifacts, runs, PLACE, expected=lambda: True)
+    left.send_all()
+    assert (left.sent, left.refused) == (0, 0)
+    live = Spool(root, artifacts, runs, place=PLACE, expected=lambda: True)
+    put(live, coming.run_id, "x", "b.txt")
+    with pytest.raises(NotAcknowledged, match="not found"):
+        live.flush(0.2)
+    runs.create_run(coming)
+    assert live.close(10) == 0
+    assert listed(runs, coming.run_id) == ["a.txt", "b.txt"]
+
+
+def test_a_folder_that_was_just_made_is_not_taken_for_one_that_was_left(
+    artifacts: Away, runs: MemoryRunStore, tmp_path: Path
+) -> None:
+    root = tmp_path / "spool"
+    young, old = root / "4711-aa", root / "4711-bb"
+    for folder in (young, old):
+        folder.mkdir(parents=True)
+        (folder / "0").write_text("not whole")
+    os.utime(old, (0, 0))
+    assert send_left(root, artifacts, runs, PLACE) == (0, 0)
+    assert list(root.iterdir()) == [young]
+
+
+BESIDE = """
+import sys, time
+from pathlib import Path
+from toolkit.artifacts.local import LocalArtifactStore
+from toolkit.recording.spool_folder import SpoolLeftovers
+from toolkit.tracking.memory import MemoryRunStore
+root = Path(sys.argv[1])
+end = time.monotonic() + 3
+print("go", flush=True)
+while time.monotonic() < end:
+    SpoolLeftovers(root, LocalArtifactStore(root.parent / "artifacts"), MemoryRunStore(), "here").send_all()
+"""
+
+
+def test_spools_are_made_while_another_process_sends_what_was_left(
+    artifacts: Away, runs: MemoryRunStore, tmp_path: Path
+) -> None:
+    run_id = add_run(runs).info.run_id
+    root = tmp_path / "spool"
+    root.mkdir()
+    with subprocess.Popen([sys.executable, "-c", BESIDE, str(root)], stdout=subprocess.PIPE) as beside:
+        assert beside.stdout is not None
+        beside.stdout.readline()
+        made = 0
+        while beside.poll() is None:
+            spool = Spool(root, artifacts, runs, place=PLACE)
+            put(spool, run_id, "x", f"{made}.txt")
+            assert spool.close(10) == 0
+            made += 1
+    assert beside.returncode == 0
+    assert len(listed(runs, run_id)) == made
+    assert not (root / "rejected").exists()

@@ -8,7 +8,7 @@ import typer
 
 from toolkit.cli.render import say, show, show_json
 from toolkit.settings import load
-from toolkit.wiring import open_stores, send_leftovers, unsent
+from toolkit.wiring import open_stores, send_leftovers, sweep, unsent
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -20,22 +20,31 @@ def sync(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> N
     stores = open_stores(settings)
     try:
         sent = send_leftovers(stores, settings)
+        lost = sweep(stores, settings)
     finally:
         stores.close()
     left = unsent(settings)
-    elsewhere = sorted({journal.place for journal in left if journal.place != stores.place and not journal.in_use})
-    in_use = sum(journal.in_use for journal in left)
+    other_files = {where: count for where, count in left.files.items() if where != (stores.place, stores.artifact_root)}
+    elsewhere = sorted({*left.entries, *(place for place, _ in left.files)} - {stores.place})
     if as_json:
-        show_json({"schema": 1, **asdict(sent), "in_use": in_use, "elsewhere": elsewhere})
+        show_json({"schema": 1, **asdict(sent), "in_use": left.in_use, "elsewhere": elsewhere})
     else:
         if sent.entries or sent.files:
             show(f"sent: {sent.entries} entries to {stores.place}, {sent.files} files to {stores.artifact_root}")
         else:
-            show("nothing waits to be sent")
-        if in_use:
-            show(f"{in_use} running processes send their own")
-    for place in elsewhere:
-        say(f"there are entries for {place}: set TOOLKIT_TRACKING_URI to it, and run toolkit sync again")
+            show("nothing waits to be sent" + (" here" if elsewhere or other_files else ""))
+        if left.in_use:
+            show(f"{left.in_use} running processes send their own")
+    for run in lost:
+        say(f"run {run.info.run_name} ({run.info.run_id}) was lost: {run.info.reason}")
+    for place in left.entries:
+        if place != stores.place:
+            say(f"there are entries for {place}: set TOOLKIT_TRACKING_URI to it, and run toolkit sync again")
+    for (place, root), count in other_files.items():
+        names = f"TOOLKIT_TRACKING_URI to {place} and TOOLKIT_ARTIFACT_ROOT to {root}"
+        say(f"there are {count} files for {place} and {root}: set {names}, and run toolkit sync again")
+    if waiting := left.files.get((stores.place, stores.artifact_root)):
+        say(f"{waiting} files wait for runs that another process's journal still holds: run toolkit sync later")
     if sent.refused:
         kept = f"{settings.journal_root / 'rejected'} and {settings.spool_root / 'rejected'}"
         say(f"{sent.refused} entries and files were refused for good: they are kept in {kept}")

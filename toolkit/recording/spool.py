@@ -2,32 +2,38 @@
 
 Logging a file copies it here and returns; threads send it, and list it once it is there whole. So a store that is away
 or slow neither stops nor slows a training. What a process could not send stays, and is sent by the next one or by
-``toolkit sync``. Each process has a folder of its own, with a lock that it holds as long as it lives; an item is a
-file ``<number>`` and, once that is whole, ``<number>.json``, which says where it belongs.
+``toolkit sync``.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import logging
 import os
-import shutil
 import threading
 import time
-import uuid
 import weakref
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from toolkit.artifacts.local import LocalArtifactStore
 from toolkit.artifacts.store import ArtifactStore
-from toolkit.errors import ArtifactUnavailable, NotAcknowledged, UserError
+from toolkit.errors import NotAcknowledged, NotFound, ToolkitError
 from toolkit.ids import now_ms
-from toolkit.tracking.journal_file import lock_folder
+from toolkit.recording.spool_folder import (
+    Item,
+    SpoolLeftovers,
+    forget_folders,
+    is_for_good,
+    is_replaced,
+    make_folder,
+    numbers,
+    release,
+    remove,
+    send,
+    set_aside,
+)
 from toolkit.tracking.records import ArtifactEntry
 from toolkit.tracking.store import RunStore
 
@@ -36,36 +42,8 @@ logger = logging.getLogger("toolkit.spool")
 _WORKERS = 4
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts
 _TICK = 0.1  # seconds
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
-    """A file to be sent.
-
-    Attributes:
-        place: The run store that lists it, without password.
-        root: Root of the artifact store, as a URI.
-        run_id: Its run.
-        key: Its key in the artifact store.
-        path: Its path among the run's artifacts.
-        size: In bytes.
-        sha256: Digest of its content.
-        created: When it was logged, milliseconds since 1970 UTC.
-    """
-
-    place: str
-    root: str
-    run_id: str
-    key: str
-    path: str
-    size: int
-    sha256: str
-    created: int
-
-    @property
-    def entry(self) -> ArtifactEntry:
-        """The file as it is listed."""
-        return ArtifactEntry(path=self.path, size=self.size, sha256=self.sha256, created=self.created)
+_PATIENCE = 60.0  # seconds to wait for a run that another process may still bring
+_OTHERS_TIMEOUT = 2.0  # seconds for what others have left, at the end of a script that has sent no file itself
 
 
 class Spool:
@@ -78,13 +56,23 @@ class Spool:
         artifacts: Where files go.
         runs: Where they are listed.
         place: The run store by name, without password.
+        expected: Tells whether a run that is not in the store may still come, by another process's journal.
     """
 
-    def __init__(self, root: Path, artifacts: ArtifactStore, runs: RunStore, *, place: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        artifacts: ArtifactStore,
+        runs: RunStore,
+        *,
+        place: str,
+        expected: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._root = root
         self._artifacts = artifacts
         self._runs = runs
         self._place = place
+        self._expected = expected
         self._reset()
         _spools.add(self)
 
@@ -137,7 +125,7 @@ class Spool:
             sha256=digest,
             created=now_ms(),
         )
-        files.put_stream(f"{number}.json", io.BytesIO(json.dumps(asdict(item)).encode()))
+        files.put_stream(f"{number}.json", io.BytesIO(item.encode()))
         with self._turn:
             self._queue.append((number, item))
             if self._workers < min(_WORKERS, self.waiting):
@@ -149,9 +137,7 @@ class Spool:
     def _open(self) -> tuple[Path, LocalArtifactStore]:
         with self._turn:
             if self._folder is None or self._files is None:
-                folder = self._root / f"{os.getpid()}-{uuid.uuid4().hex[:16]}"
-                folder.mkdir(parents=True, mode=0o700)
-                self._lock = lock_folder(folder)
+                folder, self._lock = make_folder(self._root)
                 self._folder, self._files = folder, LocalArtifactStore(folder)
             return self._folder, self._files
 
@@ -179,8 +165,12 @@ class Spool:
         )
 
     def close(self, timeout: float) -> int:
-        """Send what can be sent; give up when the store takes nothing for ``timeout`` seconds. Return what is left."""
+        """Send what can be sent; give up when the store takes nothing for ``timeout`` seconds. Return what is left.
+
+        When nothing is, what processes that are gone have left is sent too, as far as there is time.
+        """
         if self._folder is None:
+            self._send_leftovers(min(timeout, _OTHERS_TIMEOUT))
             return 0
         try:
             self.flush(timeout)
@@ -189,13 +179,29 @@ class Spool:
         with self._turn:
             self._closing = True
             self._changed.notify_all()
-        left = self.waiting
-        if not left:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        left = len(numbers(self._folder))
         if self._lock is not None:
-            os.close(self._lock)
+            release(self._folder, self._lock)
         self._reset()
+        if not left:
+            self._send_leftovers(timeout)
         return left
+
+    def _send_leftovers(self, timeout: float) -> None:
+        """Send what others have left, in a thread that the process does not wait for when it ends."""
+        if not self._root.is_dir() or not any(self._root.iterdir()):
+            return
+        left = SpoolLeftovers(self._root, self._artifacts, self._runs, self._place, expected=self._expected)
+
+        def send_all() -> None:
+            try:
+                left.send_all(time.monotonic() + timeout)
+            except Exception as error:  # noqa: BLE001 - the script is done; its files wait for the next one
+                logger.debug("what earlier processes have left waits: %s", error)
+
+        thread = threading.Thread(target=send_all, name="toolkit-spool-leftovers", daemon=True)
+        thread.start()
+        thread.join(timeout)
 
     # -- sending -------------------------------------------------------------------------------------
 
@@ -231,19 +237,35 @@ class Spool:
         return next(places, None)
 
     def _try(self, folder: Path, number: int, item: Item) -> bool:
+        """Send an item; return whether it need not be tried again."""
         try:
-            send(folder, number, item, self._artifacts, self._runs)
-        except UserError as error:
-            logger.warning("the file %s of run %s is not stored: %s", item.path, item.run_id, error)
-            set_aside(self._root, folder, number)
+            if self._failed_since is not None and is_replaced(
+                item, self._runs
+            ):  # it waited: others may have been faster
+                remove(folder, number)
+            else:
+                send(folder, number, item, self._artifacts, self._runs)
         except Exception as error:  # noqa: BLE001 - whatever a store does, the training goes on
-            if self._failed_since is None:
-                self._failed_since = time.monotonic()
-                logger.warning("%s: the file %s waits in %s, and is sent later", error, item.path, folder)
-            self._failure = error
-            return False
+            return self._failed(error, folder, number, item)
         self._failure = self._failed_since = None
         return True
+
+    def _failed(self, error: Exception, folder: Path, number: int, item: Item) -> bool:
+        if isinstance(error, NotFound) and self._expected():
+            if now_ms() - item.created >= _PATIENCE * 1000:
+                logger.warning("%s: the file %s waits in %s for a later process", error, item.path, folder)
+                self._failure = self._failed_since = None
+                return True
+        elif isinstance(error, ToolkitError) and is_for_good(error):
+            logger.warning("the file %s of run %s is not stored: %s", item.path, item.run_id, error)
+            set_aside(self._root, folder, number)
+            self._failure = self._failed_since = None
+            return True
+        if self._failed_since is None:
+            self._failed_since = time.monotonic()
+            logger.warning("%s: the file %s waits in %s, and is sent later", error, item.path, folder)
+        self._failure = error
+        return False
 
     def _pause(self, attempts: int) -> None:
         deadline = time.monotonic() + min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2 ** min(attempts - 1, 10))
@@ -251,81 +273,12 @@ class Spool:
             time.sleep(_TICK)
 
 
-def send(folder: Path, number: int, item: Item, artifacts: ArtifactStore, runs: RunStore) -> None:
-    """Bring an item where it belongs, list it, and remove it from its folder.
-
-    Raises:
-        ToolkitError: As the stores.
-    """
-    data = folder / str(number)
-    stored = artifacts.put_file(item.key, data)
-    if stored.sha256 != item.sha256:
-        raise ArtifactUnavailable(f"{data} is not what it was when it was logged: its digest is {stored.sha256}")
-    runs.record_artifacts(item.run_id, [item.entry])
-    (folder / f"{number}.json").unlink(missing_ok=True)
-    data.unlink(missing_ok=True)
-
-
-def set_aside(root: Path, folder: Path, number: int) -> None:
-    """Keep an item that is refused for good, out of the way."""
-    target = root / "rejected" / f"{folder.name}-{number}"
-    with contextlib.suppress(OSError):
-        target.mkdir(parents=True, exist_ok=True)
-        for name in (f"{number}.json", str(number)):
-            (folder / name).replace(target / name)
-
-
-def leftovers(root: Path, place: str) -> Iterator[tuple[Path, int, Item]]:
-    """Give the items that processes which are gone have left for a run store; each spool is locked meanwhile.
-
-    A folder is removed when nothing of it is left.
-    """
-    if not root.is_dir():
-        return
-    for folder in sorted(root.iterdir()):
-        if folder.name == "rejected" or not folder.is_dir() or any(spool._folder == folder for spool in list(_spools)):
-            continue
-        lock = lock_folder(folder)
-        if lock is None:
-            continue
-        try:
-            for manifest in sorted(folder.glob("*.json"), key=lambda path: int(path.stem)):
-                item = Item(**json.loads(manifest.read_text(encoding="utf-8")))
-                if item.place == place:
-                    yield folder, int(manifest.stem), item
-            if not any(folder.glob("*.json")):
-                shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(lock)
-
-
-def send_left(root: Path, artifacts: ArtifactStore, runs: RunStore, place: str) -> tuple[int, int]:
-    """Send what processes that are gone have left; return how many files were sent, and how many are refused for good.
-
-    Raises:
-        ArtifactError: The artifact store cannot take them now.
-        StoreError: The run store cannot.
-    """
-    sent = refused = 0
-    for folder, number, item in leftovers(root, place):
-        if item.root != artifacts.root:
-            logger.warning("the file %s waits for %s, which is not the artifact root now", item.path, item.root)
-            continue
-        try:
-            send(folder, number, item, artifacts, runs)
-            sent += 1
-        except UserError as error:
-            logger.warning("the file %s of run %s is not stored: %s", item.path, item.run_id, error)
-            set_aside(root, folder, number)
-            refused += 1
-    return sent, refused
-
-
 _spools: weakref.WeakSet[Spool] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
     """Let each spool of a forked child begin anew: files and threads are the parent's."""
+    forget_folders()
     for spool in list(_spools):
         spool._reset()
 
