@@ -120,3 +120,19 @@ class ApplyContract:
         store.update_run(new.run_id, lifecycle=Lifecycle.DELETED)
         (rejection,) = store.apply([loss(new.run_id, 1.0)], journal="j", first=0)
         assert isinstance(rejection.error, Conflict)
+
+    def test_a_file_that_was_stored_since_stays_listed(self, store: RunStore) -> None:
+        """A journal that comes late does not list the digest of bytes that were replaced; one in time does."""
+        new = new_run()
+        store.create_run(new)
+
+        def file(path: str, created: int, digit: str) -> ArtifactEntry:
+            return ArtifactEntry(path=path, size=created, sha256=digit * 64, created=created)
+
+        now = [file("a", 5, "1"), file("b", 5, "1"), file("c", 5, "1")]
+        late = [file("a", 4, "2"), file("b", 5, "2"), file("c", 6, "2"), file("d", 1, "2")]
+        store.record_artifacts(new.run_id, now)
+        store.apply([Listed(run_id=new.run_id, artifacts=late)], journal="late", first=0)
+        assert list(store.list_artifacts(new.run_id).items) == [now[0], *late[1:]]
+        store.record_artifacts(new.run_id, [file("c", 2, "3")])
+        assert list(store.list_artifacts(new.run_id).items)[2] == file("c", 2, "3")

@@ -13,7 +13,7 @@ from typing import NoReturn
 from toolkit.errors import AlreadyExists, Conflict, NotFound, StoreError, UserError
 from toolkit.ids import now_ms
 from toolkit.tracking import limits, memory_search, paging, sampling, search
-from toolkit.tracking.entries import Entry, Rejection, write_one
+from toolkit.tracking.entries import Entry, Listed, Rejection, write_one
 from toolkit.tracking.filter_fields import EXPERIMENTS, RUNS
 from toolkit.tracking.limits import point_metric
 from toolkit.tracking.records import (
@@ -343,13 +343,24 @@ class MemoryRunStore:
             done = max(self._positions.get(journal, 0) - first, 0)
             for entry in entries[done:]:
                 try:
-                    if entry is not None:
+                    if isinstance(entry, Listed):
+                        self._list_late(entry)
+                    elif entry is not None:
                         write_one(self, entry)
                 except UserError as error:
                     assert entry is not None
                     rejections.append(Rejection(entry=entry, error=error))
             self._positions[journal] = max(self._positions.get(journal, 0), first + len(entries))
         return rejections
+
+    def _list_late(self, entry: Listed) -> None:
+        """List files that were stored some time ago; a path keeps what was stored there since."""
+        limits.check_artifacts(entry.artifacts)
+        listed = self._active_entry(entry.run_id).artifacts
+        files = {file.path: file for file in entry.artifacts}
+        for path, file in files.items():
+            if path not in listed or file.created >= listed[path].created:
+                listed[path] = file
 
     def metric_history(
         self, run_id: str, key: str, *, limit: int = 25_000, page_token: str | None = None

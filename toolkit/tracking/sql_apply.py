@@ -81,7 +81,8 @@ def write(connection: Connection, entries: Sequence[Entry | None], values: Value
     for key, fields in gathered.fields.items():
         write_fields(connection, key, fields)
     for key, listed in gathered.artifacts.items():
-        sql_artifacts.write(connection, key, [file for entry in listed for file in entry.artifacts], dialect)
+        files = [file for entry in listed for file in entry.artifacts]
+        sql_artifacts.write(connection, key, files, dialect, late=True)
     for entry in wanted:
         if isinstance(entry, Used):
             limits.check_inputs(entry.inputs)

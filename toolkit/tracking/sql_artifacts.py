@@ -15,8 +15,18 @@ from toolkit.tracking.sql_runs import find
 _PATHS_PER_STATEMENT = 500
 
 
-def write(connection: Connection, run: int, entries: Sequence[ArtifactEntry], dialect: str) -> None:
-    """List files of a run; a path that is listed already takes the new size, digest and time."""
+def write(
+    connection: Connection, run: int, entries: Sequence[ArtifactEntry], dialect: str, *, late: bool = False
+) -> None:
+    """List files of a run; a path that is listed already takes the new size, digest and time.
+
+    Args:
+        connection: Where to.
+        run: Inner key of the run.
+        entries: The files.
+        dialect: Of the database.
+        late: Whether they were stored some time ago: then a path keeps what was stored there since.
+    """
     rows = {
         entry.path: {
             "run": run,
@@ -32,6 +42,7 @@ def write(connection: Connection, run: int, entries: Sequence[ArtifactEntry], di
         listing = listing.on_conflict_do_update(
             index_elements=["run", "path"],
             set_={name: listing.excluded[name] for name in ("size", "sha256", "created")},
+            where=listing.excluded.created >= artifacts.c.created if late else None,
         )
         connection.execute(listing, list(rows.values()))
 

@@ -208,7 +208,8 @@ class RunStore(RunSearch, RunUpkeep, Protocol):
 
         Returns:
             The entries that can never be written, with the error that `create_run`, `log_batch`, `record_artifacts`,
-            `log_inputs` or `update_run` would have raised. All others are written.
+            `log_inputs` or `update_run` would have raised. All others are written; but a file that was listed
+            meanwhile with a later ``created`` stays listed: its bytes are the ones that are there.
 
         Raises:
             StoreError: The store cannot be written now. Part of the entries may have been, from the first on: those of
