@@ -334,6 +334,14 @@ def test_a_folder_that_was_just_made_is_not_taken_for_one_that_was_left(
     assert list(root.iterdir()) == [young]
 
 
+def test_a_spool_that_cannot_be_made_is_an_error_of_artifacts(
+    artifacts: Away, runs: MemoryRunStore, tmp_path: Path
+) -> None:
+    (tmp_path / "spool").write_text("a file")
+    with pytest.raises(ArtifactError, match="the spool"):
+        put(Spool(tmp_path / "spool", artifacts, runs, place=PLACE), new_run_id(), "x")
+
+
 BESIDE = """
 import sys, time
 from pathlib import Path

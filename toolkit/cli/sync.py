@@ -27,7 +27,8 @@ def sync(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> N
     other_files = {where: count for where, count in left.files.items() if where != (stores.place, stores.artifact_root)}
     elsewhere = sorted({*left.entries, *(place for place, _ in left.files)} - {stores.place})
     if as_json:
-        show_json({"schema": 1, **asdict(sent), "in_use": left.in_use, "elsewhere": elsewhere})
+        told = {"in_use": left.in_use, "elsewhere": elsewhere, "files_elsewhere": sum(other_files.values())}
+        show_json({"schema": 1, **asdict(sent), **told, "lost": [run.info.run_id for run in lost]})
     else:
         if sent.entries or sent.files:
             show(f"sent: {sent.entries} entries to {stores.place}, {sent.files} files to {stores.artifact_root}")

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from toolkit.artifacts.local import LocalArtifactStore
 from toolkit.artifacts.store import ArtifactStore
-from toolkit.errors import NotAcknowledged, NotFound, ToolkitError
+from toolkit.errors import ArtifactError, NotAcknowledged, NotFound, ToolkitError
 from toolkit.ids import now_ms
 from toolkit.recording.spool_folder import (
     Item,
@@ -137,7 +137,10 @@ class Spool:
     def _open(self) -> tuple[Path, LocalArtifactStore]:
         with self._turn:
             if self._folder is None or self._files is None:
-                folder, self._lock = make_folder(self._root)
+                try:
+                    folder, self._lock = make_folder(self._root)
+                except OSError as error:
+                    raise ArtifactError(f"the spool {self._root} cannot be made: {error.strerror}") from error
                 self._folder, self._files = folder, LocalArtifactStore(folder)
             return self._folder, self._files
 
