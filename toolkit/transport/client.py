@@ -21,6 +21,7 @@ _PASSING = (429, 502, 503, 504)
 
 _GOOD = (200, 206)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds
+_CONNECT = 10.0  # seconds: a host that drops what is sent to it is known by its silence
 _CHUNK = 1 << 20
 _SLOWEST = 5  # how many timeouts an answer may take as a whole, if it comes at all
 
@@ -207,7 +208,7 @@ class HttpClient:
         sent = False
         try:
             if connection.sock is None:
-                connection.connect()
+                self._connect(connection)
             sent = True
             try:
                 connection.request(ask.method, self.address.path + ask.path, body=ask.body, headers=self._headers(ask))
@@ -232,6 +233,11 @@ class HttpClient:
             raise
         self._met = True
         return self._finished(ask, connection, response, read)
+
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        connection.timeout = min(self.access.timeout, _CONNECT)
+        connection.connect()
+        connection.sock.settimeout(self.access.timeout)
 
     def _finished(
         self,
