@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
@@ -218,8 +217,9 @@ def test_at_its_limit_it_says_so_beforehand_and_drops_the_newest(
     assert nearly < lost
     assert "TOOLKIT_JOURNAL_LIMIT" in messages[lost]
     store.failure = None
-    journal.flush(30)
-    assert steps(store, run_id) == list(range(count - 1))  # what was taken is kept
+    with pytest.raises(NotAcknowledged, match="1 logged entries were lost"):  # all the others have arrived
+        journal.flush(30)
+    assert steps(store, run_id) == list(range(count - 1))
     journal.close(5)
 
 
@@ -241,6 +241,11 @@ def test_a_handler_of_a_signal_may_log(journal: Journal, store: Store) -> None:
     journal.flush(30)
     assert steps(store, run_id) == list(range(20_000))
     assert steps(store, run_id, "handled") == list(range(next(numbers)))
+
+
+def left(file: JournalFile) -> None:
+    """Let go of a journal as a process does that is killed."""
+    file.close(keep=True)
 
 
 # -- what is left ------------------------------------------------------------------------------------
@@ -302,10 +307,12 @@ def test_a_torn_last_record_is_dropped_and_mentioned(
     new = new_run()
     file.append(encode(Begun(new=new)))
     file.append(encode(point(new.run_id, 0)))
-    whole = file._offset
+    (segment,) = file._segments
+    whole, _ = segment.tail
     file.append(encode(point(new.run_id, 1)))
-    file._segments[-1].map[whole + cut : file._offset] = bytes(file._offset - whole - cut)
-    file.close(keep=True)
+    end, _ = segment.tail
+    segment.map[whole + cut : end] = bytes(end - whole - cut)
+    left(file)
     leftovers = Leftovers(root, store, PLACE)
     with caplog.at_level(logging.WARNING):
         while leftovers.step():
@@ -325,14 +332,16 @@ def test_damage_in_the_middle_never_invents_records(root: Path, store: Store) ->
         file.append(encode(point(new.run_id, step)))
     start = 400
     for _ in range(5):
-        at = chance.randrange(start, file._offset)
+        at = chance.randrange(start, file._segments[0].tail[0])
         file._segments[0].map[at] ^= 1 << chance.randrange(8)
-    file.close(keep=True)
+    left(file)
     leftovers = Leftovers(root, store, PLACE)
     while leftovers.step():
         pass
     found = steps(store, new.run_id) if leftovers.sent else []
     assert found == list(range(len(found)))
+    assert len(found) < 200
+    assert [folder.name for folder in (root / "rejected").iterdir()] == ["damaged"]  # nothing of it is thrown away
 
 
 # -- processes ---------------------------------------------------------------------------------------
@@ -443,5 +452,77 @@ def test_an_unusable_folder_is_said_and_does_not_stop_who_logs(
         begin(journal)
     assert journal.dropped == 1
     assert "Not a directory" in caplog.text
-    journal.flush(1)
-    cast(Any, journal).close(1)
+    with pytest.raises(NotAcknowledged, match="1 logged entries were lost"):
+        journal.flush(1)
+    journal.close(1)
+
+
+# -- found by a reviewer -----------------------------------------------------------------------------
+
+
+def test_a_leftover_waits_for_a_run_that_a_running_process_still_brings(root: Path, store: Store) -> None:
+    """A child that has ended logged into a run whose beginning waits in its parent's journal."""
+    store.failure = StoreError("away")
+    parent = Journal(root, store, place=PLACE)
+    run_id = begin(parent)
+    child = JournalFile.create(root, "child", PLACE, limit=10**9)
+    child.append(encode(point(run_id, 7)))
+    left(child)
+    leftovers = Leftovers(root, store, PLACE)
+    while leftovers.step():
+        pass
+    assert (leftovers.sent, leftovers.rejected, leftovers.later) == (0, 0, 1)
+    store.failure = None
+    parent.flush(30)
+    assert parent.close(10) == 0  # which sends what others have left, too
+    assert steps(store, run_id) == [7]
+
+
+def test_what_is_logged_while_it_is_closed_is_kept(root: Path, store: Store) -> None:
+    journal = Journal(root, store, place=PLACE)
+    run_id = begin(journal)
+    logged = 0
+    stop = threading.Event()
+
+    def log() -> None:
+        nonlocal logged
+        while not stop.is_set():
+            journal.add(point(run_id, logged))
+            logged += 1
+            time.sleep(0.0002)
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    for _ in range(5):
+        time.sleep(0.05)
+        journal.close(10)
+    stop.set()
+    thread.join()
+    journal.close(10)
+    leftovers = Leftovers(root, store, PLACE)
+    while leftovers.step():
+        pass
+    assert journal.dropped == 0
+    assert steps(store, run_id) == list(range(logged))
+
+
+def test_an_entry_that_cannot_be_written_down_is_counted(journal: Journal) -> None:
+    run_id = begin(journal)
+    journal.add(Logged(run_id=run_id, tags={"name": "\ud800"}))
+    assert journal.dropped == 1
+    with pytest.raises(NotAcknowledged, match="1 logged entries were lost"):
+        journal.flush(10)
+
+
+def test_nobody_begins_a_journal_again_and_again_in_vain(
+    root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    journal = Journal(root, store, place=PLACE)
+    for _ in range(100):
+        begin(journal)
+    assert journal.dropped == 100
+    assert journal_folders(root) == []

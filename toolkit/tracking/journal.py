@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import queue
 import random
@@ -22,16 +23,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import toolkit.db.fork  # noqa: F401 - see the end of this file
-from toolkit.errors import JournalError, NotAcknowledged, NotFound, ToolkitError
+from toolkit.errors import JournalClosed, JournalError, NotAcknowledged, NotFound, StoreError, ToolkitError
 from toolkit.tracking.entries import Begun, Entry, Rejection
 from toolkit.tracking.journal_codec import decode, encode
-from toolkit.tracking.journal_file import Chunk, JournalFile, began, is_in_use, read_about
+from toolkit.tracking.journal_file import (
+    REJECTED,
+    Chunk,
+    JournalFile,
+    began,
+    is_in_use,
+    lock_folder,
+    read_about,
+    remove_folder,
+)
 from toolkit.tracking.store import RunStore
 
 logger = logging.getLogger("toolkit.journal")
 
 DEFAULT_LIMIT = 1024**3
-REJECTED = "rejected"
 
 _CHUNK_RECORDS = 8_000
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -39,6 +48,8 @@ _LINGER = 0.02  # seconds to wait for more before sending a few
 _SHORTEST_PAUSE, _LONGEST_PAUSE, _URGENT_PAUSE = 0.25, 30.0, 0.5  # seconds between attempts
 _SYNC_EVERY = 1.0  # seconds
 _WARN_EVERY = 60.0  # seconds
+_OPEN_EVERY = 1.0  # seconds between attempts to begin a journal, where that fails
+_LOOK_EVERY = 10.0  # seconds between looks at what others have left
 _SHELL_AGE = 60.0  # seconds
 _POLL = 0.05  # seconds
 _PATIENCE = 60.0  # seconds to wait for a run that another process of this machine may still bring
@@ -72,7 +83,7 @@ class _Bell:
 class Journal:
     """What this process has logged and the store has not acknowledged. Its methods may be called by any thread.
 
-    A child after a fork begins a journal of its own.
+    A child after a fork begins a journal of its own, and so does who logs after `close`.
 
     Args:
         root: Folder of all journals.
@@ -90,24 +101,11 @@ class Journal:
         _journals.add(self)
 
     def _reset(self) -> None:
-        self._file: JournalFile | None = None
-        self._thread: threading.Thread | None = None
+        self._sender: _Sender | None = None
         self._opening = threading.Lock()
-        # No conditions and events: those are Python code, in whose middle a signal may raise, and then their lock stays
-        # held, and the process hangs when it ends.
-        self._wake = _Bell()
-        self._flushing: set[_Bell] = set()  # of who waits for an acknowledgement
-        self._done: list[
-            bool
-        ] = []  # not empty when the thread has ended; a thread that is asked, and interrupted in it, says so too
-        self._idle = False
-        self._closing = False
-        self._warned = -_WARN_EVERY
-        self._crowded = False
-        self._failure: Exception | None = None
-        self._known: set[str] = set()  # runs that are in the store, or begin in this journal
-        self._missing_since: float | None = None
-        self._announced = -_QUIET
+        self._announced = self._failed_at = self._warned = -math.inf
+        self._not_opened: OSError | JournalError | None = None
+        self._told = 0
         self.dropped = 0
         """How many entries were dropped, because the journal could not take them."""
 
@@ -116,63 +114,64 @@ class Journal:
     def add(self, entry: Entry) -> None:
         """Keep an entry and see to its sending. Never raises, and waits for nothing but the disk."""
         try:
-            file = self._file or self._open()
-            file.append(encode(entry))
-        except (OSError, JournalError) as error:
+            payload = encode(entry)
+            while True:
+                sender = self._sender or self._open()
+                try:
+                    sender.add(payload)
+                except JournalClosed:  # by another thread, just now
+                    if self._sender is sender:
+                        self._sender = None
+                else:
+                    return
+        except (OSError, JournalError, ValueError) as error:
             self._drop(error)
-            return
-        if self._idle:
-            self._idle = False
-            self._wake.ring()
-        if file.crowded and not self._crowded:
-            self._crowded = True
-            logger.warning(
-                "the journal %s is nearly full: %s; what is logged after that is lost, unless %s can be written again",
-                file.folder,
-                file.crowded,
-                self._place,
-            )
 
-    def _open(self) -> JournalFile:
+    def _open(self) -> _Sender:
         with self._opening:
-            if self._file is None:
+            if self._sender is None:
+                if self._not_opened is not None and time.monotonic() - self._failed_at < _OPEN_EVERY:
+                    raise self._not_opened
                 name = f"{os.getpid()}-{uuid.uuid4().hex[:16]}"
-                self._file = JournalFile.create(self._root, name, self._place, limit=self._limit)
-                self._closing = False
-                self._thread = threading.Thread(target=self._send_all, name="toolkit-journal", daemon=True)
-                self._thread.start()
-            return self._file
+                try:
+                    file = JournalFile.create(self._root, name, self._place, limit=self._limit)
+                except (OSError, JournalError) as error:
+                    self._not_opened, self._failed_at = error, time.monotonic()
+                    raise
+                _ours.add(file.folder)
+                self._sender = _Sender(self._root, self._store, self._place, file)
+            return self._sender
 
     def _drop(self, error: Exception) -> None:
         self.dropped += 1
-        what = error.strerror if isinstance(error, OSError) else str(error)
-        self._warn(
-            f"what is logged now is lost ({self.dropped} entries so far): {what}; make space in {self._root}, "
-            "raise TOOLKIT_JOURNAL_LIMIT, or bring the store back"
-        )
-
-    def _warn(self, message: str) -> None:
+        what = (error.strerror if isinstance(error, OSError) else None) or str(error)
         now = time.monotonic()
         if now - self._warned >= _WARN_EVERY:
             self._warned = now
-            logger.warning("%s", message)
+            logger.warning(
+                "what is logged now is lost (%d entries so far): %s; make space in %s, raise TOOLKIT_JOURNAL_LIMIT, or "
+                "bring the store back",
+                self.dropped,
+                what,
+                self._root,
+            )
 
     # -- waiting -------------------------------------------------------------------------------------
 
     @property
     def waiting(self) -> int:
         """How many entries the store has not acknowledged."""
-        return self._file.waiting if self._file else 0
+        return self._sender.file.waiting if self._sender else 0
 
     @property
     def away(self) -> bool:
         """Whether the store could not be written when that was last tried."""
-        return self._failure is not None
+        return self._sender is not None and self._sender.failure is not None
 
     @property
     def folder(self) -> Path | None:
         """Where they are; ``None`` if nothing was logged yet."""
-        return self._file.folder if self._file else None
+        return self._sender.file.folder if self._sender else None
 
     def flush(self, timeout: float | None = None) -> None:
         """Return when the store has acknowledged all that was logged before.
@@ -181,29 +180,14 @@ class Journal:
             timeout: Seconds to wait at most; ``None``: as long as it takes.
 
         Raises:
-            NotAcknowledged: It has not within the time; the error says how much waits, and why.
+            NotAcknowledged: It has not within the time, or the journal could not take some of it; the error says how
+                much, and why.
         """
-        file = self._file
-        if file is None or self._thread is threading.current_thread():
-            return
-        goal = file.written
-        deadline = None if timeout is None else time.monotonic() + timeout
-        bell, done = _Bell(), self._done
-        try:
-            self._flushing.add(bell)
-            self._wake.ring()
-            while file.acknowledged < goal:
-                left = None if deadline is None else deadline - time.monotonic()
-                if (left is not None and left <= 0) or self._thread is None or done:
-                    raise self._unfinished(file)
-                bell.wait(min(left or 1.0, 1.0))
-        finally:
-            self._flushing.discard(bell)
-
-    @property
-    def _urgent(self) -> bool:
-        """Whether somebody waits for an acknowledgement."""
-        return bool(self._flushing)
+        if self._sender is not None:
+            self._sender.flush(timeout)
+        lost, self._told = self.dropped - self._told, self.dropped
+        if lost:
+            raise NotAcknowledged(f"{lost} logged entries were lost: the journal in {self._root} could not take them")
 
     def announce(self) -> None:
         """Wait a moment for what was just logged to arrive, so that other processes see it too.
@@ -213,134 +197,217 @@ class Journal:
         now = time.monotonic()
         quiet = now - self._announced > _QUIET
         self._announced = now
-        if quiet and not self.away:
+        if quiet and self._sender is not None and not self.away:
             with contextlib.suppress(NotAcknowledged):
-                self.flush(_ANNOUNCE_TIMEOUT)
-
-    def _unfinished(self, file: JournalFile) -> NotAcknowledged:
-        cause = f" ({self._failure})" if self._failure else ""
-        return NotAcknowledged(
-            f"{file.waiting} logged entries are not in {self._place} yet{cause}: they are kept in {file.folder} and "
-            "sent when it can be reached; toolkit sync sends them too",
-            waiting=file.waiting,
-        )
+                self._sender.flush(_ANNOUNCE_TIMEOUT)
 
     def close(self, timeout: float = 10.0) -> int:
         """Send what can be sent within ``timeout`` seconds; return how many entries are left, for a later process."""
-        file, thread = self._file, self._thread
-        if file is None:
-            return 0
+        if self.dropped > self._told:
+            self._told = self.dropped
+            logger.warning("%d logged entries were lost: the journal could not take them", self.dropped)
+        sender, self._sender = self._sender, None
+        return sender.close(timeout) if sender is not None else 0
+
+
+class _Sender:
+    """The file of a journal, and the thread that sends what is in it.
+
+    No conditions and events: those are Python code, in whose middle a signal may raise, and then their lock stays held,
+    and the process hangs when it ends.
+    """
+
+    def __init__(self, root: Path, store: RunStore, place: str, file: JournalFile) -> None:
+        self.file = file
+        self.failure: Exception | None = None
+        self._root = root
+        self._store = store
+        self._place = place
+        self._wake = _Bell()
+        self._flushing: set[_Bell] = set()  # of who waits for an acknowledgement
+        self._ended: list[bool] = []  # not empty when the thread has ended; to ask it could be interrupted, and say so
+        self._idle = self._closing = self._crowded = False
+        self._known: set[str] = set()  # runs that are in the store, or begin in this journal
+        self._missing_since: float | None = None
+        self._leftovers: Leftovers | None = None
+        self._look_at = 0.0
+        self._begun: list[bool] = []
+        self._thread = threading.Thread(target=self._send_all, name="toolkit-journal", daemon=True)
+
+    def add(self, payload: bytes) -> None:
+        self.file.append(payload)
+        if self._thread.ident is None:
+            self._start()
+        if self._idle:
+            self._idle = False
+            self._wake.ring()
+        if self.file.crowded and not self._crowded:
+            self._crowded = True
+            logger.warning(
+                "the journal %s is nearly full: %s; what is logged after that is lost, unless %s can be written again",
+                self.file.folder,
+                self.file.crowded,
+                self._place,
+            )
+
+    def _start(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the interpreter ends, and a later process sends it; or it was started
+            self._thread.start()
+
+    def flush(self, timeout: float | None) -> None:
+        """See `Journal.flush`."""
+        if self._thread is threading.current_thread():
+            return
+        goal = self.file.written
+        deadline = None if timeout is None else time.monotonic() + timeout
+        bell = _Bell()
+        try:
+            self._flushing.add(bell)
+            self._wake.ring()
+            while self.file.acknowledged < goal:
+                left = None if deadline is None else deadline - time.monotonic()
+                if (left is not None and left <= 0) or self._thread.ident is None or self._ended:
+                    raise self._unfinished()
+                bell.wait(min(left or 1.0, 1.0))
+        finally:
+            self._flushing.discard(bell)
+
+    def _unfinished(self) -> NotAcknowledged:
+        cause = f" ({self.failure})" if self.failure else ""
+        return NotAcknowledged(
+            f"{self.file.waiting} logged entries are not in {self._place} yet{cause}: they are kept in "
+            f"{self.file.folder} and sent when it can be reached; toolkit sync sends them too",
+            waiting=self.file.waiting,
+        )
+
+    def close(self, timeout: float) -> int:
+        """See `Journal.close`."""
         deadline = time.monotonic() + timeout
         try:
             self.flush(timeout)
         except NotAcknowledged as error:
             logger.warning("%s", error)
-        if self.dropped:
-            logger.warning("%d logged entries were lost: the journal could not take them", self.dropped)
         self._closing = True
         self._wake.ring()
-        if thread is not None:
-            thread.join(_JOIN)
-        waiting = file.waiting
-        if thread is None or not thread.is_alive():
-            file.close()
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN)
+            if self._thread.is_alive():  # in the middle of a store that does not answer: the file stays in use
+                return self.file.waiting
+        waiting = self.file.close()
+        _ours.discard(self.file.folder)
         if not waiting:
             self._send_leftovers(deadline)
-        self._reset()
         return waiting
 
     def _send_leftovers(self, deadline: float) -> None:
         """Send what others have left, such as children that ended at once."""
         leftovers = Leftovers(self._root, self._store, self._place)
-        with contextlib.suppress(ToolkitError):
+        try:
             while time.monotonic() < deadline and leftovers.step():
                 pass
+        except Exception as error:  # noqa: BLE001 - it stays where it is, for a later process
+            logger.debug("what others have left cannot be sent now: %s", error)
         leftovers.close()
 
-    # -- sending -------------------------------------------------------------------------------------
+    # -- the thread ----------------------------------------------------------------------------------
+
+    @property
+    def _urgent(self) -> bool:
+        """Whether somebody waits for an acknowledgement."""
+        return bool(self._flushing)
 
     def _send_all(self) -> None:
-        file, done = self._file, self._done
-        assert file is not None
-        leftovers = Leftovers(self._root, self._store, self._place)
+        if self._begun:  # a start that a signal broke off was made up for
+            return
+        self._begun.append(True)
+        file = self.file
         attempts, synced = 0, time.monotonic()
-        while not (self._closing and (file.waiting == 0 or attempts)):
+        while not (self._closing and (file.waiting == 0 or attempts or self._missing_since)):
             try:
-                busy = self._send_some(file) or (not self._urgent and not self._closing and leftovers.step())
+                busy = self._send_some()
                 attempts = self._recovered(attempts)
             except Exception as error:  # noqa: BLE001 - whatever a store does, the training goes on
-                attempts = self._failed(error, attempts, file)
+                attempts = self._failed(error, attempts)
                 self._pause(attempts)
                 busy = True
             now = time.monotonic()
             if attempts and now - synced >= _SYNC_EVERY:
                 file.sync()
                 synced = now
-            if not busy:
-                self._rest(file)
-        leftovers.close()
-        done.append(True)
+            if not busy and not self._help():
+                self._rest()
+        if self._leftovers is not None:
+            self._leftovers.close()
+        self._ended.append(True)
 
-    def _send_some(self, file: JournalFile) -> bool:
-        waiting = file.waiting
+    def _send_some(self) -> bool:
+        waiting = self.file.waiting
         if waiting == 0:
             return False
         if waiting < _CHUNK_RECORDS and not self._urgent and not self._closing:
             self._wake.clear()
             self._wake.wait(_LINGER)
-        chunk = file.take(_CHUNK_RECORDS, _CHUNK_BYTES)
+        chunk = self.file.take(_CHUNK_RECORDS, _CHUNK_BYTES)
         entries = [_decoded(payload) for payload in chunk.payloads]
         if self._must_wait(entries):
-            time.sleep(_POLL)
+            if not self._help():
+                time.sleep(_POLL)
             return True
-        send(self._store, file, chunk, entries, self._root)
+        send(self._store, self.file, chunk, entries, self._root)
         for bell in list(self._flushing):
             bell.ring()
         return True
 
     def _must_wait(self, entries: Sequence[Entry | JournalError]) -> bool:
         """Tell whether there is an entry of a run that another process began, and has not brought to the store yet."""
-        there = [entry for entry in entries if not isinstance(entry, JournalError)]
-        self._known.update(entry.run_id for entry in there if isinstance(entry, Begun))
-        missing = False
-        for run_id in {entry.run_id for entry in there} - self._known:
-            try:
-                self._store.get_run(run_id)
-            except NotFound:
-                missing = True
-            else:
-                self._known.add(run_id)
-        if not missing:
+        if not _missing(self._store, entries, self._known):
             self._missing_since = None
             return False
         now = time.monotonic()
         self._missing_since = self._missing_since or now
-        return now - self._missing_since < _PATIENCE and self._others()
+        others = (folder for folder in journal_folders(self._root) if folder != self.file.folder)
+        return now - self._missing_since < _PATIENCE and any(_place(folder) == self._place for folder in others)
 
-    def _others(self) -> bool:
-        return any(folder != self.folder and _place(folder) == self._place for folder in journal_folders(self._root))
+    def _help(self) -> bool:
+        """Send a chunk of what others have left, if there is time for that; return whether there may be more."""
+        if self._urgent or self._closing:
+            return False
+        if self._leftovers is None:
+            if time.monotonic() < self._look_at:
+                return False
+            self._leftovers = Leftovers(self._root, self._store, self._place)
+        try:
+            more = self._leftovers.step()
+        except Exception as error:  # noqa: BLE001 - it is not ours, and stays where it is
+            logger.debug("what others have left cannot be sent now: %s", error)
+            more = False
+        if not more:
+            self._leftovers.close()
+            self._leftovers = None
+            self._look_at = time.monotonic() + _LOOK_EVERY
+        return more
 
-    def _rest(self, file: JournalFile) -> None:
+    def _rest(self) -> None:
         self._wake.clear()
         self._idle = True
-        if file.waiting == 0 and not self._closing:
-            self._wake.wait()
+        if self.file.waiting == 0 and not self._closing:
+            self._wake.wait(_LOOK_EVERY)
         self._idle = False
 
     def _recovered(self, attempts: int) -> int:
         if attempts:
             logger.warning("%s can be reached again: what waited is being sent", self._place)
-            self._failure = None
+            self.failure = None
         return 0
 
-    def _failed(self, error: Exception, attempts: int, file: JournalFile) -> int:
-        self._failure = error
+    def _failed(self, error: Exception, attempts: int) -> int:
+        self.failure = error
         if attempts == 0:
             logger.warning(
                 "%s cannot be written (%s): logging goes on, and what is logged waits in %s",
                 self._place,
                 error,
-                file.folder,
+                self.file.folder,
             )
         return attempts + 1
 
@@ -352,6 +419,21 @@ class Journal:
             if self._urgent and left > _URGENT_PAUSE:
                 return
             time.sleep(min(left, 0.1))
+
+
+def _missing(store: RunStore, entries: Sequence[Entry | JournalError], known: set[str]) -> bool:
+    """Tell whether there are entries of runs that the store does not have; those that it has become ``known``."""
+    there = [entry for entry in entries if not isinstance(entry, JournalError)]
+    known.update(entry.run_id for entry in there if isinstance(entry, Begun))
+    missing = False
+    for run_id in {entry.run_id for entry in there} - known:
+        try:
+            store.get_run(run_id)
+        except NotFound:
+            missing = True
+        else:
+            known.add(run_id)
+    return missing
 
 
 class Leftovers:
@@ -373,6 +455,9 @@ class Leftovers:
         """How many entries were sent."""
         self.rejected = 0
         """How many of them the store refused."""
+        self.later = 0
+        """How many wait for a run that a running process has not brought yet."""
+        self._known: set[str] = set()
 
     def step(self) -> bool:
         """Send one chunk; return whether there may be more.
@@ -387,12 +472,32 @@ class Leftovers:
         chunk = file.take(_CHUNK_RECORDS, _CHUNK_BYTES)
         if chunk.payloads:
             entries = [_decoded(payload) for payload in chunk.payloads]
+            if _missing(self._store, entries, self._known) and self._may_come(file.folder):
+                self._leave(file)
+                return True
             self.rejected += send(self._store, file, chunk, entries, self._root)
             self.sent += len(chunk.payloads)
         if file.waiting == 0:
             self._open = None
             file.close()
+            if file.damaged:
+                logger.warning(
+                    "%d bytes of the journal %s cannot be read: it is kept in %s",
+                    file.damaged,
+                    file.folder,
+                    self._root / REJECTED,
+                )
         return True
+
+    def _may_come(self, folder: Path) -> bool:
+        """Tell whether another process of this machine may still bring a run that the journal in a folder writes to."""
+        others = (other for other in journal_folders(self._root) if other != folder)
+        return any(_place(other) == self._place and (other in _ours or is_in_use(other)) for other in others)
+
+    def _leave(self, file: JournalFile) -> None:
+        self.later += file.waiting
+        self._open = None
+        file.close(keep=True)
 
     def _adopt_next(self) -> bool:
         if self._folders is None:
@@ -401,7 +506,7 @@ class Leftovers:
             self._folders = iter(sorted(folders, key=began))  # who forks comes before what it has forked
         for folder in self._folders:
             if (adopted := _adopt(folder)) is not None:
-                if adopted.torn:
+                if adopted.torn and not adopted.damaged:
                     logger.warning("the last record of %s was cut off in the middle, and dropped", folder)
                 self._open = adopted
                 return True
@@ -410,12 +515,12 @@ class Leftovers:
     def close(self) -> None:
         """Let go of a journal that is not sent whole."""
         if self._open is not None:
-            self._open.close(keep=self._open.waiting > 0)
+            self._open.close(keep=True)
             self._open = None
 
 
 def _adopt(folder: Path) -> JournalFile | None:
-    if any(journal.folder == folder for journal in list(_journals)):
+    if folder in _ours:
         return None
     try:
         return JournalFile.adopt(folder)
@@ -429,16 +534,20 @@ def _adopt(folder: Path) -> JournalFile | None:
 def _place(folder: Path) -> str | None:
     try:
         return read_about(folder)
-    except JournalError:
+    except (JournalError, OSError):
         return None
 
 
 def remove_shells(root: Path) -> None:
-    """Remove folders of journals whose removal was broken off: empty ones that nobody has just made."""
+    """Remove folders of journals that were never begun, or whose removal was broken off; not those just made."""
     for folder in journal_folders(root):
-        with contextlib.suppress(OSError):  # it is not empty, or it is gone
-            if time.time() - folder.stat().st_mtime > _SHELL_AGE:
-                folder.rmdir()
+        with contextlib.suppress(OSError):  # it is gone
+            if folder in _ours or time.time() - folder.stat().st_mtime <= _SHELL_AGE or any(folder.glob("*.segment")):
+                continue
+            lock = lock_folder(folder)
+            if lock is not None:
+                remove_folder(folder)
+                os.close(lock)
 
 
 def journal_folders(root: Path) -> list[Path]:
@@ -466,7 +575,7 @@ class JournalState:
 def journal_states(root: Path) -> list[JournalState]:
     """Return the journals below ``root`` that can be read."""
     return [
-        JournalState(folder=folder, place=place, in_use=is_in_use(folder))
+        JournalState(folder=folder, place=place, in_use=folder in _ours or is_in_use(folder))
         for folder in journal_folders(root)
         if (place := _place(folder)) is not None
     ]
@@ -481,7 +590,12 @@ def send(store: RunStore, file: JournalFile, chunk: Chunk, entries: Sequence[Ent
         ToolkitError: The store cannot take them now.
     """
     readable = [None if isinstance(entry, JournalError) else entry for entry in entries]
-    rejections = [*store.apply(readable, journal=file.name, first=chunk.first)]
+    try:
+        rejections = [*store.apply(readable, journal=file.name, first=chunk.first)]
+    except StoreError as error:
+        if refused := getattr(error, "rejections", ()):  # of the part that was written before it failed
+            _keep_rejected(root, file.name, refused, [])
+        raise
     unreadable = [
         (payload, entry)
         for payload, entry in zip(chunk.payloads, entries, strict=True)
@@ -521,6 +635,8 @@ def _rejected_line(payload: bytes, error: ToolkitError) -> str:
 
 
 _journals: weakref.WeakSet[Journal] = weakref.WeakSet()
+_ours: set[Path] = set()
+"""Folders that this process has open: its locks keep out everybody but itself."""
 
 
 def _before_fork() -> None:
@@ -533,6 +649,7 @@ def _before_fork() -> None:
 
 def _after_fork() -> None:
     """Let each journal of a forked child begin anew: files and threads are the parent's."""
+    _ours.clear()
     for journal in list(_journals):
         journal._reset()
 

@@ -20,11 +20,12 @@ import shutil
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
-from toolkit.errors import JournalError, JournalFull
+from toolkit.errors import JournalClosed, JournalError, JournalFull
 
 SEGMENT_SIZE = 8 * 1024 * 1024
 FIRST_SEGMENT_SIZE = 1024 * 1024
@@ -35,6 +36,10 @@ _ACKNOWLEDGED_AT = 16
 _FRAME = struct.Struct("<II")  # length, CRC-32
 _CROWDED = 0.8  # of the limit
 _FREE = 4 * SEGMENT_SIZE
+_END = bytes(_FRAME.size)
+REJECTED = "rejected"
+"""Folder beside the journals: what stores refuse for good, and what cannot be read."""
+
 _LOCK, _ABOUT = "lock", "about.json"
 
 
@@ -84,6 +89,8 @@ class _Segment:
         if magic != _MAGIC:
             raise JournalError(f"{path} is no segment of a journal")
         self.acknowledged = max(self.first, acknowledged)
+        self.tail = (_HEADER.size, 0)
+        """Where the next record goes, and how many there are: one value, so that a signal finds both or neither new."""
 
     def acknowledge(self, number: int) -> None:
         self.acknowledged = number
@@ -103,6 +110,7 @@ class JournalFile:
         store: The store that its records are for, without password.
         written: Number of the record after the last one.
         torn: Whether it ended in a record that was not whole.
+        damaged: How many bytes of it hold something that cannot be read.
         crowded: What will soon keep it from growing, where something will; else empty.
     """
 
@@ -111,17 +119,18 @@ class JournalFile:
         self.folder = folder
         self.name = folder.name
         self.store = store
-        self.written = 0
         self.torn = False
+        self.damaged = 0
         self.crowded = ""
         self._limit = limit
         self._lock_handle = lock
         self._segments: list[_Segment] = []
         self._removed = 0  # how many segments came before the first of the list
-        self._offset = 0  # where the next record goes, in the last segment
+        self._made = 0  # number in the name of the segment that was made last
         self._read = (0, _HEADER.size)  # index of a segment, and where in it the first unacknowledged record is
         self._turn = threading.RLock()
-        self._busy = False
+        self._mine: Callable[[], bool] = cast(Any, self._turn)._is_owned
+        self._closed = False
         self._late: list[bytes] = []
 
     @classmethod
@@ -133,11 +142,18 @@ class JournalFile:
         """
         folder = root / name
         folder.mkdir(parents=True, mode=0o700)
-        lock = lock_folder(folder)
-        if lock is None:
-            raise JournalError(f"{folder} is another process's journal")
-        about = {"store": store, "pid": os.getpid()}
-        (folder / _ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
+        lock = None
+        try:
+            lock = lock_folder(folder)
+            if lock is None:
+                raise JournalError(f"{folder} is another process's journal")
+            about = {"store": store, "pid": os.getpid()}
+            (folder / _ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
+        except BaseException:
+            remove_folder(folder)
+            if lock is not None:
+                os.close(lock)
+            raise
         return cls(folder, store, limit=limit, lock=lock)
 
     @classmethod
@@ -146,9 +162,10 @@ class JournalFile:
 
         Raises:
             JournalError: The folder holds no journal that can be read.
+            FileNotFoundError: It holds none at all, or no longer.
             OSError: It cannot be opened.
         """
-        lock = lock_folder(folder)
+        lock = lock_folder(folder, create=False)
         if lock is None:
             return None
         try:
@@ -168,38 +185,36 @@ class JournalFile:
             JournalFull: The journal has reached its limit.
             OSError: The disk is full, or fails.
         """
+        if self._mine():  # a signal's handler logs, in the middle of this very method
+            self._late.append(payload)
+            return
         with self._turn:
-            if self._busy:  # a signal's handler logs, in the middle of this very method
-                self._late.append(payload)
-                return
-            self._busy = True
-            try:
-                self._put(payload)
-            finally:
-                self._busy = False
-            while self._late:
-                self.append(self._late.pop(0))
+            self._put(payload)
+        while self._late:
+            self.append(self._late.pop(0))
 
     def _put(self, payload: bytes) -> None:
+        if self._closed:
+            raise JournalClosed
         record = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
-        start = self._offset
+        segment = self._segments[-1] if self._segments else None
+        if segment is None or segment.tail[0] + len(record) + _FRAME.size > len(segment.map):
+            segment = self._add_segment(len(record))
+        start, count = segment.tail
         end = start + len(record)
-        if not self._segments or end + _FRAME.size > len(self._segments[-1].map):
-            self._add_segment(len(record))
-            start, end = self._offset, self._offset + len(record)
-        self._segments[-1].map[start:end] = record
-        self._offset = end
-        self.written += 1
+        segment.map[start : end + _FRAME.size] = record + _END  # what was broken off by a signal is written over
+        segment.tail = (end, count + 1)
 
-    def _add_segment(self, record: int) -> None:
-        wanted = SEGMENT_SIZE if self.written else FIRST_SEGMENT_SIZE
+    def _add_segment(self, record: int) -> _Segment:
+        wanted = SEGMENT_SIZE if self._made else FIRST_SEGMENT_SIZE
         size = max(wanted, _HEADER.size + record + _FRAME.size)
         if self.size + size > self._limit:
             raise JournalFull(f"the journal {self.folder} has reached its limit of {self._limit} bytes")
-        number = self._removed + len(self._segments) + 1
-        self._segments.append(_Segment(self.folder / f"{number:08}.segment", size=size, first=self.written))
-        self._offset = _HEADER.size
+        self._made += 1  # before the file is there: a signal may come at any time
+        segment = _Segment(self.folder / f"{self._made:08}.segment", size=size, first=self.written)
+        self._segments.append(segment)
         self._look_ahead()
+        return segment
 
     def _look_ahead(self) -> None:
         if self.size >= _CROWDED * self._limit:
@@ -223,6 +238,12 @@ class JournalFile:
         return sum(len(segment.map) for segment in list(self._segments))
 
     @property
+    def written(self) -> int:
+        """Number of the record after the last one."""
+        segments = self._segments
+        return segments[-1].first + segments[-1].tail[1] if segments else 0
+
+    @property
     def acknowledged(self) -> int:
         """Number of the first record that is not acknowledged."""
         segments = self._segments
@@ -236,18 +257,16 @@ class JournalFile:
     def take(self, count: int, size: int) -> Chunk:
         """Read records from the first unacknowledged one on: at most ``count``, and about ``size`` bytes."""
         with self._turn:
-            segments, end, tail = list(self._segments), self.written, self._offset
+            segments, end = list(self._segments), self.written
         index, offset = self._read
         first = number = self.acknowledged
         payloads: list[bytes] = []
         while number < end and len(payloads) < count and size > 0:
-            position = index - self._removed
-            segment = segments[position]
-            last = position == len(segments) - 1
-            length, _ = _FRAME.unpack_from(segment.map, offset)
-            if length == 0 or (last and offset >= tail):
+            segment = segments[index - self._removed]
+            if offset >= segment.tail[0]:
                 index, offset = index + 1, _HEADER.size
                 continue
+            length, _ = _FRAME.unpack_from(segment.map, offset)
             start = offset + _FRAME.size
             offset = start + length
             payloads.append(segment.map[start:offset])
@@ -267,66 +286,80 @@ class JournalFile:
             if self._read[0] < self._removed:
                 self._read = (self._removed, _HEADER.size)
 
-    def close(self, *, keep: bool = False) -> None:
-        """Let go of the journal, and remove its folder if nothing waits in it."""
-        empty = self.waiting == 0 and not keep
-        for segment in self._segments:
-            segment.map.close()
-        if empty:
+    def close(self, *, keep: bool = False) -> int:
+        """Let go of the journal; return how many records wait in it.
+
+        Its folder is removed if there are none; what cannot be read of it is kept in ``rejected`` beside it.
+        """
+        with self._turn:
+            if self._closed:
+                return 0
+            for payload in self._late:
+                self._put(payload)
+            self._closed = True
+            waiting = self.waiting
+            for segment in self._segments:
+                segment.map.close()
+        if self.damaged and not waiting and not keep:
+            self._set_aside()
+        elif not waiting and not keep:
             remove_folder(self.folder)
         os.close(self._lock_handle)
-        self._segments = []
+        return waiting
+
+    def _set_aside(self) -> None:
+        with contextlib.suppress(OSError):
+            target = self.folder.parent / REJECTED
+            target.mkdir(mode=0o700, exist_ok=True)
+            self.folder.rename(target / self.name)
 
     def _map_segments(self) -> None:
-        paths = sorted(self.folder.glob("*.segment"))
-        for path in paths:
+        for path in sorted(self.folder.glob("*.segment")):
             try:
-                self._segments.append(_Segment(path))
+                segment = _Segment(path)
             except (JournalError, ValueError, struct.error):
-                self.torn = True  # it died while this segment was being made
-                break
-        if not self._segments:
-            return
-        self._removed = int(paths[0].stem) - 1
-        self.written = self._segments[0].first
-        for segment in self._segments:
-            if segment.first != self.written:
-                self.torn = True  # what comes after a torn record is not known to follow it
-                break
-            self.written += self._count(segment)
-        self._seek()
+                self.torn = True  # it died while this segment was being made, or
+                self.damaged += _content(path.read_bytes())
+                continue
+            if self._segments and segment.first != self.written:
+                self.damaged += _content(segment.map[:])  # what comes after damage is not known to follow it
+                segment.map.close()
+                continue
+            self._scan(segment)
+            self._segments.append(segment)
+        if self._segments:
+            self._seek()
 
-    def _count(self, segment: _Segment) -> int:
-        count = 0
-        self._offset = _HEADER.size
-        for payload in self._scan(segment):
-            count += 1
-            self._offset += _FRAME.size + len(payload)
-        return count
-
-    def _scan(self, segment: _Segment) -> Iterator[bytes]:
-        offset, end = _HEADER.size, len(segment.map)
+    def _scan(self, segment: _Segment) -> None:
+        offset, count, end = _HEADER.size, 0, len(segment.map)
         while offset + _FRAME.size <= end:
             length, crc = _FRAME.unpack_from(segment.map, offset)
             if length == 0:
-                return
+                break
             payload = segment.map[offset + _FRAME.size : offset + _FRAME.size + length]
             if len(payload) != length or zlib.crc32(payload) != crc:
                 self.torn = True
-                return
-            yield payload
+                rest = offset + _FRAME.size + length if len(payload) == length else offset
+                self.damaged += _content(segment.map[rest:])
+                break
             offset += _FRAME.size + length
+            count += 1
+            segment.tail = (offset, count)
 
     def _seek(self) -> None:
         """Find the first unacknowledged record."""
         while len(self._segments) > 1 and self._segments[0].acknowledged >= self._segments[1].first:
             self._segments.pop(0).remove()
-            self._removed += 1
         segment = self._segments[0]
         offset = _HEADER.size
         for _ in range(min(segment.acknowledged, self.written) - segment.first):
             offset += _FRAME.size + _FRAME.unpack_from(segment.map, offset)[0]
-        self._read = (self._removed, offset)
+        self._read = (0, offset)
+
+
+def _content(data: bytes) -> int:
+    """Return how many bytes there are up to the last one that is not zero."""
+    return len(data.rstrip(b"\0"))
 
 
 def read_about(folder: Path) -> str:
@@ -334,9 +367,12 @@ def read_about(folder: Path) -> str:
 
     Raises:
         JournalError: It does not say so.
+        FileNotFoundError: There is none, or no longer.
     """
     try:
         store = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))["store"]
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JournalError(f"{folder} holds no journal: {error}") from error
     return str(store)
@@ -369,12 +405,16 @@ def is_in_use(folder: Path) -> bool:
     return lock is None
 
 
-def lock_folder(folder: Path) -> int | None:
+def lock_folder(folder: Path, *, create: bool = True) -> int | None:
     """Return the open lock of a process's folder; ``None`` if another process holds it.
+
+    Args:
+        folder: The folder.
+        create: Whether to make the lock's file if there is none.
 
     The lock is of the kind that a process has, not a file: a child that is forked does not have it.
     """
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
     try:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
