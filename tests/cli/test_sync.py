@@ -7,6 +7,7 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 from calls import Cli
@@ -14,10 +15,13 @@ from calls import Cli
 from toolkit import settings
 from toolkit.artifacts.local import LocalArtifactStore
 from toolkit.artifacts.store import StoredFile
-from toolkit.errors import ArtifactUnavailable
+from toolkit.errors import ArtifactUnavailable, StoreError
 from toolkit.recording.spool import Spool
 from toolkit.recording.stores import Stores
-from toolkit.testing.runs import add_run
+from toolkit.testing.runs import add_run, new_run
+from toolkit.tracking.entries import Begun, Entry, Rejection
+from toolkit.tracking.journal import Journal
+from toolkit.tracking.memory import MemoryRunStore
 
 KILLED = """
 import os
@@ -34,6 +38,13 @@ class Away(LocalArtifactStore):
 
     def put_file(self, key: str, source: object) -> StoredFile:
         raise ArtifactUnavailable(f"{source} cannot be sent as {key}: away")
+
+
+class NotNow(MemoryRunStore):
+    """A store that takes nothing from a journal."""
+
+    def apply(self, entries: Sequence[Entry | None], *, journal: str, first: int) -> Sequence[Rejection]:
+        raise StoreError(f"{len(entries)} entries of {journal} from {first} on cannot be written: away")
 
 
 def leave(stores: Stores, run_id: str, *, place: str | None = None, root: str = "artifacts") -> None:
@@ -65,6 +76,22 @@ def test_files_are_sent_and_those_for_other_places_are_named(
     answer = json.loads(cli("sync", "--json").out)
     assert (answer["elsewhere"], answer["files_elsewhere"]) == (["postgresql://ml@db/runs"], 2)
     assert [entry.path for entry in stores.runs.list_artifacts(run_id).items] == ["a.txt"]
+
+
+def test_a_file_waits_for_a_run_that_another_journal_still_holds(
+    cli: Cli, stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    new = new_run()
+    with caplog.at_level(logging.CRITICAL):
+        leave(stores, new.run_id)
+        journal = Journal(settings.load().journal_root, NotNow(), place=stores.place)
+        journal.add(Begun(new=new))
+        told = cli("sync")
+        assert told.code == 0
+        assert "1 files wait for runs that another process's journal still holds" in told.err
+        assert journal.close(0) == 1
+    assert "sent: 1 entries" in cli("sync").out
+    assert [entry.path for entry in stores.runs.list_artifacts(new.run_id).items] == ["a.txt"]
 
 
 def test_a_run_that_was_killed_is_failed_afterwards(cli: Cli, stores: Stores) -> None:
