@@ -526,3 +526,23 @@ def test_nobody_begins_a_journal_again_and_again_in_vain(
         begin(journal)
     assert journal.dropped == 100
     assert journal_folders(root) == []
+
+
+def test_threads_that_log_first_at_once_start_one_sender(root: Path, store: Store) -> None:
+    for _ in range(30):
+        journal = Journal(root, store, place=PLACE)
+        barrier = threading.Barrier(4)
+
+        def log(journal: Journal = journal, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            begin(journal)
+
+        threads = [threading.Thread(target=log) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        journal.flush(10)
+        assert journal.dropped == 0
+        assert len([thread for thread in threading.enumerate() if thread.name == "toolkit-journal"]) == 1
+        journal.close(10)

@@ -232,6 +232,7 @@ class _Sender:
         self._leftovers: Leftovers | None = None
         self._look_at = 0.0
         self._begun: list[bool] = []
+        self._starting = threading.RLock()
         self._thread = threading.Thread(target=self._send_all, name="toolkit-journal", daemon=True)
 
     def add(self, payload: bytes) -> None:
@@ -251,8 +252,10 @@ class _Sender:
             )
 
     def _start(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the interpreter ends, and a later process sends it; or it was started
-            self._thread.start()
+        # Not if the interpreter ends, and a later process sends it; nor if a signal came in the middle of this.
+        with self._starting, contextlib.suppress(RuntimeError, KeyError):
+            if self._thread.ident is None:
+                self._thread.start()
 
     def flush(self, timeout: float | None) -> None:
         """See `Journal.flush`."""
