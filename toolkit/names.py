@@ -1,8 +1,8 @@
 """Names that a package hands out though they live in a layer above it.
 
-MLflow has ``mlflow.artifacts.download_artifacts`` and ``mlflow.tracking.MlflowClient``; here the packages of these names
-are at the bottom, and know nothing of scripts. The root, which is loaded before any of them, says where such a name
-lives; the package asks for it when somebody uses it. So no import points upward.
+MLflow has ``mlflow.artifacts.download_artifacts`` and ``mlflow.tracking.MlflowClient``; here the packages of these
+names are at the bottom, and know nothing of scripts. The root, which is loaded before any of them, says where such a
+name lives; the package asks for it when somebody uses it. So no import points upward.
 """
 
 from __future__ import annotations

@@ -149,9 +149,7 @@ _leaf = st.one_of(
     st.tuples(_texts, _no, _listed(_text)).map(lambda each: f"{each[0]} {each[1]}in {each[2]}"),
     st.tuples(_numbers, _no, _number, _number).map(lambda each: "{} {}BETWEEN {} AND {}".format(*each)),
     st.tuples(_texts, _no, _text, _text).map(lambda each: "{} {}BETWEEN {} AND {}".format(*each)),
-    st.tuples(st.one_of(_texts, _numbers), _no).map(
-        lambda each: f"{each[0]} IS {each[1]}NULL"
-    ),
+    st.tuples(st.one_of(_texts, _numbers), _no).map(lambda each: f"{each[0]} IS {each[1]}NULL"),
 )
 
 filters: st.SearchStrategy[str] = st.one_of(
