@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,11 +13,14 @@ import pytest
 from toolkit.artifacts.local import LocalArtifactStore
 from toolkit.errors import NotAcknowledged, StoreError
 from toolkit.recording import flushed as reading
+from toolkit.recording.lease import Leases
+from toolkit.recording.process import this_process
 from toolkit.recording.spool import Spool
 from toolkit.testing.runs import add_run, new_run
 from toolkit.tracking.entries import Begun, Entry, Logged, Rejection
 from toolkit.tracking.journal import Journal
 from toolkit.tracking.memory import MemoryRunStore
+from toolkit.tracking.records import RunStatus
 
 
 class Held(MemoryRunStore):
@@ -83,3 +87,21 @@ def test_a_file_of_a_run_that_the_journal_still_holds_waits_for_it(
     assert [entry.path for entry in store.list_artifacts(new.run_id).items] == ["a.txt"]
     assert spool.close(5) == 0
     assert not (tmp_path / "spool" / "rejected").exists()
+
+
+def test_a_journal_that_does_not_arrive_does_not_end_the_signs_of_life(store: Held, journal: Journal) -> None:
+    run_id = add_run(store, owner=this_process(), lease_ms=100).info.run_id
+    store.failure = StoreError("away")
+    journal.add(Logged(run_id=run_id, tags={"t": "first"}))
+    leases = Leases(reading.flushed(store, journal), lease_ms=100)
+    store.update_run(run_id, status=RunStatus.FAILED)
+    leases.keep_open(run_id)
+    leases.hold(run_id)
+    time.sleep(1.0)
+    store.failure = None
+    store.gate.set()
+    limit = time.monotonic() + 10
+    while store.get_run(run_id).info.status is not RunStatus.RUNNING:
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    leases.release(run_id)

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 
-from toolkit.errors import StoreError, UserError
+from toolkit.errors import NotAcknowledged, StoreError, UserError
 from toolkit.recording.process import end_group, host_name, is_alive, this_process
 from toolkit.tracking.records import Owner, Run, RunStatus
 from toolkit.tracking.store import RunStore
@@ -95,7 +95,7 @@ class Leases:
             try:
                 renewed = self._runs.renew_leases(self.owner, held, lease_ms=self._lease_ms)
                 self._reopen(set(held).difference(renewed))
-            except StoreError as error:
+            except (NotAcknowledged, StoreError) as error:
                 logger.warning("the lease of %d runs was not renewed: %s", len(held), error)
 
     def _reopen(self, ended: set[str]) -> None:
