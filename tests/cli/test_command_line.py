@@ -120,10 +120,18 @@ def test_a_bad_setting_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> No
     assert "'soon'" in answer.err
 
 
-@pytest.mark.parametrize("uri", ["postgresql://x:y/z", "mysql://x/y", "nonsense", "http://localhost:5000"])
+@pytest.mark.parametrize("uri", ["postgresql://x:y/z", "mysql://x/y", "nonsense"])
 def test_a_store_that_cannot_be_used_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     monkeypatch.setenv("TOOLKIT_TRACKING_URI", uri)
     assert cli("runs", "list").is_one_clear_error()
+
+
+def test_a_server_that_is_away_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOLKIT_TRACKING_URI", "http://localhost:9")  # nobody listens there
+    answer = cli("runs", "list")
+    assert answer.code == 1
+    assert answer.err.startswith("error: http://localhost:9 does not answer")
+    assert answer.err.count("\n") == 1
 
 
 def test_a_file_that_is_no_database_is_one_line(cli: Cli, toolkit_home: Path) -> None:

@@ -38,7 +38,7 @@ def test_an_s3_that_fails_now_and_then_loses_no_file(remote: scene.Scene, proxy:
     ]
     training = remote.train(scene.chance().randrange(10**6), "--no-reads", "--files", "0.4", "--count", "120")
     assert training.wait() == 0, training.stderr
-    assert all(fault.happened for fault in faults)
+    assert any(fault.happened for fault in faults)  # which of them is a matter of chance
     proxy.clear()
     if remote.unsent():
         remote.sync()

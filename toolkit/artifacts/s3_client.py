@@ -58,7 +58,7 @@ class RequestFailed(ArtifactError):
         code: S3's word for it.
     """
 
-    def __init__(self, message: str, code: str) -> None:
+    def __init__(self, message: str | None = None, code: str = "") -> None:
         super().__init__(message)
         self.code = code
 
