@@ -45,6 +45,14 @@ def test_an_s3_that_fails_now_and_then_loses_no_file(remote: scene.Scene, proxy:
     assert remote.compare(left_open="FINISHED") == 120
 
 
+def test_a_script_that_ends_at_once_has_sent_its_files(remote: scene.Scene, proxy: ChaosProxy) -> None:
+    """What S3's client needs is closed when the interpreter ends: files are sent before that."""
+    done = remote.script("with toolkit.start_run(): toolkit.log_text('hello', 'a.txt')")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not remote.unsent()
+    assert proxy.count("PUT", "a.txt") == 1
+
+
 def test_kill_9_while_files_are_under_way_loses_none(remote: scene.Scene, proxy: ChaosProxy) -> None:
     """G5, G7, G8. S3 is slow, then gone; the scripts are killed; `toolkit sync` brings the rest."""
     chance = scene.chance()

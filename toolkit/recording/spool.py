@@ -7,6 +7,8 @@ or slow neither stops nor slows a training. What a process could not send stays,
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import logging
 import os
@@ -41,6 +43,7 @@ logger = logging.getLogger("toolkit.spool")
 
 _WORKERS = 4
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts
+_EARLY_WAIT = 10.0  # seconds without a success, before the interpreter ends
 _TICK = 0.1  # seconds
 _PATIENCE = 60.0  # seconds to wait for a run that another process may still bring
 _OTHERS_TIMEOUT = 2.0  # seconds for what others have left, at the end of a script that has sent no file itself
@@ -142,6 +145,7 @@ class Spool:
                 except OSError as error:
                     raise ArtifactError(f"the spool {self._root} cannot be made: {error.strerror}") from error
                 self._folder, self._files = folder, LocalArtifactStore(folder)
+                _send_before_shutdown()
             return self._folder, self._files
 
     def flush(self, timeout: float | None = None) -> None:
@@ -277,6 +281,27 @@ class Spool:
 
 
 _spools: weakref.WeakSet[Spool] = weakref.WeakSet()
+
+
+@functools.cache
+def _send_before_shutdown() -> None:
+    """See to it that files are sent before the interpreter closes its pools of threads, at its end.
+
+    Clients of S3 and the like need those pools, and the callbacks of `atexit` come after that. The standard library has
+    no public name for what comes before; where there is none, files wait for the next process.
+    """
+    import concurrent.futures.thread  # noqa: F401, PLC0415 - it registers its own first: what comes last is called first
+
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None:
+        with contextlib.suppress(RuntimeError):  # the end has begun
+            register(_send_all_spools)
+
+
+def _send_all_spools() -> None:
+    for spool in list(_spools):
+        with contextlib.suppress(NotAcknowledged):  # what is left is told at the very end
+            spool.flush(_EARLY_WAIT)
 
 
 def _after_fork() -> None:

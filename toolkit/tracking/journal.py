@@ -203,10 +203,11 @@ class Journal:
 
     def close(self, timeout: float = 10.0) -> int:
         """Send what can be sent within ``timeout`` seconds; return how many entries are left, for a later process."""
+        sender, self._sender = self._sender, None
+        waiting = sender.close(timeout) if sender is not None else 0
         if self.dropped:
             logger.warning("%d logged entries were lost: the journal could not take them", self.dropped)
-        sender, self._sender = self._sender, None
-        return sender.close(timeout) if sender is not None else 0
+        return waiting
 
 
 class _Sender:
