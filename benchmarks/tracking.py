@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests" / "support")]
 
 import population  # noqa: E402 - beside this file
-from run_overhead import mlflow_command  # noqa: E402 - the same
+from run_overhead import measure, mlflow_command  # noqa: E402 - the same
 
 from toolkit.db.engine import Database, open_database  # noqa: E402
 from toolkit.db.schema import ensure_schema  # noqa: E402
@@ -146,6 +146,16 @@ def rates(folder: Path, peer: str | None, rounds: int) -> list[Rate]:
     ]
 
 
+def imports(python: str | None, module: str) -> str:
+    """Return the seconds that an import takes, without the interpreter's own start: the median, and the range."""
+    if python is None:
+        return "–"
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    bare = statistics.median(measure([python, "-c", "pass"], plain, runs=7))
+    took = [max(0.0, each - bare) for each in measure([python, "-c", f"import {module}"], plain, runs=7)]
+    return f"{statistics.median(took):.3f} ({min(took):.3f}–{max(took):.3f})"
+
+
 def rate_cell(values: Sequence[float]) -> str:
     """Return the best of several rounds, and the range."""
     return f"{max(values):,.0f} ({min(values):,.0f}–{max(values):,.0f})" if values else "–"
@@ -239,6 +249,7 @@ def main() -> int:
         for rate in rates(folder, peer, options.rounds):
             cells = (rate_cell(rate.peer), rate_cell(rate.acknowledged), rate_cell(rate.returned))
             print(f"| {rate.work} | {' | '.join(cells)} | ≥ {rate.wanted:,.0f} |", flush=True)
+        print(f"| import, seconds | {imports(peer, 'mlflow')} | {imports(sys.executable, 'toolkit')} | | ≤ 0.10 |")
         if options.skip_search:
             return 0
         print(f"\n{options.runs:,} runs × 20 metrics × 20 parameters; milliseconds, median (range)\n")
