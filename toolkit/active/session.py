@@ -314,7 +314,7 @@ def _reason_of(error: BaseException | None) -> str | None:
     if error is None or isinstance(error, SystemExit):
         return None
     try:
-        return f"{type(error).__name__}: {error}"[:1000].removesuffix(": ")
+        return f"{type(error).__name__}: {error}"[:1000]
     except Exception:  # noqa: BLE001 - a class of the user's whose text cannot be made
         return type(error).__name__
 
