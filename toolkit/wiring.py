@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from toolkit.flows.services import Served, Services
     from toolkit.registry.catalog import Catalog
     from toolkit.tracking.journal import Journal
-    from toolkit.tracking.records import Experiment, Run
+    from toolkit.tracking.records import Experiment, Run, UsedDataset
     from toolkit.upkeep.garbage import Collection, Found
 
 
@@ -160,6 +160,26 @@ def open_catalog(stores: Stores) -> Catalog:
     if stores.database is None:
         raise StoreError(f"the models of {stores.place} are reached through its REST API only")
     return Catalog(logged=SqlLoggedModelStore(stores.database), registered=SqlRegistryStore(stores.database))
+
+
+def datasets_of(stores: Stores, experiment_ids: Sequence[str], *, limit: int) -> Sequence[UsedDataset]:
+    """Return the datasets that runs of some experiments use, and what for. Experiments that there are not use none.
+
+    Raises:
+        StoreError: The stores are no database of this process's, or it cannot be used.
+    """
+    from toolkit.tracking import sql_experiments, sql_inputs  # noqa: PLC0415 - when datasets are wanted
+
+    if stores.database is None:
+        raise StoreError(f"the datasets of {stores.place} are reached through its REST API only")
+    database = stores.database
+    numbers = [number for each in experiment_ids if (number := sql_experiments.number_of(each)) is not None]
+
+    def read() -> Sequence[UsedDataset]:
+        with database.read() as connection:
+            return sql_inputs.used(connection, numbers, limit)
+
+    return database.persist(read)
 
 
 def _store_options(settings: Settings) -> StoreOptions:

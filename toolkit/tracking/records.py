@@ -131,6 +131,23 @@ class DatasetInput:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class UsedDataset:
+    """A dataset that runs of an experiment use, and what for.
+
+    Attributes:
+        experiment_id: The experiment.
+        name: The dataset's name.
+        digest: What tells its contents from others of that name.
+        context: What it is used for, such as ``training``; ``None`` where that is not said.
+    """
+
+    experiment_id: str
+    name: str
+    digest: str
+    context: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """A run: what it is, and what it logged. Its inputs are loaded with a single run only, not in lists."""
 

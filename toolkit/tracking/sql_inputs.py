@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, and_, select
 from toolkit.db.dialect import insert
 from toolkit.db.tables import datasets, input_tags, inputs, runs
 from toolkit.tracking.filter_fields import Field
-from toolkit.tracking.records import Dataset, DatasetInput
+from toolkit.tracking.records import Dataset, DatasetInput, UsedDataset
 from toolkit.tracking.system_tags import CONTEXT
 
 
@@ -68,6 +68,25 @@ def read(connection: Connection, run: int) -> Sequence[DatasetInput]:
         if row.key is not None:
             tags[row.id][row.key] = row.value
     return tuple(DatasetInput(dataset=dataset, tags=tags[key]) for key, dataset in found.items())
+
+
+def used(connection: Connection, experiment_ids: Sequence[int], limit: int) -> Sequence[UsedDataset]:
+    """Return the datasets that runs of some experiments use, each once for each context, by experiment and name."""
+    said = and_(input_tags.c.run == inputs.c.run, input_tags.c.dataset == inputs.c.dataset, input_tags.c.key == CONTEXT)
+    columns = (datasets.c.experiment, datasets.c.name, datasets.c.digest, input_tags.c.value)
+    rows = connection.execute(
+        select(*columns)
+        .join(inputs, inputs.c.dataset == datasets.c.id)
+        .outerjoin(input_tags, said)
+        .where(datasets.c.experiment.in_(experiment_ids))
+        .distinct()
+        .order_by(*columns)
+        .limit(limit)
+    )
+    return [
+        UsedDataset(experiment_id=str(row.experiment), name=row.name, digest=row.digest, context=row.value)
+        for row in rows
+    ]
 
 
 def values_of(run: ColumnElement[int], field: Field) -> tuple[FromClause, ColumnElement[str], ColumnElement[bool]]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from toolkit.errors import NotFound
+from toolkit.errors import InvalidValue, NotFound
 from toolkit.server.wire import messages
 from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.messages import Message
 from toolkit.server.wire.request import Fields
-from toolkit.tracking.records import Experiment, Lifecycle, SearchQuery
+from toolkit.tracking.records import Experiment, Lifecycle, SearchQuery, UsedDataset
+from toolkit.wiring import datasets_of
 
 DEFAULT_PAGE = 1000
+MOST_SEARCHED = 20
+"""Experiments whose datasets are asked for at once."""
+
+MOST_SUMMARIES = 1_000
 
 _VIEWS: dict[int, Lifecycle | None] = {1: Lifecycle.ACTIVE, 2: Lifecycle.DELETED, 3: None}
 _VIEW_NAMES: dict[str, Lifecycle | None] = {
@@ -101,6 +106,27 @@ def delete_tag(call: Call) -> Message:
     return {}
 
 
+def search_datasets(call: Call) -> Message:
+    """Return the datasets that runs of some experiments use, and what for; the first thousand of them."""
+    experiment_ids = call.fields.texts("experiment_ids")
+    if not experiment_ids:
+        raise InvalidValue("SearchDatasets request must specify at least one experiment_id.")
+    if len(experiment_ids) > MOST_SEARCHED:
+        raise InvalidValue(
+            f"SearchDatasets request cannot specify more than {MOST_SEARCHED} experiment_ids. "
+            f"Received {len(experiment_ids)} experiment_ids."
+        )
+    found = datasets_of(call.stores, experiment_ids, limit=MOST_SUMMARIES)
+    return messages.page("dataset_summaries", [_summary(each) for each in found], None)
+
+
+def _summary(used: UsedDataset) -> Message:
+    message: Message = {"experiment_id": used.experiment_id, "name": used.name, "digest": used.digest}
+    if used.context is not None:
+        message["context"] = used.context
+    return message
+
+
 ENDPOINTS = (
     Endpoint(("POST",), "experiments/create", create),
     Endpoint(("GET",), "experiments/get", get),
@@ -111,4 +137,5 @@ ENDPOINTS = (
     Endpoint(("POST",), "experiments/restore", restore),
     Endpoint(("POST",), "experiments/set-experiment-tag", set_tag),
     Endpoint(("POST",), "experiments/delete-experiment-tag", delete_tag),
+    Endpoint(("POST",), "experiments/search-datasets", search_datasets),
 )

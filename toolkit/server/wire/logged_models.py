@@ -157,7 +157,7 @@ def log_outputs(call: Call) -> Message:
     """Note models that a run made."""
     given = call.fields.items("models")
     outputs = [ModelOutput(model_id=item.needed("model_id"), step=item.integer("step", 0)) for item in given]
-    call.catalog.logged.log_outputs(call.fields.needed("run_id"), outputs)
+    call.catalog.logged.log_outputs(call.fields.run_id(), outputs)
     return {}
 
 
@@ -186,7 +186,7 @@ def _measured_on(item: Fields) -> DatasetRef | None:
 
 def log_model(call: Call) -> Message:
     """Add a model to the tag that older clients, and R's, read."""
-    run_id, text = call.fields.needed("run_id"), call.fields.needed("model_json")
+    run_id, text = call.fields.run_id(), call.fields.needed("model_json")
     try:
         told = json.loads(text)
     except (ValueError, RecursionError):

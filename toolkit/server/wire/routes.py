@@ -14,7 +14,16 @@ from starlette.routing import Route
 from toolkit.errors import InvalidValue, ToolkitError
 from toolkit.recording.stores import Stores
 from toolkit.registry.catalog import Catalog
-from toolkit.server.wire import artifacts, errors, experiments, logged_models, registered_models, runs, versions
+from toolkit.server.wire import (
+    artifacts,
+    errors,
+    experiments,
+    history,
+    logged_models,
+    registered_models,
+    runs,
+    versions,
+)
 from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.messages import Locate, encode
 from toolkit.server.wire.request import Fields
@@ -26,6 +35,7 @@ BASES = ("/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/")
 ENDPOINTS: tuple[Endpoint, ...] = (
     *experiments.ENDPOINTS,
     *runs.ENDPOINTS,
+    *history.ENDPOINTS,
     *artifacts.ENDPOINTS,
     *logged_models.ENDPOINTS,
     *registered_models.ENDPOINTS,
@@ -60,7 +70,7 @@ def _answering(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
-            if request.method == "GET":
+            if request.method in ("GET", "HEAD"):
                 fields = Fields.of_query(request.scope["query_string"], endpoint.lists)
             else:
                 _check_type(request)

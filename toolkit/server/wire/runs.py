@@ -13,7 +13,6 @@ from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.experiments import DEFAULT_PAGE, view
 from toolkit.server.wire.messages import Message
 from toolkit.server.wire.request import Fields
-from toolkit.tracking.limits import invalid
 from toolkit.tracking.records import (
     Dataset,
     DatasetInput,
@@ -84,13 +83,13 @@ def update(call: Call) -> Message:
 
 def delete(call: Call) -> Message:
     """Delete a run."""
-    call.stores.runs.update_run(call.fields.needed("run_id"), lifecycle=Lifecycle.DELETED)
+    call.stores.runs.update_run(call.fields.run_id(), lifecycle=Lifecycle.DELETED)
     return {}
 
 
 def restore(call: Call) -> Message:
     """Restore a run."""
-    call.stores.runs.update_run(call.fields.needed("run_id"), lifecycle=Lifecycle.ACTIVE)
+    call.stores.runs.update_run(call.fields.run_id(), lifecycle=Lifecycle.ACTIVE)
     return {}
 
 
@@ -164,7 +163,7 @@ def set_tag(call: Call) -> Message:
 
 def delete_tag(call: Call) -> Message:
     """Remove a tag that must be there."""
-    run_id, key = call.fields.needed("run_id"), call.fields.needed("key")
+    run_id, key = call.fields.run_id(), call.fields.needed("key")
     if key not in call.stores.runs.get_run(run_id).data.tags:
         raise NotFound(f"No tag with name: {key} in run with id {run_id}")
     call.stores.runs.log_batch(run_id, tags={key: None})
@@ -213,7 +212,7 @@ def _check_unique(keys: Sequence[str]) -> None:
 
 def log_inputs(call: Call) -> Message:
     """Note datasets and models that a run uses."""
-    run_id = call.fields.needed("run_id")
+    run_id = call.fields.run_id()
     call.stores.runs.log_inputs(run_id, list(_inputs(call.fields.items("datasets"))))
     logged_models.note_inputs(call, run_id)
     return {}
@@ -233,38 +232,6 @@ def _inputs(items: Iterable[Fields]) -> Iterable[DatasetInput]:
         yield DatasetInput(dataset=dataset, tags=dict(item.pairs("tags")))
 
 
-def history(call: Call) -> Message:
-    """Return the points of a metric; all of them where no page size is given."""
-    fields = call.fields
-    run_id, key = fields.run_id(), fields.needed("metric_key")
-    if not fields.has("max_results"):
-        return messages.page("metrics", _all_points(call, run_id, key), None)
-    limit = fields.integer("max_results")
-    if limit <= 0:
-        raise InvalidValue(invalid("max_results", limit, "Wanted a positive integer."))
-    try:
-        found = call.stores.runs.metric_history(
-            run_id, key, limit=min(limit, 1_000_000), page_token=fields.text("page_token") or None
-        )
-    except NotFound:
-        return {}
-    return messages.page("metrics", messages.metrics(found.items), found.next_page_token)
-
-
-def _all_points(call: Call, run_id: str, key: str) -> list[Message]:
-    points: list[Message] = []
-    token = None
-    while True:
-        try:
-            found = call.stores.runs.metric_history(run_id, key, limit=1_000_000, page_token=token)
-        except NotFound:
-            return points
-        points.extend(messages.metrics(found.items))
-        token = found.next_page_token
-        if token is None:
-            return points
-
-
 ENDPOINTS = (
     Endpoint(("POST",), "runs/create", create),
     Endpoint(("GET",), "runs/get", get),
@@ -278,5 +245,4 @@ ENDPOINTS = (
     Endpoint(("POST",), "runs/delete-tag", delete_tag),
     Endpoint(("POST",), "runs/log-batch", log_batch),
     Endpoint(("POST",), "runs/log-inputs", log_inputs),
-    Endpoint(("GET",), "metrics/get-history", history),
 )
