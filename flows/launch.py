@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from toolkit.errors import ServiceError, ToolkitError
 from toolkit.flows.context import RunContext
@@ -65,6 +65,22 @@ TrackingAddress: TypeAlias = Callable[[Report, bool], str | None]
 """Returns the address of a tracking server that answers: takes who is told, and whether to start one."""
 
 
+Body: TypeAlias = "Callable[[Mapping[str, object]], State[Any]]"
+"""The inside of a flow: takes the parameters' values, returns the flow's final state."""
+
+
+class Program(Protocol):
+    """A flow that calls its steps itself, where one is not compiled from the plan."""
+
+    def start(self, body: Body) -> object:
+        """Run the flow, which calls ``body``."""
+        ...
+
+    def run_steps(self, context: RunContext) -> list[StepOutcome]:
+        """Run the steps; return how each ended."""
+        ...
+
+
 class _Once:
     """What is begun by the first who needs it."""
 
@@ -88,12 +104,21 @@ class Launch:
         stores: Where to record it.
         leases: What keeps its runs alive.
         reporter: Who is told.
+        program: What runs instead of the plan's own graph: a flow that calls its steps itself.
     """
 
     def __init__(
-        self, plan: Plan, options: LaunchOptions, *, stores: Stores, leases: Leases, reporter: Reporter
+        self,
+        plan: Plan,
+        options: LaunchOptions,
+        *,
+        stores: Stores,
+        leases: Leases,
+        reporter: Reporter,
+        program: Program | None = None,
     ) -> None:
         self._plan = plan
+        self._program = program
         self._options = options
         self._stores = stores
         self._leases = leases
@@ -166,10 +191,15 @@ class Launch:
 
         self._experiment = self._options.experiment()
         session.hush_console()
-        flow = compile_flow(self._plan, self._body, max_parallel=self._options.max_parallel, run_name=self._run_name)
         try:
             with session.prefect_settings(server.api_url):
-                flow(**flow_arguments(self._plan), return_state=True)
+                if self._program is not None:
+                    self._program.start(self._body)
+                else:
+                    flow = compile_flow(
+                        self._plan, self._body, max_parallel=self._options.max_parallel, run_name=self._run_name
+                    )
+                    flow(**flow_arguments(self._plan), return_state=True)
         except session.PREFECT_FAILURES as error:
             self._explain(server, error)
         if self._error is not None:
@@ -292,6 +322,8 @@ class Launch:
             parent.log_file(target, SNAPSHOT_PATH)
 
     def _run_steps(self, context: RunContext) -> list[StepOutcome]:
+        if self._program is not None:
+            return self._program.run_steps(context)
         from toolkit.flows.tasks import StepTasks  # noqa: PLC0415 - imports Prefect
 
         tasks = StepTasks(context)

@@ -124,6 +124,21 @@ def check_runnable(plan: Plan) -> None:
         ProjectError: The command of a step that begins at once cannot be made.
         InvalidValue: A parameter cannot be recorded.
     """
+    check_supported(plan)
+    scope = _scope_before(plan)
+    for step in plan.workflow.steps.values():
+        if not dependencies(step) and (step.when is None or step.when.evaluate(scope)):
+            for values in combinations(plan, step, scope):
+                _check_command(plan, step, values)
+
+
+def check_supported(plan: Plan) -> None:
+    """Refuse what is not supported yet, and parameters that cannot be recorded, whatever the steps do.
+
+    Raises:
+        NotYetSupported: The project runs in a container, or on Databricks.
+        InvalidValue: A parameter cannot be recorded.
+    """
     project = plan.project
     if project.databricks:
         raise NotYetSupported(f"{project.file} is a databricks_spark_job: it runs on Databricks only")
@@ -135,11 +150,6 @@ def check_runnable(plan: Plan) -> None:
         )
 
     check_params({name: str(value) for name, value in {**plan.parameters, **plan.extra}.items()})
-    scope = _scope_before(plan)
-    for step in plan.workflow.steps.values():
-        if not dependencies(step) and (step.when is None or step.when.evaluate(scope)):
-            for values in combinations(plan, step, scope):
-                _check_command(plan, step, values)
 
 
 def _workflow(project: Project, name: str) -> Workflow:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from toolkit.artifacts.location import StoreOptions
     from toolkit.artifacts.store import ArtifactStore
     from toolkit.db.engine import Database
+    from toolkit.flows.launch import Program
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
     from toolkit.flows.services import Served, Services
@@ -491,13 +492,30 @@ def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
         ProjectError: Something about the project, the values or an environment is wrong; nothing was recorded.
         ServiceError: Prefect's server cannot be used; nothing was recorded.
     """
-    from toolkit.flows.launch import Launch, LaunchOptions  # noqa: PLC0415 - what a run needs, when there is one
-    from toolkit.flows.plan import check_runnable  # noqa: PLC0415 - the same
+    from toolkit.flows.plan import check_runnable  # noqa: PLC0415 - what a run needs, when there is one
 
     if request.experiment_name is not None and request.experiment_id is not None:
         raise InvalidValue("an experiment was given by name and by id: choose one")
     plan = plan_project(request)
     check_runnable(plan)
+    return run_plan(plan, request, reporter)
+
+
+def run_plan(plan: Plan, request: RunRequest, reporter: Reporter, program: Program | None = None) -> RunOutcome:
+    """Run a plan that was made, and checked, already.
+
+    Args:
+        plan: What to run.
+        request: What else `run_project` takes; its project and values are not looked at.
+        reporter: Who is told.
+        program: A flow that calls its steps itself, instead of the plan's graph.
+
+    Raises:
+        ProjectError: An environment cannot be built; nothing was recorded.
+        ServiceError: Prefect's server cannot be used; nothing was recorded.
+    """
+    from toolkit.flows.launch import Launch, LaunchOptions  # noqa: PLC0415 - what a run needs, when there is one
+
     settings = load()
     stores = open_stores(settings)
     try:
@@ -513,7 +531,7 @@ def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
         )
         leases = Leases(stores.runs, lease_ms=stores.lease_ms)
         prepare_prefect(settings)
-        launch = Launch(plan, options, stores=stores, leases=leases, reporter=reporter)
+        launch = Launch(plan, options, stores=stores, leases=leases, reporter=reporter, program=program)
         return launch.run(local_services(settings).ensure_prefect, partial(tracking_address, settings))
     finally:
         stores.close()

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -87,8 +88,18 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; return its exit code: 0 done, 1 the work failed, 2 the call was wrong."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = _take_debug(arguments)
+    return answered(lambda: _invoke(arguments), debug=debug)
+
+
+def answered(work: Callable[[], int], *, debug: bool) -> int:
+    """Do what a command does; return its exit code, with one line instead of a traceback where it fails.
+
+    Args:
+        work: Does it, and returns its exit code.
+        debug: Whether the traceback is wanted, too.
+    """
     try:
-        code = _invoke(arguments)
+        code = work()
         sys.stdout.flush()  # a reader that has gone is noticed here, not when the interpreter ends
         return code
     except TyperException as error:
