@@ -260,6 +260,21 @@ journals = Table(
     sqlite_with_rowid=False,
 )
 
+# What the results of a step's run depend on: whoever comes to the same key may take them over.
+step_keys = Table(
+    "step_keys",
+    metadata,
+    Column("run", _ID, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("key", _TEXT, nullable=False),
+    Column("family", _TEXT, nullable=False),
+    Column("reusable", SmallInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("components", _TEXT, nullable=False),
+    PrimaryKeyConstraint("run", name="step_keys_pk"),
+)
+Index("step_keys_by_key", step_keys.c.key, step_keys.c.created)
+Index("step_keys_of_family", step_keys.c.family, step_keys.c.created)
+
 # Models that runs logged: a folder of files each, of an experiment. They stay when the run that made them is removed.
 logged_models = Table(
     "logged_models",

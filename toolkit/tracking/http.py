@@ -34,6 +34,7 @@ from toolkit.tracking.records import (
     RunStatus,
     SearchQuery,
 )
+from toolkit.tracking.step_keys import StepKey, StepKeyQuery, check_step_key, check_step_key_query
 from toolkit.tracking.transition import RunChange
 from toolkit.transport.client import HttpClient
 
@@ -305,6 +306,26 @@ class HttpRunStore:
         limits.check_text(reason, "reason", limits.REASON_LENGTH)
         body = {"reason": reason, "owner": asdict(owner) if owner else None, "expired": expired}
         return bool(self._calls.write(f"{_run(run_id)}/lost", body, repeat=False)["lost"])
+
+    # -- keys of steps -------------------------------------------------------------------------------
+
+    def keep_step_key(self, key: StepKey) -> None:
+        """See `StepKeys.keep_step_key`."""
+        check_step_key(key)
+        self._calls.write("/step-keys", asdict(key))
+
+    @understood
+    def find_step_keys(self, query: StepKeyQuery) -> Sequence[StepKey]:
+        """See `StepKeys.find_step_keys`."""
+        check_step_key_query(query)
+        told = self._calls.look("/step-keys/find", asdict(query))["step_keys"]
+        return [StepKey(**each) for each in told]
+
+    @understood
+    def forget_step_keys(self, run_ids: Sequence[str]) -> Sequence[str]:
+        """See `StepKeys.forget_step_keys`."""
+        body = {"run_ids": [each for each in run_ids if is_run_id(each)]}
+        return list(self._calls.write("/step-keys/forget", body, repeat=False)["run_ids"])
 
     # -- upkeep --------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from toolkit.tracking.records import (
     RunStatus,
     SearchQuery,
 )
+from toolkit.tracking.step_keys import StepKey, StepKeyQuery, check_step_key, check_step_key_query
 from toolkit.tracking.system_tags import RUN_NAME, first_tags, told_by
 from toolkit.tracking.transition import (
     RunChange,
@@ -59,6 +60,7 @@ class _Entry:
     lease_until: int | None = None
     gone_with_experiment: bool = False
     deleted: int | None = None
+    step_key: StepKey | None = None
 
     def size(self) -> RunSize:
         points = sum(len(points) for points in self.points.values())
@@ -455,6 +457,34 @@ class MemoryRunStore:
         token = paging.encode("artifacts", (paths[limit - 1],)) if len(paths) > limit else None
         return Page(items=[found[path] for path in paths[:limit]], next_page_token=token)
 
+    def keep_step_key(self, key: StepKey) -> None:
+        """See `StepKeys.keep_step_key`."""
+        check_step_key(key)
+        with self._lock:
+            self._entry(key.run_id).step_key = key
+
+    def find_step_keys(self, query: StepKeyQuery) -> Sequence[StepKey]:
+        """See `StepKeys.find_step_keys`."""
+        check_step_key_query(query)
+        with self._lock:
+            found = [
+                (each.step_key.created, order, each.step_key)
+                for order, each in enumerate(self._runs.values())
+                if each.step_key is not None and _is_asked_for(each.step_key, each.info, query)
+            ]
+        return [key for *_, key in sorted(found, key=lambda item: item[:2], reverse=True)[: query.limit]]
+
+    def forget_step_keys(self, run_ids: Sequence[str]) -> Sequence[str]:
+        """See `StepKeys.forget_step_keys`."""
+        dropped = []
+        with self._lock:
+            for run_id in sorted(set(run_ids) & self._runs.keys()):
+                key = self._runs[run_id].step_key
+                if key is not None and key.reusable:
+                    self._runs[run_id].step_key = replace(key, reusable=False)
+                    dropped.append(run_id)
+        return dropped
+
     def close(self) -> None:
         """See `RunStore.close`."""
 
@@ -525,7 +555,18 @@ class _Picture(MemoryRunStore):
 
     create_experiment = ensure_experiment = update_experiment = _refuse
     create_run = update_run = log_batch = mark_lost = renew_leases = purge = _refuse
-    record_artifacts = forget_artifacts = _refuse
+    record_artifacts = forget_artifacts = keep_step_key = forget_step_keys = _refuse
+
+
+def _is_asked_for(key: StepKey, info: RunInfo, query: StepKeyQuery) -> bool:
+    finished = info.status is RunStatus.FINISHED and info.lifecycle_stage is Lifecycle.ACTIVE
+    return (
+        query.key in (None, key.key)
+        and query.family in (None, key.family)
+        and (not query.run_ids or key.run_id in query.run_ids)
+        and (not query.reusable or (key.reusable and finished))
+        and (query.before is None or key.created < query.before)
+    )
 
 
 def _matches(info: RunInfo, query: RunQuery, deleted: int | None) -> bool:

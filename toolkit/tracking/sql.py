@@ -23,6 +23,7 @@ from toolkit.tracking import (
     sql_runs,
     sql_search,
     sql_search_experiments,
+    sql_step_keys,
     sql_upkeep,
 )
 from toolkit.tracking.entries import Entry, Rejection
@@ -44,6 +45,7 @@ from toolkit.tracking.records import (
     SearchQuery,
 )
 from toolkit.tracking.sql_values import ValueWriter
+from toolkit.tracking.step_keys import StepKey, StepKeyQuery, check_step_key, check_step_key_query
 from toolkit.tracking.system_tags import RUN_NAME, first_tags, told_by
 from toolkit.tracking.transition import RunChange, not_active
 
@@ -387,6 +389,26 @@ class SqlRunStore:
             limits.check_artifact_path(prefix)
         with self._db.read() as connection:
             return sql_artifacts.page(connection, run_id, prefix, limit, page_token)
+
+    @persistent
+    def keep_step_key(self, key: StepKey) -> None:
+        """See `StepKeys.keep_step_key`."""
+        check_step_key(key)
+        with self._db.write() as connection:
+            sql_step_keys.keep(connection, key, self._dialect)
+
+    @persistent
+    def find_step_keys(self, query: StepKeyQuery) -> Sequence[StepKey]:
+        """See `StepKeys.find_step_keys`."""
+        check_step_key_query(query)
+        with self._db.read() as connection:
+            return sql_step_keys.look_up(connection, query, self._dialect)
+
+    @cautious
+    def forget_step_keys(self, run_ids: Sequence[str]) -> Sequence[str]:
+        """See `StepKeys.forget_step_keys`."""
+        with self._db.write() as connection:
+            return sql_step_keys.forget(connection, run_ids, self._dialect)
 
     def close(self) -> None:
         """See `RunStore.close`."""

@@ -22,6 +22,7 @@ from toolkit.tracking.records import (
     RunStatus,
     SearchQuery,
 )
+from toolkit.tracking.step_keys import StepKeys
 
 
 class RunSearch(Protocol):
@@ -78,7 +79,7 @@ class RunUpkeep(Protocol):
         ...
 
 
-class RunStore(RunSearch, RunUpkeep, Protocol):
+class RunStore(RunSearch, RunUpkeep, StepKeys, Protocol):
     """Experiments and runs, and what runs log.
 
     Every method is atomic: what it writes is there whole or not at all, also after ``kill -9``. Every method may be

@@ -370,6 +370,43 @@ class Applied(_Told):
     rejections: list[Refused]
 
 
+# -- keys of steps -----------------------------------------------------------------------------------
+
+
+class StepKeyBody(_Asked):
+    """What the results of a step's run depend on. ``components`` is JSON; ``created`` in ms since 1970 UTC."""
+
+    run_id: Text
+    key: Text
+    family: Text
+    reusable: StrictBool
+    created: Integer
+    components: Text
+
+
+class StepKeySearch(_Asked):
+    """Which keys of steps to find, newest first."""
+
+    key: Text | None = None
+    family: Text | None = None
+    run_ids: Annotated[Sequence[Text], Field(max_length=100_000)] = ()
+    reusable: StrictBool = False
+    before: Integer | None = None
+    limit: Integer = 100
+
+
+class StepKeysTold(_Told):
+    """Keys of steps, newest first."""
+
+    step_keys: list[StepKeyBody]
+
+
+class RunIdsTold(_Told):
+    """The ids of runs."""
+
+    run_ids: list[str]
+
+
 # -- leases, pictures, the server --------------------------------------------------------------------
 
 
