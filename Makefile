@@ -9,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 # Python writes no bytecode where this is set, and everything starts at half the speed.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: mlflow demo test check format lint types layers coverage benchmark clean
+.PHONY: mlflow mlflow-torch demo test check format lint types layers coverage benchmark clean
 
 demo: $(VENV)/.installed  ## Run the example project on this machine: its environment, its flow, its runs.
 	$(BIN)/toolkit run examples/wine-quality
@@ -61,5 +61,15 @@ mlflow: .venv-mlflow/.installed  ## Install stock MLflow beside ours: some tests
 	  'mlflow==3.17.2' scikit-learn matplotlib pillow pyarrow 'psycopg[binary]' psycopg2-binary boto3
 	@touch $@
 
+mlflow-torch: .venv-torch/.installed  ## Install libraries on torch that log to MLflow: some tests need them.
+
+# The build of torch without CUDA, a twentieth of the other: where pip knows no place that has it, there is nothing.
+.venv-torch/.installed: | $(VENV)/.installed
+	@$(BIN)/python -m venv --clear .venv-torch
+	@.venv-torch/bin/python -m pip install -qq --disable-pip-version-check 'torch==2.13.0+cpu'
+	@$(UV) pip install --quiet --python .venv-torch/bin/python 'torch==2.13.0+cpu' \
+	  lightning==2.6.6 transformers==5.23.0 accelerate==1.15.0 mlflow-skinny==3.17.2 pandas
+	@touch $@
+
 clean:  ## Remove what make has made.
-	rm -rf $(VENV) .venv-mlflow .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) .venv-mlflow .venv-torch .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info

@@ -1,6 +1,7 @@
 """Stock MLflow, in an environment of its own: what ours is compared with, and whose clients are let loose on it.
 
 ``TEST_MLFLOW_PYTHON`` names the interpreter; else the one of ``.venv-mlflow`` is taken, which ``make mlflow`` makes.
+Libraries on top of torch that log to MLflow are in one of their own: ``.venv-torch``, made by ``make mlflow-torch``.
 """
 
 from __future__ import annotations
@@ -10,9 +11,22 @@ from pathlib import Path
 
 NO_MLFLOW = "there is no MLflow to compare with: make mlflow, or name an interpreter that has it in TEST_MLFLOW_PYTHON"
 
-_OURS = Path(__file__).resolve().parents[2] / ".venv-mlflow" / "bin" / "python"
+NO_TORCH = "there is no torch: make mlflow-torch, or name an interpreter with lightning and transformers in "
+NO_TORCH += "TEST_TORCH_PYTHON"
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def mlflow_python() -> str | None:
     """Return an interpreter that has MLflow; ``None`` where there is none."""
-    return os.environ.get("TEST_MLFLOW_PYTHON") or (str(_OURS) if _OURS.exists() else None)
+    return os.environ.get("TEST_MLFLOW_PYTHON") or _made(".venv-mlflow")
+
+
+def torch_python() -> str | None:
+    """Return an interpreter that has a client of MLflow's, lightning and transformers; ``None`` where there is none."""
+    return os.environ.get("TEST_TORCH_PYTHON") or _made(".venv-torch")
+
+
+def _made(environment: str) -> str | None:
+    # a marker that make leaves last: an environment without it is half made
+    return str(_ROOT / environment / "bin" / "python") if (_ROOT / environment / ".installed").exists() else None
