@@ -156,7 +156,7 @@ class Execution:
             state.waiting.append(invocation)
 
     def _label(self, step: Step, values: dict[str, object]) -> str:
-        parts = [f"{name}={_short(values[name])}" for name in step.foreach]
+        parts = [f"{name}={shorten(values[name])}" for name in step.foreach]
         label = " ".join([step.name, *parts])
         number = 2
         while label in self._invocations:
@@ -251,7 +251,7 @@ class Execution:
         )
 
 
-def _short(value: object) -> str:
+def shorten(value: object) -> str:
     """Return a value in so few characters that a line has room for it; of an output the end of its path."""
     text = value.path.rpartition("/")[2] if isinstance(value, OutputRef) else str(value)
     text = " ".join(text.split())

@@ -72,8 +72,8 @@ Body: TypeAlias = "Callable[[Mapping[str, object]], State[Any]]"
 class Program(Protocol):
     """A flow that calls its steps itself, where one is not compiled from the plan."""
 
-    def start(self, body: Body) -> object:
-        """Run the flow, which calls ``body``."""
+    def start(self, body: Body, run_name: str) -> None:
+        """Run the flow under this name; it calls ``body``."""
         ...
 
     def run_steps(self, context: RunContext) -> list[StepOutcome]:
@@ -194,7 +194,7 @@ class Launch:
         try:
             with session.prefect_settings(server.api_url):
                 if self._program is not None:
-                    self._program.start(self._body)
+                    self._program.start(self._body, self._run_name)
                 else:
                     flow = compile_flow(
                         self._plan, self._body, max_parallel=self._options.max_parallel, run_name=self._run_name

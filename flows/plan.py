@@ -176,26 +176,30 @@ def _plan_workflow(source: Source, project: Project, workflow: Workflow, target:
         project=project,
         workflow=workflow,
         entry_points=entries,
-        parameters=_located(project, workflow, bound.values, target),
+        parameters=located(project, workflow, bound.values, given=frozenset(target.parameters), caller=target.caller),
         given=frozenset(target.parameters),
         caller=target.caller,
     )
 
 
-def _located(
-    project: Project, workflow: Workflow, values: Mapping[str, object], target: Target
+def located(
+    project: Project, workflow: Workflow, values: Mapping[str, object], *, given: frozenset[str], caller: Path
 ) -> Mapping[str, object]:
-    """Make the paths among a workflow's values absolute; one that is not there is refused before anything runs."""
+    """Make the paths among a workflow's values absolute.
+
+    Args:
+        project: The project.
+        workflow: The workflow.
+        values: A value for each of its parameters.
+        given: Names of those that the user gave.
+        caller: Directory that relative paths are relative to.
+
+    Raises:
+        InvalidParameter: One is not there: that is said before anything runs.
+    """
     owner = EntryPoint(name=workflow.name, command="", parameters=workflow.parameters)
-    located, _ = locate(
-        owner,
-        values,
-        given=frozenset(target.parameters),
-        caller=target.caller,
-        project=project.directory,
-        fetch=_unfetched,
-    )
-    return located
+    absolute, _ = locate(owner, values, given=given, caller=caller, project=project.directory, fetch=_unfetched)
+    return absolute
 
 
 def _plan_entry_point(source: Source, project: Project, entry: EntryPoint, target: Target) -> Plan:
