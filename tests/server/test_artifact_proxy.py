@@ -419,11 +419,11 @@ def test_no_serve_artifacts(tmp_path: Path) -> None:
         assert "--no-serve-artifacts" in answer.json["message"]
 
 
-def test_uploads_in_parts_are_declined_in_the_words_that_clients_wait_for(server: Server) -> None:
-    answer = server.call("POST", "/api/2.0/mlflow-artifacts/mpu/create/0/r/artifacts/a", {"path": "a", "num_parts": 2})
+def test_signed_addresses_are_declined_in_the_words_that_clients_wait_for(server: Server) -> None:
+    answer = server.call("GET", "/api/2.0/mlflow-artifacts/presigned/0/r/artifacts/a")
 
     assert answer.status == 501
-    assert answer.json["message"].startswith("Multipart upload is not supported for the current artifact repository")
+    assert answer.json["message"] == "Multipart download is not supported for the current artifact repository"
 
 
 def test_a_location_that_a_client_chose_behind_the_proxy(server: Server) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable
+from functools import partial
 
 from anyio.to_thread import run_sync
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -14,27 +12,22 @@ from toolkit.errors import Forbidden, InvalidValue
 from toolkit.recording.stores import Stores
 from toolkit.registry.names import read_version
 from toolkit.server.artifacts import address
-from toolkit.server.artifacts.body import Cut
-from toolkit.server.artifacts.download import Damaged, Downloads
+from toolkit.server.artifacts.answering import Answering, answer, not_implemented
+from toolkit.server.artifacts.download import Downloads
 from toolkit.server.artifacts.files import Files, Limits
-from toolkit.server.artifacts.upload import TooSlow, Uploads
-from toolkit.server.wire import errors, routes
-from toolkit.server.wire.messages import Message, encode
+from toolkit.server.artifacts.multipart import PARTS, Multipart
+from toolkit.server.artifacts.parts import Parts
+from toolkit.server.artifacts.upload import Target, Uploads
 from toolkit.wiring import open_catalog
 
-logger = logging.getLogger("toolkit.server")
-
 BASES = ("/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/")
-STREAMED = tuple(f"{base}artifacts/" for base in BASES)
+STREAMED = tuple(f"{base}{files}" for base in BASES for files in ("artifacts/", PARTS))
 """Paths whose bodies are not read into memory: their size has a limit of its own."""
 
-_NO_MULTIPART = "Multipart upload is not supported for the current artifact repository"
 _NO_PRESIGNED = "Multipart download is not supported for the current artifact repository"
 _SWITCHED_OFF = (
     "Endpoint disabled due to the server running with `--no-serve-artifacts`: read and write artifacts there"
 )
-
-Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def artifact_routes(
@@ -48,7 +41,9 @@ def artifact_routes(
         serve: Whether artifacts go through this server at all.
         prefix: What stands in front of each path.
     """
-    proxy = Proxy(Files(stores, open_catalog(stores), limits), serve=serve)
+    files = Files(stores, open_catalog(stores), limits)
+    proxy = Proxy(files, serve=serve)
+    parts = Parts(files, stores.home / "uploads")
     found: list[BaseRoute] = []
     for base in BASES:
         start = f"{prefix}{base}"
@@ -59,7 +54,7 @@ def artifact_routes(
                 Answering(_Files(proxy, f"{start}artifacts/")),
                 methods=["GET", "PUT", "DELETE"],
             ),
-            Route(f"{start}mpu/{{path:path}}", Answering(_no_multipart), methods=["POST"]),
+            *Multipart(parts, proxy.uploads, serve=proxy.served, base=start).routes(),
             Route(f"{start}presigned/{{path:path}}", Answering(_no_presigned), methods=["GET"]),
         ]
     for path, handler in (
@@ -69,32 +64,6 @@ def artifact_routes(
     ):
         found.append(Route(f"{prefix}{path}", Answering(handler), methods=["GET"]))
     return found
-
-
-class Answering:
-    """An ASGI application whose errors become answers.
-
-    Args:
-        handler: Answers one request.
-    """
-
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        try:
-            await self._handler(scope, receive, send)
-        except Cut:
-            return  # nobody is there who could be told
-        except Damaged as error:
-            logger.error("%s", error)
-            raise
-        except TooSlow:
-            body = errors.body("DEADLINE_EXCEEDED", "the upload came too slowly, and was given up")
-            await Response(encode(body), 408, {"connection": "close"}, media_type=_JSON)(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - a client gets an answer, whatever happens
-            await routes.failure(error)(scope, receive, send)
 
 
 class Proxy:
@@ -108,14 +77,13 @@ class Proxy:
     def __init__(self, files: Files, *, serve: bool = True) -> None:
         self._files = files
         self._serve = serve
-        self._uploads = Uploads(files)
+        self.uploads = Uploads(files)
         self._downloads = Downloads()
 
     async def list(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the names in a folder: MLflow's clients tell by its being empty that a path is a file."""
-        self._check_served()
         key = address.of_query(scope["query_string"], "path").get("path", "")
-        place = address.read(key.rstrip("/"))
+        place = self.served(key.rstrip("/"))
         found = await run_sync(self._files.folder, place)
         items = [
             {"path": entry.name, "is_dir": True}
@@ -123,13 +91,17 @@ class Proxy:
             else {"path": entry.name, "is_dir": False, "file_size": entry.size}
             for entry in found
         ]
-        await _answer({"files": items} if items else {}, scope, receive, send)
+        await answer({"files": items} if items else {}, scope, receive, send)
 
     async def put(self, place: address.Address, scope: Scope, receive: Receive, send: Send) -> None:
         """Store a file."""
-        stored = await self._uploads.take(place, scope, receive)
-        response = Response(encode({}), media_type=_JSON, headers={"etag": f'"{stored.sha256}"'})
-        await response(scope, receive, send)
+        target = Target(
+            check=partial(self._files.check_writable, place),
+            room=self._files.check_room,
+            store=partial(self._files.store, place),
+        )
+        stored = await self.uploads.take(target, scope, receive)
+        await answer({}, scope, receive, send, etag=stored.sha256)
 
     async def get(self, place: address.Address, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the form of a handler
         """Send a file."""
@@ -138,7 +110,7 @@ class Proxy:
     async def delete(self, place: address.Address, scope: Scope, receive: Receive, send: Send) -> None:
         """Remove a file, or all in a folder."""
         await run_sync(self._files.delete, place)
-        await _answer({}, scope, receive, send)
+        await answer({}, scope, receive, send)
 
     async def of_run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a file that is named by its run and its path."""
@@ -167,19 +139,16 @@ class Proxy:
         place = await run_sync(self._files.of_version, fields["name"], version, fields["path"])
         await self.get(place, scope, receive, send)
 
-    def served(self, raw: bytes) -> address.Address:
-        """Return what the end of a path means.
+    def served(self, key: str) -> address.Address:
+        """Return what a key means.
 
         Raises:
             Forbidden: It is no artifact's place, or nothing is served here.
             InvalidValue: It is no clean path.
         """
-        self._check_served()
-        return address.read(address.of_path(raw))
-
-    def _check_served(self) -> None:
         if not self._serve:
             raise Forbidden(_SWITCHED_OFF)
+        return address.read(key)
 
 
 class _Files:
@@ -197,22 +166,9 @@ class _Files:
         raw = raw[len(self._start) :]
         if scope["query_string"]:  # MLflow's client does not encode a "?" in a name
             raw += b"?" + scope["query_string"]
-        await self._verbs[scope["method"]](self._proxy.served(raw), scope, receive, send)
-
-
-_JSON = "application/json"
-
-
-async def _answer(message: Message, scope: Scope, receive: Receive, send: Send) -> None:
-    await Response(encode(message), media_type=_JSON)(scope, receive, send)
-
-
-async def _no_multipart(scope: Scope, receive: Receive, send: Send) -> None:
-    """Say that there are no uploads in parts: clients read these words and send the file in one."""
-    body = encode(errors.body("NOT_IMPLEMENTED", _NO_MULTIPART))
-    await Response(body, 501, media_type=_JSON)(scope, receive, send)
+        await self._verbs[scope["method"]](self._proxy.served(address.of_path(raw)), scope, receive, send)
 
 
 async def _no_presigned(scope: Scope, receive: Receive, send: Send) -> None:
-    body = encode(errors.body("NOT_IMPLEMENTED", _NO_PRESIGNED))
-    await Response(body, 501, media_type=_JSON)(scope, receive, send)
+    """Say that no addresses are signed: clients that were told to ask then read the file from here."""
+    await not_implemented(_NO_PRESIGNED, scope, receive, send)

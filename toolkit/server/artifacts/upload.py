@@ -7,7 +7,10 @@ import base64
 import binascii
 import io
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import BinaryIO
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -15,7 +18,6 @@ from starlette.types import Receive, Scope
 
 from toolkit.artifacts.store import StoredFile
 from toolkit.errors import InvalidValue
-from toolkit.server.artifacts.address import Address
 from toolkit.server.artifacts.body import Cut, Pipe
 from toolkit.server.artifacts.files import Files
 from toolkit.server.headers import header, length_of
@@ -38,45 +40,56 @@ class TooSlow(Exception):
     """The client sends so slowly that others would be kept waiting."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Where a body goes.
+
+    Attributes:
+        check: Says, by an error, that it takes none; called before much of the body is read.
+        room: Says so where that many bytes more do not fit.
+        store: Stores what a stream gives, which must have that SHA-256 if one is given.
+    """
+
+    check: Callable[[], None]
+    room: Callable[[int], None]
+    store: Callable[[BinaryIO, str | None], StoredFile]
+
+
 class Uploads:
     """What stores bodies of requests.
 
     Args:
-        files: Where they go.
+        files: Whose limits they have.
     """
 
     def __init__(self, files: Files) -> None:
         self._files = files
         self._slots = CapacityLimiter(AT_ONCE)
 
-    async def take(self, address: Address, scope: Scope, receive: Receive) -> StoredFile:
-        """Store the body of a request, and list it.
+    async def take(self, target: Target, scope: Scope, receive: Receive) -> StoredFile:
+        """Store the body of a request.
 
         Raises:
             Cut: The client went away. Nothing was stored.
             TooSlow: The client sent too little for too long. The same.
-            ToolkitError: What `Files.store` raises, `Files.check_size` or `Files.check_room`.
+            ToolkitError: What the target raises, or `Files.check_size`.
         """
         size = length_of(scope)
         if size is not None:
             self._files.check_size(size)
-            self._files.check_room(size)
+            target.room(size)
         sha256 = _announced(header(scope, b"content-digest") or header(scope, b"repr-digest"))
-        body = _Body(receive, self._files)
+        body = _Body(receive, self._files, target)
         first = await body.until(SMALL)
         if body.ended:
-            return await run_sync(self._store_small, address, first, sha256)
-        await run_sync(self._files.check_writable, address)
+            return await run_sync(_store_small, target, first, sha256)
+        await run_sync(target.check)
         async with self._slots:
-            return await self._stream(address, first, body, sha256)
+            return await self._stream(target, first, body, sha256)
 
-    def _store_small(self, address: Address, content: bytes, sha256: str | None) -> StoredFile:
-        self._files.check_writable(address)
-        return self._files.store(address, io.BytesIO(content), sha256)
-
-    async def _stream(self, address: Address, first: bytes, body: _Body, sha256: str | None) -> StoredFile:
+    async def _stream(self, target: Target, first: bytes, body: _Body, sha256: str | None) -> StoredFile:
         pipe = Pipe(asyncio.get_running_loop())
-        store = partial(self._files.store, address, pipe.as_file(), sha256)
+        store = partial(target.store, pipe.as_file(), sha256)
         storing = asyncio.ensure_future(run_sync(store, limiter=CapacityLimiter(1)))
         storing.add_done_callback(lambda _: pipe.close())
         fault: Exception | None = Cut()  # what the thread sees if this task is cancelled
@@ -97,12 +110,18 @@ class Uploads:
         return await storing
 
 
+def _store_small(target: Target, content: bytes, sha256: str | None) -> StoredFile:
+    target.check()
+    return target.store(io.BytesIO(content), sha256)
+
+
 class _Body:
     """The pieces of a body, with what they may be."""
 
-    def __init__(self, receive: Receive, files: Files) -> None:
+    def __init__(self, receive: Receive, files: Files, target: Target) -> None:
         self._receive = receive
         self._files = files
+        self._target = target
         self._pause = files.limits.pause
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
@@ -124,7 +143,7 @@ class _Body:
         self.ended = not message.get("more_body", False)
         self._files.check_size(self._size)
         if self._size - self._checked > _STRETCH:
-            self._files.check_room(_STRETCH)
+            self._target.room(_STRETCH)
             self._checked = self._size
         since = self._loop.time() - self._began
         if since > self._pause and self._size < since * SLOWEST:

@@ -13,15 +13,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
+from starlette.requests import Request
+
 from toolkit.errors import InvalidValue
 from toolkit.tracking.limits import invalid
 
 T = TypeVar("T")
 
 _CAMEL = re.compile(r"[A-Z]")
+_JSON = "application/json"
 _INT64 = range(-(2**63), 2**63)
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf"), "Inf": float("inf")}
 _SPECIAL.update({"inf": float("inf"), "-Inf": -float("inf"), "-inf": -float("inf")})
+
+
+def check_type(request: Request) -> None:
+    """Check that the body of a request says that it is JSON.
+
+    Raises:
+        InvalidValue: It says nothing of the kind.
+    """
+    given = request.headers.get("content-type")
+    if given is None and request.method in ("DELETE", "PATCH"):  # which may have no body
+        return
+    if given is None:
+        raise InvalidValue("Bad Request. Content-Type header is missing.")
+    if given.partition(";")[0].strip().lower() != _JSON:
+        raise InvalidValue(f"Bad Request. Content-Type must be one of ['{_JSON}'].")
 
 
 class Fields:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from toolkit.errors import InvalidValue, ToolkitError
+from toolkit.errors import ToolkitError
 from toolkit.recording.stores import Stores
 from toolkit.registry.catalog import Catalog
 from toolkit.server.wire import (
@@ -26,7 +26,7 @@ from toolkit.server.wire import (
 )
 from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.messages import Locate, encode
-from toolkit.server.wire.request import Fields
+from toolkit.server.wire.request import Fields, check_type
 from toolkit.wiring import open_catalog
 
 logger = logging.getLogger("toolkit.server")
@@ -73,7 +73,7 @@ def _answering(
             if request.method in ("GET", "HEAD"):
                 fields = Fields.of_query(request.scope["query_string"], endpoint.lists)
             else:
-                _check_type(request)
+                check_type(request)
                 fields = Fields.of_body(await request.body())
             call = Call(fields, stores, locate, dict(request.path_params), catalog)
             return Response(encode(await run_sync(partial(endpoint.handler, call))), media_type=_JSON)
@@ -81,16 +81,6 @@ def _answering(
             return failure(error)
 
     return answer
-
-
-def _check_type(request: Request) -> None:
-    given = request.headers.get("content-type")
-    if given is None and request.method in ("DELETE", "PATCH"):  # which may have no body
-        return
-    if given is None:
-        raise InvalidValue("Bad Request. Content-Type header is missing.")
-    if given.partition(";")[0].strip().lower() != _JSON:
-        raise InvalidValue(f"Bad Request. Content-Type must be one of ['{_JSON}'].")
 
 
 def failure(error: Exception) -> Response:
