@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
 import os
-import re
 import selectors
 import signal
 import subprocess
@@ -15,14 +13,13 @@ from pathlib import Path
 
 import psutil
 
+from toolkit.flows.lines import Lines
 from toolkit.flows.stop import Stop
 from toolkit.recording.process import process_identity, signal_group
 from toolkit.tracking.records import Owner
 
 _POLL = 0.1  # seconds between looks at the clock and the wish to stop
 _DRAIN = 0.5  # seconds that output may still come after the command itself has ended
-_LINE_END = re.compile(r"\r\n|\n|\r")
-_LONGEST_LINE = 100_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +49,8 @@ class Exit:
         code: Exit code; negative: the signal that ended it.
         timed_out: Whether it was ended because its time was over.
         stopped: Whether it was ended because the run is to stop.
-        cpu_seconds: Processor time of the command and of those of its children that it waited for.
+        cpu_seconds: Processor time of the command and of those of its children that it waited for; ``None`` where it is
+            not known.
         peak_memory: Largest resident memory of one of these processes, in bytes; ``None`` where it is less than what
             toolkit itself had when it started them, which the system counts in.
     """
@@ -60,7 +58,7 @@ class Exit:
     code: int
     timed_out: bool = False
     stopped: bool = False
-    cpu_seconds: float = 0.0
+    cpu_seconds: float | None = 0.0
     peak_memory: int | None = None
 
 
@@ -75,10 +73,8 @@ class CommandProcess:
 
     def __init__(self, spec: CommandSpec, *, on_line: Callable[[str], None], stop: Stop) -> None:
         self._spec = spec
-        self._on_line = on_line
+        self._lines = Lines(on_line)
         self._stop = stop
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._usage: tuple[float, int | None] = (0.0, None)
         self._own_memory = 0
@@ -136,8 +132,7 @@ class CommandProcess:
                 signal_group(process.pid, signal.SIGKILL)
                 self._reap(process, block=True)
             process.stdout.close()
-        self._feed(self._decoder.decode(b"", final=True))
-        self._flush()
+        self._lines.finish()
         cpu, memory = self._usage
         return Exit(code=process.returncode, timed_out=timed_out, stopped=stopped, cpu_seconds=cpu, peak_memory=memory)
 
@@ -181,22 +176,10 @@ class CommandProcess:
             if not chunk:
                 selector.unregister(key.fileobj)
                 return False
-            self._feed(self._decoder.decode(chunk))
+            self._lines.feed(chunk)
         return True
 
     def _drain(self, selector: selectors.BaseSelector) -> None:
         limit = time.monotonic() + _DRAIN
         while selector.get_map() and time.monotonic() < limit:
             self._read(selector, 0.05)
-
-    def _feed(self, text: str) -> None:
-        *lines, self._rest = _LINE_END.split(self._rest + text)
-        for line in lines:
-            self._on_line(line)
-        if len(self._rest) > _LONGEST_LINE:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._rest:
-            self._on_line(self._rest)
-            self._rest = ""

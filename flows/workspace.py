@@ -22,20 +22,40 @@ class Workspace:
         project: The project's directory.
         entry_point: What runs.
         folder: Where to make the workspace, if there is need of one.
+        seen_at: Where the command sees the project's files, if that is another place: links point there. A container
+            has its own paths.
+        linked: Whether the project's files are to be seen in the workspace; else it only takes what is left.
     """
 
-    def __init__(self, *, project: Path, entry_point: EntryPoint, folder: Path) -> None:
+    def __init__(
+        self,
+        *,
+        project: Path,
+        entry_point: EntryPoint,
+        folder: Path,
+        seen_at: Path | None = None,
+        linked: bool = True,
+    ) -> None:
         self._project = project
         self._entry_point = entry_point
+        self._seen_at = seen_at or project
+        self._linked = linked
         self._made = entry_point.leaves_files
         self.directory = folder if self._made else project
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is a folder of its own, and not the project's directory."""
+        return self._made
 
     def make(self) -> None:
         """Make the links."""
         if not self._made:
             return
         self.directory.mkdir(parents=True)
-        _link(self._project, self.directory, [_parts(self._entry_point, path) for path in self._declared()])
+        if self._linked:
+            declared = [_parts(self._entry_point, path) for path in self._declared()]
+            _link(self._project, self.directory, declared, self._seen_at)
 
     def file(self, path: str) -> Path:
         """Return where a declared file is."""
@@ -73,18 +93,18 @@ def _parts(entry_point: EntryPoint, path: str) -> tuple[str, ...]:
     return pure.parts
 
 
-def _link(source: Path, target: Path, declared: list[tuple[str, ...]]) -> None:
+def _link(source: Path, target: Path, declared: list[tuple[str, ...]], seen_at: Path) -> None:
     """Fill ``target`` with links to what ``source`` holds, but for the declared paths."""
     names = {parts[0] for parts in declared}
     if source.is_dir():
         for entry in source.iterdir():
             if entry.name not in names:
-                (target / entry.name).symlink_to(entry)
+                (target / entry.name).symlink_to(seen_at / entry.name)
     for name in sorted(names):
         below = [parts[1:] for parts in declared if parts[0] == name]
         if all(below):  # no declared path ends here: a real folder, so that what is written below it stays apart
             (target / name).mkdir()
-            _link(source / name, target / name, below)
+            _link(source / name, target / name, below, seen_at / name)
 
 
 def _unlinked(root: Path, folder: Path, declared: set[tuple[str, ...]]) -> Iterable[Path]:

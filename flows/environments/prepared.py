@@ -8,7 +8,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from toolkit.flows.environments.container import Container
 
 Report: TypeAlias = Callable[[str], None]
 """Takes a short line of progress."""
@@ -20,19 +23,21 @@ class PreparedEnvironment:
 
     Attributes:
         kind: What provides it.
-        key: Identifies its content: of a uv environment, 16 hexadecimal digits over all that it is made from; of the
-            running interpreter, ``local``.
-        directory: The virtual environment; ``None`` where the interpreter is not in one.
-        python: Its Python's full version.
+        key: Identifies its content: of a uv or conda environment, 16 hexadecimal digits over all that it is made from;
+            of a container, the first 16 of its image's id; of the running interpreter, ``local``.
+        directory: The virtual environment; ``None`` where the interpreter is not in one, and for a container.
+        python: Its Python's full version; empty where it has none, and for a container.
         lock: Every installed distribution, ``name==version`` or as uv writes it for one that comes from elsewhere, a
             line each, sorted, below comment lines that name Python and the platform.
         variables: Environment variables to set for the command; ``PATH`` has the environment's programs first.
         unset: Environment variables to remove for the command.
         reused: Whether it was there already.
         seconds: How long it took to get it.
+        container: What a container is made from, where this is one.
+        release: Gives up the claim that keeps it from being removed while it is used.
     """
 
-    kind: Literal["uv", "local"]
+    kind: Literal["uv", "local", "conda", "docker"]
     key: str
     directory: Path | None
     python: str
@@ -41,6 +46,8 @@ class PreparedEnvironment:
     unset: tuple[str, ...] = ()
     reused: bool = False
     seconds: float = 0.0
+    container: Container | None = None
+    release: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
 
 
 def machine() -> str:

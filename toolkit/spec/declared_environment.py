@@ -109,7 +109,17 @@ def _docker(node: Node) -> DockerEnv:
         image=fields["image"].string("'image' of docker_env"),
         volumes=tuple(volume.string("a volume of docker_env") for volume in volumes),
         environment=tuple(_variable(variable) for variable in variables),
+        mount=_mount(fields.get("mount")),
     )
+
+
+def _mount(node: Node | None) -> bool:
+    """Tell whether the project's files are to be seen in the container, which is so unless the file says else."""
+    if node is None or node.is_null:
+        return True
+    if not isinstance(node.value, bool):
+        raise ProjectError(f"'mount' of docker_env must be true or false, not {node.described}", mark=node.mark)
+    return node.value
 
 
 def _variable(node: Node) -> str | tuple[str, str]:

@@ -83,11 +83,13 @@ class DockerEnv:
         image: Image name, as written.
         volumes: ``host:container[:mode]`` texts.
         environment: Names to copy from the host (one text) or name and value (a pair).
+        mount: Whether the command sees the project's files as they are here; else only what the image holds.
     """
 
     image: str
     volumes: tuple[str, ...] = ()
     environment: tuple[str | tuple[str, str], ...] = ()
+    mount: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
