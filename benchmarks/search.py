@@ -12,18 +12,21 @@ import argparse
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
-from population import KEYS, LOSS, add_history, fill
-from search_kinds import EXAMPLE, kinds
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
-from toolkit.db.engine import Database, open_database
-from toolkit.tracking.records import SearchQuery
-from toolkit.tracking.sql import SqlRunStore
+from benchmarks.population import KEYS, LOSS, add_history, fill  # noqa: E402 - beside this file
+from benchmarks.search_kinds import EXAMPLE, kinds  # noqa: E402 - the same
+from toolkit.db.engine import Database, open_database  # noqa: E402
+from toolkit.tracking.records import SearchQuery  # noqa: E402
+from toolkit.tracking.sql import SqlRunStore  # noqa: E402
 
 SLOWEST = 40
 DEEP = 40  # pages before the deep one

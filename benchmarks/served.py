@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from plain_client import Plain
+
+from benchmarks.plain_client import Plain
 
 NOTHING = """
 import asyncio, sys, uvicorn

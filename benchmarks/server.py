@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "benchmarks")]
+sys.path[:0] = [str(ROOT)]
 
-from plain_client import Plain  # noqa: E402 - beside this file
-from run_overhead import mlflow_command  # noqa: E402 - the same
-from served import Running, Starter, emptied, nothing, ours, peer  # noqa: E402 - the same
+from benchmarks.plain_client import Plain  # noqa: E402 - beside this file
+from benchmarks.run_overhead import mlflow_command  # noqa: E402 - the same
+from benchmarks.served import Running, Starter, emptied, nothing, ours, peer  # noqa: E402 - the same
 
 API = "/api/2.0/mlflow/"
 FILES = "/api/2.0/mlflow-artifacts/artifacts/"

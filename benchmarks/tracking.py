@@ -30,11 +30,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests" / "support")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-import population  # noqa: E402 - beside this file
-from run_overhead import measure, mlflow_command  # noqa: E402 - the same
-
+from benchmarks import population  # noqa: E402 - beside this file
+from benchmarks.run_overhead import measure, mlflow_command  # noqa: E402 - the same
 from toolkit.db.engine import Database, open_database  # noqa: E402
 from toolkit.db.schema import ensure_schema  # noqa: E402
 from toolkit.tracking.records import SearchQuery  # noqa: E402

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.expression import BindParameter
 from sqlalchemy.types import TypeEngine
 
 SQLITE = "sqlite"
@@ -53,11 +54,7 @@ def clock_ms(dialect: str) -> ColumnElement[int]:
 
 def one_of(column: ColumnElement[int], numbers: Sequence[int], dialect: str) -> ColumnElement[bool]:
     """Return the condition that a column is one of these numbers: one bound value, however many they are."""
-    if dialect == SQLITE:
-        values = func.json_each(bindparam(None, json.dumps(list(numbers)))).table_valued("value")
-        return column.in_(select(values.c.value))
-    listed = bindparam(None, list(numbers), type_=postgresql.ARRAY(BigInteger))
-    return column == func.any(listed)
+    return among(column, bindparam(None, listed(numbers, dialect), type_=_list_type(BigInteger(), dialect)), dialect)
 
 
 def numbers(values: Sequence[int], dialect: str) -> FromClause:
@@ -70,10 +67,34 @@ def numbers(values: Sequence[int], dialect: str) -> FromClause:
 
 def one_of_texts(column: ColumnElement[str], texts: Sequence[str], dialect: str) -> ColumnElement[bool]:
     """Return the condition that a column is one of these texts: one bound value, however many they are."""
+    return among(column, bindparam(None, listed(texts, dialect), type_=_list_type(Text(), dialect)), dialect)
+
+
+def among(column: ColumnElement[T], given: BindParameter[Any], dialect: str) -> ColumnElement[bool]:
+    """Return the condition that a column is one of the values of a list, which is one parameter (see `listed`)."""
     if dialect == SQLITE:
-        values = func.json_each(bindparam(None, json.dumps(list(texts)))).table_valued("value")
+        values = func.json_each(given).table_valued("value")
         return column.in_(select(values.c.value))
-    return column == func.any(bindparam(None, list(texts), type_=postgresql.ARRAY(Text)))
+    return column == func.any(given)
+
+
+def numbers_parameter(name: str, dialect: str) -> BindParameter[Any]:
+    """Return a parameter for a list of whole numbers; its value is what `listed` makes of them."""
+    return bindparam(name, type_=_list_type(BigInteger(), dialect))
+
+
+def texts_parameter(name: str, dialect: str) -> BindParameter[Any]:
+    """Return a parameter for a list of texts; its value is what `listed` makes of them."""
+    return bindparam(name, type_=_list_type(Text(), dialect))
+
+
+def listed(values: Sequence[int] | Sequence[str], dialect: str) -> object:
+    """Return a list as the driver takes it for one parameter."""
+    return json.dumps(list(values)) if dialect == SQLITE else list(values)
+
+
+def _list_type(kind: TypeEngine[Any], dialect: str) -> TypeEngine[Any]:
+    return Text() if dialect == SQLITE else postgresql.ARRAY(kind)
 
 
 def like(column: ColumnElement[str], pattern: str, dialect: str) -> ColumnElement[bool]:
@@ -153,14 +174,6 @@ def forget_mask(connection: Connection, dialect: str) -> None:
 def unindexed(column: ColumnElement[T], dialect: str) -> ColumnElement[T]:
     """Return a column by which no index shall be chosen. PostgreSQL knows how many rows there are, and chooses well."""
     return column.op("+", is_comparison=False)(literal_column("0")) if dialect == SQLITE else column
-
-
-def driver_text(statement: Executable, dialect: str) -> str:
-    """Return a statement as the driver takes it, with its parameters by position."""
-    if dialect == SQLITE:
-        return str(cast(Any, statement).compile(dialect=sqlite.dialect()))
-    positional = postgresql.psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
-    return str(cast(Any, statement).compile(dialect=positional))
 
 
 class Prepared:

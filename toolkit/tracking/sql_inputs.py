@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, and_, bindparam, select
 
 from toolkit.db.dialect import insert
+from toolkit.db.fixed import Fixed
 from toolkit.db.tables import datasets, input_tags, inputs, runs
 from toolkit.tracking.filter_fields import Field
 from toolkit.tracking.records import Dataset, DatasetInput, UsedDataset
@@ -44,14 +46,7 @@ def write(connection: Connection, run: int, given: Sequence[DatasetInput], diale
 
 def read(connection: Connection, run: int) -> Sequence[DatasetInput]:
     """Return the inputs of a run, in the order in which their datasets became known."""
-    of_run = and_(input_tags.c.run == inputs.c.run, input_tags.c.dataset == inputs.c.dataset)
-    rows = connection.execute(
-        select(datasets, input_tags.c.key, input_tags.c.value)
-        .join(inputs, inputs.c.dataset == datasets.c.id)
-        .outerjoin(input_tags, of_run)
-        .where(inputs.c.run == run)
-        .order_by(datasets.c.id, input_tags.c.key)
-    ).all()
+    rows = _reading(connection.dialect.name).run(connection, run=run).all()
     found: dict[int, Dataset] = {}
     tags: dict[int, dict[str, str]] = {}
     for row in rows:
@@ -87,6 +82,19 @@ def used(connection: Connection, experiment_ids: Sequence[int], limit: int) -> S
         UsedDataset(experiment_id=str(row.experiment), name=row.name, digest=row.digest, context=row.value)
         for row in rows
     ]
+
+
+@cache
+def _reading(dialect: str) -> Fixed:
+    of_run = and_(input_tags.c.run == inputs.c.run, input_tags.c.dataset == inputs.c.dataset)
+    wanted = (
+        select(datasets, input_tags.c.key, input_tags.c.value)
+        .join(inputs, inputs.c.dataset == datasets.c.id)
+        .outerjoin(input_tags, of_run)
+        .where(inputs.c.run == bindparam("run", type_=BigInteger))
+        .order_by(datasets.c.id, input_tags.c.key)
+    )
+    return Fixed(wanted, dialect)
 
 
 def values_of(run: ColumnElement[int], field: Field) -> tuple[FromClause, ColumnElement[str], ColumnElement[bool]]:

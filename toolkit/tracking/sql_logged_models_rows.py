@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, delete, exists, null, select, union_all, update
+from sqlalchemy import Connection, Row, Table, delete, exists, null, select, union_all, update
 
-from toolkit.db.dialect import insert, one_of, one_of_texts
+from toolkit.db.dialect import among, insert, listed, one_of, one_of_texts, texts_parameter
+from toolkit.db.fixed import Fixed
 from toolkit.db.tables import (
     experiments,
     logged_model_metrics,
@@ -227,20 +229,11 @@ def _active_run(connection: Connection, run_id: str) -> int:
 
 def models_of(connection: Connection, run_ids: Sequence[str], dialect: str) -> dict[str, RunModels]:
     """Return what runs used and made, in the order in which the models were made. It is asked with every run."""
-    if len(run_ids) == 1:
-        wanted: ColumnElement[bool] = runs.c.run_id == run_ids[0]
-    else:
-        wanted = one_of_texts(runs.c.run_id, list(run_ids), dialect)
-    parts = [
-        select(runs.c.run_id, logged_models.c.id, logged_models.c.model_id, step.label("step"))
-        .join(table, table.c.run == runs.c.id)
-        .join(logged_models, logged_models.c.id == table.c.model)
-        .where(wanted)
-        for table, step in ((model_inputs, null()), (model_outputs, model_outputs.c.step))
-    ]
     inputs: dict[str, list[str]] = {}
     outputs: dict[str, list[ModelOutput]] = {}
-    for run_id, _, model_id, step in sorted(connection.execute(union_all(*parts)), key=_in_order):
+    for run_id, _, model_id, step in sorted(
+        _models_of(dialect).run(connection, runs=listed(run_ids, dialect)), key=_in_order
+    ):
         if step is None:
             inputs.setdefault(run_id, []).append(model_id)
         else:
@@ -249,6 +242,18 @@ def models_of(connection: Connection, run_ids: Sequence[str], dialect: str) -> d
         run_id: RunModels(inputs=tuple(inputs.get(run_id, ())), outputs=tuple(outputs.get(run_id, ())))
         for run_id in {*inputs, *outputs}
     }
+
+
+@cache
+def _models_of(dialect: str) -> Fixed:
+    parts = [
+        select(runs.c.run_id, logged_models.c.id, logged_models.c.model_id, step.label("step"))
+        .join(table, table.c.run == runs.c.id)
+        .join(logged_models, logged_models.c.id == table.c.model)
+        .where(among(runs.c.run_id, texts_parameter("runs", dialect), dialect))
+        for table, step in ((model_inputs, null()), (model_outputs, model_outputs.c.step))
+    ]
+    return Fixed(union_all(*parts), dialect)
 
 
 def _in_order(row: Row[Any]) -> tuple[int, int]:

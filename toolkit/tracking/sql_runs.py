@@ -7,9 +7,10 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, bindparam, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Select, Table, bindparam, or_, select, update
 
-from toolkit.db.dialect import clock_ms, driver_text, insert, one_of
+from toolkit.db.dialect import among, clock_ms, insert, listed, numbers_parameter, one_of
+from toolkit.db.fixed import Fixed
 from toolkit.db.tables import experiments, latest_metrics, metric_keys, params, runs, tags
 from toolkit.errors import NotFound
 from toolkit.ids import is_run_id, now_ms
@@ -57,22 +58,27 @@ def find(connection: Connection, run_id: str, *, lock: bool = False) -> Found:
     """
     if not is_run_id(run_id):  # it is not even asked for: it may be text that no database takes
         raise not_found(run_id)
-    row = connection.exec_driver_sql(_finding(connection.dialect.name, lock), (run_id,)).first()
+    row = _finding(connection.dialect.name, lock).run(connection, run_id=run_id).first()
     if row is None:
         raise not_found(run_id)
     return Found(row[0], row[1] is not None)
 
 
 @cache
-def _finding(dialect: str, lock: bool) -> str:
-    """Return the statement that finds a run, for the driver: it comes before every write, and saves a third of it."""
+def _finding(dialect: str, lock: bool) -> Fixed:
     wanted = select(runs.c.id, runs.c.deleted).where(runs.c.run_id == bindparam("run_id"))
-    return driver_text(wanted.with_for_update(read=True, key_share=True) if lock else wanted, dialect)
+    return Fixed(wanted.with_for_update(read=True, key_share=True) if lock else wanted, dialect)
 
 
-def _row(connection: Connection, columns: Select[Any], run_id: str) -> Row[Any]:
+@cache
+def _reading(dialect: str, lock: bool) -> Fixed:
+    wanted = select(*INFO).where(runs.c.run_id == bindparam("run_id"))
+    return Fixed(wanted.with_for_update(key_share=True) if lock else wanted, dialect)
+
+
+def _row(connection: Connection, run_id: str, *, lock: bool = False) -> Row[Any]:
     known = is_run_id(run_id)  # nothing else is even asked for: it may be text that no database takes
-    row = connection.execute(columns.where(runs.c.run_id == run_id)).first() if known else None
+    row = _reading(connection.dialect.name, lock).run(connection, run_id=run_id).first() if known else None
     if row is None:
         raise not_found(run_id)
     return row
@@ -91,9 +97,7 @@ def add(connection: Connection, new: NewRun, dialect: str) -> tuple[int, RunInfo
         NotFound: There is no such experiment.
     """
     number = number_of(new.experiment_id)
-    place = select(experiments.c.artifact_location, experiments.c.deleted).where(experiments.c.id == number)
-    place = place.with_for_update(read=True)  # nobody deletes it meanwhile, and leaves this run behind
-    experiment = connection.execute(place).first() if number is not None else None
+    experiment = _place(dialect).run(connection, number=number).first() if number is not None else None
     if experiment is None:
         raise NotFound(f"No Experiment with id={new.experiment_id} exists")
     if experiment.deleted is not None:
@@ -102,9 +106,10 @@ def add(connection: Connection, new: NewRun, dialect: str) -> tuple[int, RunInfo
         raise experiment_not_active(new.experiment_id)
     info = begun(new, experiment.artifact_location)
     owner = new.owner
-    adding = (
-        insert(runs, dialect)
-        .values(
+    key = (
+        _adding(dialect, bool(new.lease_ms))
+        .run(
+            connection,
             run_id=info.run_id,
             experiment=number,
             name=info.run_name,
@@ -117,13 +122,29 @@ def add(connection: Connection, new: NewRun, dialect: str) -> tuple[int, RunInfo
             owner_host=owner.host if owner else None,
             owner_pid=owner.pid if owner else None,
             owner_started=owner.started if owner else None,
-            lease_until=clock_ms(dialect) + new.lease_ms if new.lease_ms else None,
+            lease=new.lease_ms,
         )
-        .on_conflict_do_nothing(index_elements=["run_id"])
-        .returning(runs.c.id)
+        .scalar()
     )
-    key = connection.execute(adding).scalar()
     return None if key is None else (key, info)
+
+
+@cache
+def _place(dialect: str) -> Fixed:
+    wanted = select(experiments.c.artifact_location, experiments.c.deleted)
+    wanted = wanted.where(experiments.c.id == bindparam("number", type_=BigInteger))
+    return Fixed(wanted.with_for_update(read=True), dialect)  # nobody deletes it meanwhile, and leaves this run behind
+
+
+@cache
+def _adding(dialect: str, leased: bool) -> Fixed:
+    named = ("run_id", "experiment", "name", "user_id", "status", "reason", "start_time", "artifact_uri")
+    named += ("parent_run_id", "owner_host", "owner_pid", "owner_started")
+    values: dict[str, ColumnElement[Any]] = {name: bindparam(name, type_=runs.c[name].type) for name in named}
+    if leased:
+        values["lease_until"] = clock_ms(dialect) + bindparam("lease", type_=BigInteger)
+    adding = insert(runs, dialect).values(**values).on_conflict_do_nothing(index_elements=["run_id"])
+    return Fixed(adding.returning(runs.c.id), dialect)
 
 
 def get(connection: Connection, run_id: str, dialect: str) -> Run:
@@ -132,7 +153,7 @@ def get(connection: Connection, run_id: str, dialect: str) -> Run:
     Raises:
         NotFound: There is none of this id.
     """
-    row = _row(connection, select(*INFO), run_id)
+    row = _row(connection, run_id)
     return replace(with_data(connection, [row], dialect)[0], inputs=sql_inputs.read(connection, row.id))
 
 
@@ -143,7 +164,7 @@ def change(connection: Connection, run_id: str, wanted: RunChange) -> RunInfo:
         Conflict: It is deleted, stays so, and something else is changed.
         NotFound: There is none of this id.
     """
-    row = _row(connection, select(*INFO).with_for_update(key_share=True), run_id)
+    row = _row(connection, run_id, lock=True)
     before = _info(row)
     now = now_ms()
     after = changed(before, wanted, now)
@@ -159,8 +180,14 @@ def change(connection: Connection, run_id: str, wanted: RunChange) -> RunInfo:
         values["lease_until"] = None
     elif before.status.terminal:  # who resumes it answers for it from its first beat on
         values.update(lease_until=None, owner_host=None, owner_pid=None, owner_started=None)
-    connection.execute(update(runs).where(runs.c.id == row.id).values(**values))
+    _updating(connection.dialect.name, tuple(values)).run(connection, inner_key=row.id, **values)
     return after
+
+
+@cache
+def _updating(dialect: str, names: tuple[str, ...]) -> Fixed:
+    values = {name: bindparam(name, type_=runs.c[name].type) for name in names}
+    return Fixed(update(runs).where(runs.c.id == bindparam("inner_key", type_=BigInteger)).values(**values), dialect)
 
 
 def write_fields(connection: Connection, key: int, fields: Mapping[str, Any]) -> None:
@@ -264,14 +291,21 @@ def _named(
 ) -> dict[int, dict[str, str]]:
     """Return parameters or tags of each run: all, or those wanted."""
     values: dict[int, dict[str, str]] = {key: {} for key in keys}
-    if wanted is None or wanted:
-        statement = select(table).where(one_of(table.c.run, keys, dialect))
-        if wanted:
-            statement = statement.where(table.c.key.in_(sorted(wanted)))
-        # all(): rows that are fetched one by one take twice as long.
-        for run, key, value in connection.execute(statement).all():
-            values[run][key] = value
+    if wanted is None:
+        found = _every_named(table, dialect).run(connection, runs=listed(keys, dialect))
+    elif wanted:
+        statement = select(table).where(one_of(table.c.run, keys, dialect), table.c.key.in_(sorted(wanted)))
+        found = connection.execute(statement)
+    else:
+        return values
+    for run, key, value in found.all():  # all(): rows that are fetched one by one take twice as long
+        values[run][key] = value
     return values
+
+
+@cache
+def _every_named(table: Table, dialect: str) -> Fixed:
+    return Fixed(select(table).where(among(table.c.run, numbers_parameter("runs", dialect), dialect)), dialect)
 
 
 def _latest(
@@ -279,20 +313,32 @@ def _latest(
 ) -> dict[int, dict[str, Metric]]:
     """Return the latest points of each run: of all metrics, or of those wanted."""
     latest: dict[int, dict[str, Metric]] = {key: {} for key in keys}
-    if wanted is None or wanted:
+    if wanted is None:
+        found = _every_latest(dialect).run(connection, runs=listed(keys, dialect))
+    elif wanted:
+        named = select(metric_keys.c.id).where(metric_keys.c.name.in_(sorted(wanted)))
         points = latest_metrics.c
-        statement = (
-            select(points.run, metric_keys.c.name, points.step, points.timestamp, points.value, points.special)
-            .join(metric_keys, metric_keys.c.id == points.key)
-            .where(one_of(points.run, keys, dialect))
-        )
-        if wanted:
-            named = select(metric_keys.c.id).where(metric_keys.c.name.in_(sorted(wanted)))
-            statement = statement.where(points.key.in_(named))
-        for run, name, step, timestamp, value, special in connection.execute(statement).all():
-            number = from_stored(value, special)
-            latest[run][name] = Metric(key=name, value=number, timestamp=timestamp, step=step)
+        found = connection.execute(_LATEST.where(one_of(points.run, keys, dialect), points.key.in_(named)))
+    else:
+        return latest
+    for run, name, step, timestamp, value, special in found.all():
+        latest[run][name] = Metric(key=name, value=from_stored(value, special), timestamp=timestamp, step=step)
     return latest
+
+
+_LATEST = select(
+    latest_metrics.c.run,
+    metric_keys.c.name,
+    latest_metrics.c.step,
+    latest_metrics.c.timestamp,
+    latest_metrics.c.value,
+    latest_metrics.c.special,
+).join(metric_keys, metric_keys.c.id == latest_metrics.c.key)
+
+
+@cache
+def _every_latest(dialect: str) -> Fixed:
+    return Fixed(_LATEST.where(among(latest_metrics.c.run, numbers_parameter("runs", dialect), dialect)), dialect)
 
 
 def _info(row: Row[Any]) -> RunInfo:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from sqlalchemy import Connection, bindparam, delete, select, tuple_
 
-from toolkit.db.dialect import Prepared, insert, one_of, one_of_texts
+from toolkit.db.dialect import Prepared, among, insert, listed, numbers_parameter, texts_parameter
 from toolkit.db.engine import Database
+from toolkit.db.fixed import Fixed
 from toolkit.db.tables import latest_metrics, metric_keys, metrics, params, tags
 from toolkit.tracking.limits import Point
 from toolkit.tracking.transition import changed_params
@@ -86,13 +88,11 @@ class ValueWriter:
         if not rows:
             return
         self._params.run(connection, rows)
-        there = select(params.c.run, params.c.key, params.c.value).where(
-            one_of(params.c.run, [run for run, values in values_of.items() if values], self._kind)
-        )
+        wanted: dict[str, object] = {"runs": listed([run for run, values in values_of.items() if values], self._kind)}
         if len(values_of) == 1:
-            there = there.where(one_of_texts(params.c.key, [key for _, key, _ in rows], self._kind))
+            wanted["keys"] = listed([key for _, key, _ in rows], self._kind)
         before: dict[int, dict[str, str]] = {}
-        for run, key, value in connection.execute(there).all():
+        for run, key, value in _params_there(self._kind, "keys" in wanted).run(connection, **wanted).all():
             before.setdefault(run, {})[key] = value
         for run, values in values_of.items():
             if clash := changed_params(run_ids[run], before.get(run, {}), values):
@@ -127,6 +127,15 @@ class ValueWriter:
     def _read_keys(connection: Connection, names: Sequence[str]) -> dict[str, int]:
         wanted = select(metric_keys.c.name, metric_keys.c.id).where(metric_keys.c.name.in_(names))
         return {row.name: row.id for row in connection.execute(wanted)}
+
+
+@cache
+def _params_there(dialect: str, named: bool) -> Fixed:
+    there = select(params.c.run, params.c.key, params.c.value)
+    there = there.where(among(params.c.run, numbers_parameter("runs", dialect), dialect))
+    return Fixed(
+        there.where(among(params.c.key, texts_parameter("keys", dialect), dialect)) if named else there, dialect
+    )
 
 
 def _greatest(points: Sequence[Point]) -> dict[str, Point]:
