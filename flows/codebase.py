@@ -19,6 +19,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from toolkit.errors import ProjectError
+from toolkit.flows import ignore
+from toolkit.flows.ignore import Ignored
 
 LARGEST_FILE = 10_000_000
 """Bytes above which a file is left out of a snapshot."""
@@ -75,12 +77,14 @@ class SnapshotSummary:
 
     Attributes:
         path: The archive.
+        digest: SHA-256 over the files in it, as `digest` makes it.
         files: Number of files in it.
         size: Bytes of these files.
         left_out: What is not in it.
     """
 
     path: Path
+    digest: str
     files: int
     size: int
     left_out: tuple[LeftOut, ...]
@@ -108,12 +112,24 @@ def list_files(directory: Path, known: Sequence[str] | None = None) -> list[Sour
         known: What Git counts to the project, where it is in a repository; else the directory is walked.
     """
     found: Iterable[SourceFile]
-    found = _walk(directory, "") if known is None else _look_up(directory, known)
+    if known is None:
+        found = _walk(directory, "", Ignored(directory, (ignore.GIT, ignore.OWN)))
+    else:
+        found = _look_up(directory, known)
     return sorted(found, key=lambda file: file.path)
 
 
-def _walk(directory: Path, below: str) -> Iterator[SourceFile]:
-    """Yield the files below a folder, without following links and without what is skipped."""
+def every_path(directory: Path) -> tuple[str, ...]:
+    """Return the paths of all files and links below a directory, sorted: of one that holds nothing but a project."""
+    found = []
+    for folder, folders, files in os.walk(directory):
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        found += [Path(folder, name).relative_to(directory).as_posix() for name in (*files, *links)]
+    return tuple(sorted(path for path in found if path != MANIFEST))
+
+
+def _walk(directory: Path, below: str, ignored: Ignored) -> Iterator[SourceFile]:
+    """Yield the files below a folder, without following links, without what is ignored and what is skipped."""
     try:
         with os.scandir(directory / below) as scan:
             entries = list(scan)
@@ -126,7 +142,10 @@ def _walk(directory: Path, below: str) -> Iterator[SourceFile]:
             continue
         path = f"{below}{entry.name}"
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(directory, path + "/")
+            if not ignored.holds(path + "/"):
+                yield from _walk(directory, path + "/", ignored)
+        elif ignored.holds(path):
+            continue
         elif (file := _describe(path, entry.stat(follow_symlinks=False), entry.path)) is not None:
             yield file
 
@@ -134,15 +153,16 @@ def _walk(directory: Path, below: str) -> Iterator[SourceFile]:
 def _look_up(directory: Path, known: Iterable[str]) -> Iterator[SourceFile]:
     """Yield the files that Git names; one that it names as a folder is a repository of its own, and walked."""
     environments: dict[str, bool] = {"": False}
+    ignored = Ignored(directory, (ignore.OWN,))
     for path in known:
-        if _inside_skipped(path, directory, environments):
+        if _inside_skipped(path, directory, environments) or ignored.holds(path):
             continue
         try:
             status = (directory / path).lstat()
         except (FileNotFoundError, NotADirectoryError):
             continue  # deleted since it was committed
         if stat.S_ISDIR(status.st_mode):
-            yield from _walk(directory, path.rstrip("/") + "/")
+            yield from _walk(directory, path.rstrip("/") + "/", Ignored(directory, (ignore.GIT, ignore.OWN)))
         elif (file := _describe(path, status, directory / path)) is not None:
             yield file
 
@@ -189,10 +209,13 @@ def digest(directory: Path, files: Sequence[SourceFile]) -> str:
     else:
         with ThreadPoolExecutor(thread_name_prefix="code-digest") as pool:
             contents = list(pool.map(content, files))
+    return _whole_digest(zip(files, contents, strict=True))
+
+
+def _whole_digest(files: Iterable[tuple[SourceFile, str]]) -> str:
+    """Return the digest over files, each with the digest of its content."""
     whole = hashlib.sha256(_DIGEST_FORMAT)
-    for path, kind, part in sorted(
-        (os.fsencode(file.path), _kind(file), part) for file, part in zip(files, contents, strict=True)
-    ):
+    for path, kind, part in sorted((os.fsencode(file.path), _kind(file), part) for file, part in files):
         whole.update(f"{kind} {part} ".encode() + path + b"\0")
     return whole.hexdigest()
 
@@ -213,7 +236,7 @@ def _content_digest(directory: Path, file: SourceFile) -> str:
         ) from None
 
 
-def pack(directory: Path, files: Sequence[SourceFile], target: Path) -> SnapshotSummary:
+def pack(directory: Path, files: Sequence[SourceFile], target: Path, *, limit: int | None = None) -> SnapshotSummary:
     """Write the files of a project into a zip archive that depends on nothing but the files.
 
     Large files, files that may hold secrets, and links that lead out of the project are left out; a manifest inside
@@ -223,39 +246,51 @@ def pack(directory: Path, files: Sequence[SourceFile], target: Path) -> Snapshot
         directory: The project's directory.
         files: Its files.
         target: The archive to write; it becomes visible whole or not at all.
+        limit: Bytes of all files together, and of one; default: 50 MB in all, 10 MB for one.
 
     Raises:
         ProjectError: A file cannot be read.
     """
-    kept, left_out = _choose(directory, files)
+    kept, left_out = _choose(directory, files, limit or LARGEST_SNAPSHOT, limit or LARGEST_FILE)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
     unfinished = Path(name)
+    parts: list[tuple[SourceFile, str]] = []
     try:
         with (
             os.fdopen(handle, "wb") as stream,
             zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
         ):
             for file in kept:
-                archive.writestr(_member(file), _read(directory, file))
+                content = _read(directory, file)
+                parts.append((file, hashlib.sha256(content).hexdigest()))
+                archive.writestr(_member(file), content)
             manifest = {"format": 1, "left_out": [asdict(item) for item in left_out]}
             entry = _member(SourceFile(path=MANIFEST, size=0))
             archive.writestr(entry, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
-    return SnapshotSummary(path=target, files=len(kept), size=sum(file.size for file in kept), left_out=tuple(left_out))
+    return SnapshotSummary(
+        path=target,
+        digest=_whole_digest(parts),
+        files=len(kept),
+        size=sum(file.size for file in kept),
+        left_out=tuple(left_out),
+    )
 
 
-def _choose(directory: Path, files: Sequence[SourceFile]) -> tuple[list[SourceFile], list[LeftOut]]:
+def _choose(
+    directory: Path, files: Sequence[SourceFile], most: int, largest: int
+) -> tuple[list[SourceFile], list[LeftOut]]:
     """Return the files to pack, sorted by path, and those to leave out."""
     kept: list[SourceFile] = []
     left_out: list[LeftOut] = []
     total = 0
     for file in sorted(files, key=lambda file: (file.size, file.path)):
-        reason = _reason_against(directory, file)
-        if reason is None and total + file.size > LARGEST_SNAPSHOT:
-            reason = f"all files together are larger than {LARGEST_SNAPSHOT // 1_000_000} MB"
+        reason = _reason_against(directory, file, largest)
+        if reason is None and total + file.size > most:
+            reason = f"all files together are larger than {most // 1_000_000} MB"
         if reason is None:
             total += file.size
             kept.append(file)
@@ -264,15 +299,17 @@ def _choose(directory: Path, files: Sequence[SourceFile]) -> tuple[list[SourceFi
     return sorted(kept, key=lambda file: file.path), sorted(left_out, key=lambda item: item.path)
 
 
-def _reason_against(directory: Path, file: SourceFile) -> str | None:
+def _reason_against(directory: Path, file: SourceFile, largest: int) -> str | None:
     """Return why a file must not be packed; ``None`` where it may."""
     name = file.path.rpartition("/")[2]
     if any(fnmatch(name, pattern) for pattern in _SECRET):
         return "may hold secrets"
     if file.path == MANIFEST:
         return "has the name of the manifest"
-    if file.size > LARGEST_FILE:
-        return f"larger than {LARGEST_FILE // 1_000_000} MB"
+    if not _is_utf8(file.path):
+        return "its name is not UTF-8"
+    if file.size > largest:
+        return f"larger than {largest // 1_000_000} MB"
     if file.link is not None:
         end = Path(os.path.normpath(directory / Path(file.path).parent / file.link))
         if Path(file.link).is_absolute() or not end.is_relative_to(directory):
@@ -280,9 +317,17 @@ def _reason_against(directory: Path, file: SourceFile) -> str | None:
     return None
 
 
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _member(file: SourceFile) -> zipfile.ZipInfo:
     """Return an archive entry that says nothing of when and where it was made."""
-    entry = zipfile.ZipInfo(file.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), _ZIP_EPOCH)
+    entry = zipfile.ZipInfo(file.path, _ZIP_EPOCH)
     entry.create_system = 3  # Unix: the upper half of external_attr is a file mode
     entry.compress_type = zipfile.ZIP_DEFLATED
     mode = stat.S_IFLNK | 0o777 if file.link is not None else stat.S_IFREG | (0o755 if file.executable else 0o644)

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from toolkit.errors import ServiceError, ToolkitError
+from toolkit.flows import repository
 from toolkit.flows.context import RunContext
 from toolkit.flows.environments.environment import PreparedEnvironment, Report, prepare
 from toolkit.flows.execution import Execution
 from toolkit.flows.mlflow_step import names_mlflow
 from toolkit.flows.plan import Plan
+from toolkit.flows.provenance import DIFF_PATH, LONGEST_DIFF, SNAPSHOT_PATH, source_tags
 from toolkit.flows.report import OneAtATime, Reporter, RunOutcome, StepOutcome
 from toolkit.flows.services import PrefectServer
-from toolkit.flows.source import Source, snapshot
+from toolkit.flows.source import snapshot
 from toolkit.flows.stop import Stop, stop_on_signals
 from toolkit.ids import random_run_name
 from toolkit.recording import context as tag
@@ -36,8 +38,6 @@ from toolkit.tracking.records import Experiment, RunStatus
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
-
-SNAPSHOT_PATH = "source/snapshot.zip"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -259,7 +259,7 @@ class Launch:
     def _open_parent(self, flow_run_id: str, parameters: Mapping[str, object]) -> RecordedRun:
         plan = self._plan
         tags = {
-            **_source_tags(plan.source),
+            **source_tags(plan.source),
             tag.ENTRY_POINT: plan.workflow.name,
             tag.PROJECT_BACKEND: "prefect",
             tag.HOST: host_name(),
@@ -301,7 +301,7 @@ class Launch:
             experiment=self._where.name,
             environments=self._environments,
             variables=variables,
-            source_tags=_source_tags(self._plan.source),
+            source_tags=source_tags(self._plan.source),
             work=self._stores.home / "work",
             reporter=self._reporter,
             stop=self._stop,
@@ -320,6 +320,18 @@ class Launch:
             target = Path(folder) / "snapshot.zip"
             snapshot(source, target)
             parent.log_file(target, SNAPSHOT_PATH)
+            if source.commit:
+                self._log_diff(parent, Path(folder) / "changes.diff")
+
+    def _log_diff(self, parent: RecordedRun, target: Path) -> None:
+        """Keep what is not as committed, for people: the snapshot has the files."""
+        try:
+            size = repository.diff(self._plan.source.directory, target, limit=LONGEST_DIFF)
+        except repository.Unreadable as error:
+            self._reporter.note(f"no diff is recorded: {error}")
+            return
+        if size:
+            parent.log_file(target, DIFF_PATH)
 
     def _run_steps(self, context: RunContext) -> list[StepOutcome]:
         if self._program is not None:
@@ -367,19 +379,6 @@ class Launch:
                 metrics |= {prefix + key: value for key, value in own.items()}
         if metrics:
             parent.log_metrics(metrics)
-
-
-def _source_tags(source: Source) -> dict[str, str]:
-    """Return the tags that say where the code comes from, with MLflow's names."""
-    tags = {tag.SOURCE_NAME: source.name, tag.SOURCE_TYPE: "PROJECT", "toolkit.code_digest": source.digest}
-    if source.commit:
-        tags[tag.GIT_COMMIT] = source.commit
-        tags[tag.GIT_DIRTY] = str(source.dirty)
-    if source.branch:
-        tags[tag.GIT_BRANCH] = source.branch
-    if source.repo_url:
-        tags[tag.GIT_REPO] = source.repo_url
-    return tags
 
 
 def _verdict(outcomes: list[StepOutcome], stop: Stop) -> tuple[RunStatus, str | None]:

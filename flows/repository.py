@@ -13,28 +13,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from toolkit import settings
+from toolkit.flows.git import HARDENED, NOT_HERE
 
-_HARDENED = (
-    "git",
-    "-c",
-    "core.hooksPath=/dev/null",
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "core.quotePath=false",
-    "-c",
-    "protocol.ext.allow=never",
-)
+_HARDENED = ("git", *(part for key, value in HARDENED.items() for part in ("-c", f"{key}={value}")))
 _ASKING: dict[str, str | None] = {
+    **NOT_HERE,
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_LITERAL_PATHSPECS": "1",
     "LC_ALL": "C",
-    # Set while a hook runs, they would point at another repository than the one asked about.
-    "GIT_DIR": None,
-    "GIT_WORK_TREE": None,
-    "GIT_INDEX_FILE": None,
-    "GIT_PREFIX": None,
 }
 _TIMEOUT = 30.0
 """Seconds after which a repository counts as one that cannot be read."""
@@ -107,6 +94,51 @@ def find(directory: Path) -> Repository | None:
         changed=changed,
         files=tuple(sorted({name for name in files.split("\0") if name})),
     )
+
+
+def diff(directory: Path, target: Path, *, limit: int) -> int:
+    """Write what is not as committed below a directory, of the files that Git tracks, as a patch.
+
+    Args:
+        directory: The directory.
+        target: The file to write.
+        limit: Most bytes to write; a patch that is longer ends in a line that says so.
+
+    Returns:
+        How many bytes the whole patch has, as far as it was read; 0 where there is no difference.
+
+    Raises:
+        Unreadable: Git cannot say.
+    """
+    command = (
+        "diff",
+        "--no-color",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--relative",
+        "--submodule=short",
+        "HEAD",
+        "--",
+        ".",
+    )
+    with subprocess.Popen(
+        [*_HARDENED, "-C", str(directory), *command],
+        env=settings.environment(**_ASKING),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        text = process.stdout.read(limit + 1)
+        if len(text) > limit:
+            process.kill()
+            whole = text[: text.rfind(b"\n", 0, limit) + 1] + f"# toolkit: cut at {limit} bytes\n".encode()
+        else:
+            whole = text
+    if process.returncode and len(text) <= limit:
+        raise Unreadable(f"git diff ended with {process.returncode}")
+    target.write_bytes(whole)
+    return len(text)
 
 
 def _ask(directory: Path, questions: Sequence[Sequence[str]]) -> list[str]:

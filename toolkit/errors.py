@@ -99,6 +99,10 @@ class ProjectNotFound(ProjectError, LookupError):
     """There is no project at this place."""
 
 
+class SourceUnavailable(ToolkitError):
+    """The place that a project comes from does not answer."""
+
+
 class UnknownEntryPoint(ProjectError, LookupError):
     """The project has no such entry point."""
 

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
         allowed_hosts: Names by which a server may be called besides its own address, with commas between them.
         upload_limit: Largest file that a server takes, such as ``10GiB``.
         upload_reserve: Space that a server leaves free on the disk of its artifacts.
+        source_limit: Largest archive that a project may come in, and what it may unpack to, such as ``2GB``.
         quiet: Print nothing but data and errors.
     """
 
@@ -209,6 +210,9 @@ class Settings(BaseSettings):
     upload_limit: ByteSize = Field(default=ByteSize(10 * 1024**3), validation_alias=_variable("TOOLKIT_UPLOAD_LIMIT"))
     upload_reserve: ByteSize = Field(
         default=ByteSize(256 * 1024**2), validation_alias=_variable("TOOLKIT_UPLOAD_RESERVE")
+    )
+    source_limit: ByteSize = Field(
+        default=ByteSize(2_000_000_000), ge=1, validation_alias=_variable("TOOLKIT_SOURCE_LIMIT")
     )
     quiet: bool = Field(
         default=False,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
     from toolkit.flows.services import Served, Services
+    from toolkit.flows.source import Source
     from toolkit.registry.catalog import Catalog
     from toolkit.tracking.journal import Journal
     from toolkit.tracking.records import Experiment, Run, UsedDataset
@@ -446,7 +447,7 @@ class RunRequest:
     """What `run_project` is to do.
 
     Attributes:
-        uri: The project: a directory, or ``directory#subdirectory``.
+        uri: The project: a directory, a Git repository or a zip file, and ``#subdirectory``.
         entry_point: Entry point to run.
         workflow: Workflow to run, instead.
         parameters: Values by name.
@@ -454,6 +455,7 @@ class RunRequest:
         experiment_id: The same by id.
         run_name: Name of the parent run.
         env_manager: What steps run in.
+        version: Branch, tag or commit of a repository; digest that an archive must have.
     """
 
     uri: str
@@ -464,25 +466,45 @@ class RunRequest:
     experiment_id: str | None = None
     run_name: str | None = None
     env_manager: Literal["uv", "local"] | None = None
+    version: str | None = None
 
 
-def plan_project(request: RunRequest, *, to_show: bool = False) -> Plan:
-    """Read a project and bind its parameters; nothing runs and nothing is written.
+def fetch_source(request: RunRequest, report: Callable[[str], None] = lambda _: None) -> Source:
+    """Find the code that a request names, fetching what is not a directory of this machine.
+
+    Raises:
+        ProjectError: There is no such project, or it cannot be fetched.
+        SourceUnavailable: Where it is does not answer.
+    """
+    from toolkit.flows.source import Fetching, fetch  # noqa: PLC0415 - what a run needs, when there is one
+
+    settings = load()
+    fetching = Fetching(root=settings.home / "sources", limit=settings.source_limit, report=report)
+    return fetch(request.uri, caller=Path.cwd(), version=request.version, fetching=fetching)
+
+
+def plan_project(request: RunRequest, *, to_show: bool = False, report: Callable[[str], None] = lambda _: None) -> Plan:
+    """Read a project and bind its parameters; nothing runs, and nothing is written but what has to be fetched.
 
     Args:
         request: The project, and what of it.
         to_show: Whether the plan is only shown: then a parameter may lack its value.
+        report: Told when something is fetched.
 
     Raises:
         ProjectError: Something about the project or the values is wrong.
+        SourceUnavailable: Where the project is does not answer.
     """
+    return _plan(fetch_source(request, report), request, to_show=to_show)
+
+
+def _plan(source: Source, request: RunRequest, *, to_show: bool = False) -> Plan:
     from toolkit.flows.plan import Target, make_plan  # noqa: PLC0415 - what a run needs, when there is one
-    from toolkit.flows.source import fetch  # noqa: PLC0415 - the same
 
     target = Target(
         entry_point=request.entry_point, workflow=request.workflow, parameters=request.parameters, to_show=to_show
     )
-    return make_plan(fetch(request.uri, caller=Path.cwd()), target)
+    return make_plan(source, target)
 
 
 def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
@@ -493,12 +515,15 @@ def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
         ServiceError: Prefect's server cannot be used; nothing was recorded.
     """
     from toolkit.flows.plan import check_runnable  # noqa: PLC0415 - what a run needs, when there is one
+    from toolkit.flows.working_copy import working_copy  # noqa: PLC0415 - the same
 
     if request.experiment_name is not None and request.experiment_id is not None:
         raise InvalidValue("an experiment was given by name and by id: choose one")
-    plan = plan_project(request)
-    check_runnable(plan)
-    return run_plan(plan, request, reporter)
+    fetched = fetch_source(request, reporter.note)
+    with working_copy(fetched, load().home / "work", reporter.note) as source:
+        plan = _plan(source, request)
+        check_runnable(plan)
+        return run_plan(plan, request, reporter)
 
 
 def run_plan(plan: Plan, request: RunRequest, reporter: Reporter, program: Program | None = None) -> RunOutcome:

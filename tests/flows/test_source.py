@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.errors import NotYetSupported, ProjectError, ProjectNotFound
+from toolkit.errors import ProjectError, ProjectNotFound
 from toolkit.flows import repository
 from toolkit.flows.codebase import MANIFEST
 from toolkit.flows.source import Source, code_digest, fetch, project_files, snapshot
@@ -133,9 +133,9 @@ def test_what_is_no_directory_is_said_clearly(project: Path, uri: str, says: str
         "archive.zip",
     ],
 )
-def test_what_comes_later_is_refused_without_showing_secrets(project: Path, uri: str) -> None:
+def test_what_is_elsewhere_is_refused_where_nothing_is_fetched_without_showing_secrets(project: Path, uri: str) -> None:
     (project.parent / "archive.zip").write_bytes(b"PK")
-    with pytest.raises(NotYetSupported) as caught:
+    with pytest.raises(ProjectError, match="nothing is fetched here") as caught:
         fetch(uri, caller=project.parent)
     assert "secret" not in str(caught.value)
 

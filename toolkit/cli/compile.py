@@ -17,6 +17,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def compile_(
     uri: str = project.URI,
+    version: str | None = project.VERSION,
     entry_point: str | None = project.ENTRY_POINT,
     workflow: str | None = project.WORKFLOW,
     parameters: list[str] | None = project.PARAMETERS,
@@ -29,7 +30,9 @@ def compile_(
 
     if as_json and mermaid:
         raise InvalidValue("--json and --mermaid were given: choose one")
-    plan = plan_project(project.request(uri, entry_point, workflow, parameters, param_file), to_show=True)
+    plan = plan_project(
+        project.request(uri, entry_point, workflow, parameters, param_file, version), to_show=True, report=say
+    )
     for warning in plan.project.warnings:
         say(f"warning: {f'{warning.mark}: ' if warning.mark else ''}{warning.message}")
     if as_json:

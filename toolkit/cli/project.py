@@ -8,7 +8,12 @@ import typer
 
 from toolkit.wiring import RunRequest
 
-URI = typer.Argument(".", metavar="URI", help="The project: a directory, or directory#subdirectory.")
+URI = typer.Argument(
+    ".", metavar="URI", help="The project: a directory, a Git URL or a zip file; #subdirectory after it."
+)
+VERSION = typer.Option(
+    None, "-v", "--version", metavar="VERSION", help="Branch, tag or commit of the repository; sha256:… of an archive."
+)
 ENTRY_POINT = typer.Option(None, "-e", "--entry-point", metavar="NAME", help="Entry point to run.")
 WORKFLOW = typer.Option(
     None, "-w", "--workflow", metavar="NAME", help="Workflow to run; without -e and -w: main, of either kind."
@@ -22,7 +27,12 @@ PARAM_FILE = typer.Option(
 
 
 def request(
-    uri: str, entry_point: str | None, workflow: str | None, parameters: list[str] | None, param_file: Path | None
+    uri: str,
+    entry_point: str | None,
+    workflow: str | None,
+    parameters: list[str] | None,
+    param_file: Path | None,
+    version: str | None = None,
 ) -> RunRequest:
     """Return what the options ask for.
 
@@ -35,4 +45,4 @@ def request(
     if param_file is not None:
         values |= parse_param_file(param_file)
     values |= parse_assignments(parameters or [])
-    return RunRequest(uri=uri, entry_point=entry_point, workflow=workflow, parameters=values)
+    return RunRequest(uri=uri, entry_point=entry_point, workflow=workflow, parameters=values, version=version)

@@ -24,6 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 )
 def run(
     uri: str = project.URI,
+    version: str | None = project.VERSION,
     entry_point: str | None = project.ENTRY_POINT,
     workflow: str | None = project.WORKFLOW,
     parameters: list[str] | None = project.PARAMETERS,
@@ -53,7 +54,7 @@ def run(
     if env_manager not in (None, "uv", "local"):
         raise InvalidValue(f"--env-manager is {env_manager!r}: wanted uv or local")
     request = replace(
-        project.request(uri, entry_point, workflow, parameters, param_file),
+        project.request(uri, entry_point, workflow, parameters, param_file, version),
         experiment_name=experiment_name,
         experiment_id=experiment_id,
         run_name=run_name,
@@ -62,7 +63,7 @@ def run(
     if dry_run:
         from toolkit.flows.plan import dry_run as commands  # noqa: PLC0415 - the spec and the flows
 
-        for command in commands(plan_project(request)):
+        for command in commands(plan_project(request, report=say)):
             show(command)
         return 0
     from toolkit.cli.progress import Progress  # noqa: PLC0415 - the same

@@ -1,0 +1,67 @@
+"""A copy of fetched code for one run: what the code writes beside itself is nobody else's, and the kept tree stays."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from toolkit.flows.source import Source
+
+
+@contextmanager
+def working_copy(source: Source, work: Path, report: Callable[[str], None]) -> Iterator[Source]:
+    """Give a source that a run may write into: a copy of what was fetched, or a directory of the user's as it is.
+
+    The copy is removed in the end, unless the run left files in it: then the report says where they are.
+
+    Args:
+        source: The project's code.
+        work: Folder of such copies.
+        report: Told what is kept.
+    """
+    if not source.fetched:
+        yield source
+        return
+    work.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=work, prefix="source-"))
+    top = folder / source.root.name
+    before: dict[str, tuple[int, int]] | None = None
+    try:
+        shutil.copytree(source.root, top, symlinks=True, copy_function=_copy)
+        before = _state(top)
+        yield replace(source, root=top, directory=top / source.directory.relative_to(source.root))
+    finally:
+        left = [] if before is None else sorted(path for path, now in _state(top).items() if before.get(path) != now)
+        if left:
+            names = ", ".join(left[:5]) + (", …" if len(left) > 5 else "")
+            report(f"the run left {names} beside its code; kept in {top}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy(source: str, target: str) -> str:
+    """Copy a file; Git's objects, which are never changed, get a second name instead."""
+    if "/.git/" in source and "/objects/" in source:
+        try:
+            os.link(source, target)
+        except OSError:  # another file system, or one without links
+            return str(shutil.copy2(source, target))
+        return target
+    return str(shutil.copy2(source, target))
+
+
+def _state(top: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of change of each file, but for what Python and Git make."""
+    found = {}
+    for folder, folders, files in os.walk(top):
+        folders[:] = [name for name in folders if name not in (".git", "__pycache__")]
+        for name in files:
+            path = Path(folder, name)
+            status = path.lstat()
+            found[path.relative_to(top).as_posix()] = (status.st_size, status.st_mtime_ns)
+    return found
