@@ -52,14 +52,21 @@ $(VENV)/.installed: pyproject.toml uv.lock
 	@$(UV) sync --quiet --locked --python $(BIN)/python
 	@touch $@
 
-mlflow: .venv-mlflow/.installed  ## Install stock MLflow beside ours: some tests let its clients loose on ours.
+mlflow: .venv-mlflow/.installed .venv-mlflow2/.installed  ## Install stock MLflow beside ours: some tests let its clients loose on ours.
 
 # Its own environment: MLflow's requirements and ours do not fit together.
 .venv-mlflow/.installed: $(VENV)/.installed
 	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-mlflow
 	@$(UV) pip install --quiet --python .venv-mlflow/bin/python \
-	  'mlflow==3.17.2' scikit-learn matplotlib pillow pyarrow 'psycopg[binary]' psycopg2-binary boto3
+	  'mlflow==3.17.2' scikit-learn matplotlib pillow pyarrow 'psycopg[binary]' psycopg2-binary boto3 psutil
 	@touch $@
+
+# The oldest client of 2.x, with what was there in its day. Those are not built for Python from 3.12 on: it is not needed.
+.venv-mlflow2/.installed: | $(VENV)/.installed
+	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-mlflow2
+	@$(UV) pip install --quiet --only-binary :all: --python .venv-mlflow2/bin/python 'mlflow-skinny==2.0.1' \
+	  'setuptools<81' 'numpy<2' 'pandas<2' 'scikit-learn<1.3' 'scipy<1.12' 'matplotlib<3.9' pillow && touch $@ || \
+	  echo "the oldest client of MLflow 2 cannot be installed here: its tests are skipped"
 
 mlflow-torch: .venv-torch/.installed  ## Install libraries on torch that log to MLflow: some tests need them.
 
@@ -72,4 +79,4 @@ mlflow-torch: .venv-torch/.installed  ## Install libraries on torch that log to 
 	@touch $@
 
 clean:  ## Remove what make has made.
-	rm -rf $(VENV) .venv-mlflow .venv-torch .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) .venv-mlflow .venv-mlflow2 .venv-torch .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info

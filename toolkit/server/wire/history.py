@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.server.wire import messages
@@ -26,17 +27,25 @@ def history(call: Call) -> Message:
     fields = call.fields
     run_id, key = fields.run_id(), fields.needed("metric_key")
     if not fields.has("max_results"):
-        return messages.page("metrics", messages.metrics(_points(call, run_id, key)), None)
+        return messages.page("metrics", messages.metrics(_in_time(_points(call, run_id, key))), None)
     limit = fields.integer("max_results")
     if limit <= 0:
         raise InvalidValue(invalid("max_results", limit, "Wanted a positive integer."))
+    token = fields.text("page_token") or None
     try:
-        found = call.stores.runs.metric_history(
-            run_id, key, limit=min(limit, _PAGE), page_token=fields.text("page_token") or None
-        )
+        found = call.stores.runs.metric_history(run_id, key, limit=min(limit, _PAGE), page_token=token)
     except NotFound:
         return {}
-    return messages.page("metrics", messages.metrics(found.items), found.next_page_token)
+    whole = token is None and found.next_page_token is None
+    points = _in_time(found.items) if whole else found.items
+    return messages.page("metrics", messages.metrics(points), found.next_page_token)
+
+
+def _in_time(points: Sequence[Metric]) -> Sequence[Metric]:
+    """Return points that are ordered by their steps as MLflow orders them: by their times, where those disagree."""
+    if all(one.timestamp <= other.timestamp for one, other in pairwise(points)):
+        return points
+    return sorted(points, key=lambda point: point.timestamp)  # it keeps the order of those of one time
 
 
 def _points(call: Call, run_id: str, key: str, most: int | None = None) -> list[Metric]:
