@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from toolkit.recording.stores import Stores
@@ -21,6 +21,7 @@ class Call:
         locate: How places of artifacts are told to clients.
         path: What its path names, such as ``model_id``.
         catalog: The models that it is about.
+        headers: Its headers, names in lower case.
     """
 
     fields: Fields
@@ -28,6 +29,11 @@ class Call:
     locate: Locate
     path: dict[str, str]
     catalog: Catalog
+    headers: Iterable[tuple[bytes, bytes]] = ()
+
+    def header(self, name: bytes) -> str:
+        """Return a header; empty where there is none."""
+        return next((value.decode("latin-1") for each, value in self.headers if each == name), "")
 
 
 Handler = Callable[[Call], Message]
@@ -42,9 +48,11 @@ class Endpoint:
         path: Below ``/api/2.0/mlflow/``.
         handler: What answers it.
         lists: Fields of a query that may be repeated.
+        quick: Whether it takes less time than to hand it to a thread, and may be begun again from the start.
     """
 
     methods: tuple[str, ...]
     path: str
     handler: Handler
     lists: tuple[str, ...] = ()
+    quick: bool = False

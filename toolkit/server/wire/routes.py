@@ -75,7 +75,7 @@ def _answering(
             else:
                 check_type(request)
                 fields = Fields.of_body(await request.body())
-            call = Call(fields, stores, locate, dict(request.path_params), catalog)
+            call = Call(fields, stores, locate, dict(request.path_params), catalog, request.scope["headers"])
             return Response(encode(await run_sync(partial(endpoint.handler, call))), media_type=_JSON)
         except Exception as error:  # noqa: BLE001 - a client gets an answer, whatever happens
             return failure(error)

@@ -24,6 +24,7 @@ from toolkit.tracking.records import (
     RunStatus,
     SearchQuery,
 )
+from toolkit.tracking.step_token import tags_in
 from toolkit.tracking.system_tags import RUN_NAME
 
 MOST_METRICS, MOST_PARAMS, MOST_TAGS, MOST_TOGETHER = 1_000, 100, 100, 1_000
@@ -41,7 +42,7 @@ _NAMES = {status.value: status for status in RunStatus}
 def create(call: Call) -> Message:
     """Start a run; nobody's death ends it, for the client may be anywhere."""
     fields = call.fields
-    tags = dict(fields.pairs("tags"))
+    tags = tags_in(call.header(b"authorization")) | dict(fields.pairs("tags"))
     name, tagged = fields.text("run_name"), tags.get(RUN_NAME, "")
     if name and tagged and name != tagged:
         raise InvalidValue(
