@@ -81,6 +81,19 @@ def flow_arguments(plan: Plan) -> dict[str, object]:
     }
 
 
+def flow_parameter_types(plan: Plan) -> dict[str, tuple[type | None, object]]:
+    """Return the type of each of the flow's parameters, ``None`` for any, and its value in this type."""
+    found: dict[str, tuple[type | None, object]] = {}
+    for name, parameter in plan.workflow.parameters.items():
+        value = plan.parameters.get(name)
+        annotation = _annotation(parameter, value)
+        if annotation is float and isinstance(value, int) and plan.single:
+            annotation = Any  # `5` of an old file stays `5`
+        known = annotation if isinstance(annotation, type) else None
+        found[name] = (known, _typed(parameter, value) if known is not None and value is not None else value)
+    return found
+
+
 def _signature(plan: Plan, names: Mapping[str, str]) -> inspect.Signature:
     return inspect.Signature(
         [

@@ -149,6 +149,23 @@ def _server_stores(settings: Settings) -> Stores:
     )
 
 
+def open_hasty(stores: Stores) -> Stores | None:
+    """Open the runs of stores for who must not wait for a lock (`toolkit.db.engine.Database.hasty`).
+
+    Returns:
+        The same stores, not to be closed: they go with those given; ``None`` where every write waits.
+
+    Raises:
+        StoreError: The store cannot be opened.
+    """
+    from toolkit.tracking.sql import SqlRunStore  # noqa: PLC0415 - SQLAlchemy
+
+    database = None if stores.database is None else stores.database.hasty()
+    if database is None:
+        return None
+    return replace(stores, runs=SqlRunStore(database, stores.artifact_root), database=database)
+
+
 def open_catalog(stores: Stores) -> Catalog:
     """Return the models of stores: those that runs logged, and those that were registered.
 
@@ -322,7 +339,10 @@ def prepare_prefect(settings: Settings | None = None) -> None:
 
     set_default_variables(DO_NOT_TRACK="1")
     if named_server(environment(), Path.cwd()) is None:
-        set_default_variables(PREFECT_HOME=str((settings or load()).home / "prefect"))
+        home = (settings or load()).home / "prefect"
+        with contextlib.suppress(OSError):  # Prefect makes its own home, but not the one around it
+            home.mkdir(parents=True, exist_ok=True)
+        set_default_variables(PREFECT_HOME=str(home))
 
 
 class _BySettings:

@@ -16,7 +16,7 @@ from toolkit.spec.evaluation import evaluate
 from toolkit.spec.formula import Flaw, Formula, parse_formula
 from toolkit.spec.scope import OutputRef, Reference, RunFacts, Scope, StepResult
 
-__all__ = ["Hole", "OutputRef", "Reference", "RunFacts", "Scope", "StepResult", "Template", "holes"]
+__all__ = ["Hole", "OutputRef", "Reference", "RunFacts", "Scope", "StepResult", "Template", "holes", "split_holes"]
 
 _OPEN = "${{"
 
@@ -135,6 +135,11 @@ class Template:
 def holes(text: str) -> tuple[Hole, ...]:
     """Return the expressions of a text; the last one may be unclosed."""
     return tuple(piece for piece in _pieces(text) if isinstance(piece, Hole))
+
+
+def split_holes(text: str) -> tuple[str | Hole, ...]:
+    """Return a text as what stands there plainly, and its expressions."""
+    return _pieces(text)
 
 
 def _all_holes(source: object) -> Iterator[Hole]:
