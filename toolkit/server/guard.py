@@ -32,7 +32,9 @@ _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _OWN_PAGES = (b"same-origin", b"none")
 _BRACKETS = b"[]{}"
 _NOT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# A text that does not end goes to the end: else it would be looked for from each of its quotes again. Nothing is tried
+# twice (``*+``), so the time is linear whatever is sent.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _STAIRS = re.compile(rb"[\[{]{%d}" % (NESTING + 1))
 
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (

@@ -12,7 +12,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD = 64 * 1024
-"""Bytes that the request line and the headers may have; one packet more is let through."""
+"""Bytes that the request line and the headers may have, and what comes with a body; one packet more is let through."""
 HEAD_TIMEOUT = 30.0
 """Seconds from the first byte of a request, or from the connection, to the end of the headers."""
 
@@ -26,6 +26,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._in_head = False
         self._head = 0
+        self._barren = 0  # bytes since the last one of a head or a body: trailers, what is said beside chunks
+        self._bore = False
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -47,14 +49,26 @@ class BoundedHttp(HttpToolsProtocol):
         """Stop measuring. A whole URL is refused: httptools would forget the host that it names."""
         if not self.url.startswith(b"/"):
             raise ValueError("the request names a whole URL")
-        self._in_head = False
+        self._in_head, self._bore = False, True
         self._forget_timer()
         super().on_headers_complete()
+        self.headers = []  # for trailers, so that none becomes a header of a request that was let in already
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._bore = True
+        super().on_body(body)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; end the connection where its headers are too long."""
         super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if not self._in_head:
+            self._barren = 0 if self._bore else self._barren + len(data)
+            self._bore = False
+            if self._barren > MAX_HEAD:
+                self.transport.close()
             return
         self._head += len(data)
         if self._head > MAX_HEAD:
