@@ -227,13 +227,10 @@ def _fetch(git: Git, address: GitAddress, version: str | None, meaning: _Meaning
     git.run("init", "--quiet", "--template=", *form, "--", str(target))
     git.run("config", "remote.origin.url", address.url, directory=target)
     commit = meaning.commit
-    if commit is None or not _fetch_shallowly(git, commit, target):
-        refs = (
-            "+refs/heads/*:refs/remotes/origin/*",
-            "+refs/tags/*:refs/tags/*",
-            *([meaning.ref] if meaning.ref else []),
-        )
-        git.run("fetch", "--quiet", "--no-recurse-submodules", "--", "origin", *refs, directory=target)
+    if commit is None or not any(_fetch_shallowly(git, what, commit, target) for what in (commit, meaning.ref) if what):
+        heads, tags = "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"
+        other = [meaning.ref] if meaning.ref else []
+        git.run("fetch", "--quiet", "--no-recurse-submodules", "--", "origin", heads, tags, *other, directory=target)
         commit = _known(git, commit or str(version), target)
         if commit is None:
             raise _no_version(git, address, str(version))
@@ -243,16 +240,19 @@ def _fetch(git: Git, address: GitAddress, version: str | None, meaning: _Meaning
     return commit
 
 
-def _fetch_shallowly(git: Git, commit: str, target: Path) -> bool:
-    """Fetch a commit without its history; tell whether the server gives it."""
+def _fetch_shallowly(git: Git, what: str, commit: str, target: Path) -> bool:
+    """Fetch a commit without its history, by its own name or a ref's; tell whether the server gives it so.
+
+    One that speaks the protocol's first version gives only what it lists: a tag, but not the commit that the tag names.
+    """
     options = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules")
     try:
-        git.run(*options, "--", "origin", commit, directory=target)
+        git.run(*options, "--", "origin", what, directory=target)
     except GitFailed as error:
         if _is(error, _LOGIN):
             raise
         return False  # "unadvertised object", "dumb http": the whole is asked for, and if that fails, it says why
-    return True
+    return _known(git, commit, target) == commit
 
 
 def _known(git: Git, text: str, target: Path) -> str | None:
