@@ -166,7 +166,10 @@ class Calls(Execution):
         except ProjectError as error:
             self._end_early(call, "FAILED", str(error))
             return
-        invocation = Invocation(step=state.step, label=call.label, values=values)
+        before: dict[str, list[str]] = {}
+        for need in call.needs:
+            before.setdefault(need.step, []).append(need.label)
+        invocation = Invocation(step=state.step, label=call.label, values=values, before=before)
         self._invocations[call.label] = invocation
         self._running[call.label] = call
         state.running += 1

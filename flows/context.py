@@ -10,6 +10,7 @@ from pathlib import Path
 from toolkit.flows.environments.environment import PreparedEnvironment
 from toolkit.flows.plan import Plan
 from toolkit.flows.report import Reporter
+from toolkit.flows.step_cache import StepCache
 from toolkit.flows.stop import Stop
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
@@ -37,6 +38,7 @@ class RunContext:
         max_parallel: How many steps may run at the same time.
         flow_run_id: Prefect's flow run.
         tracking_server: Address of a server that speaks MLflow's API for the stores, where there is one.
+        cache: What takes results over; ``None``: every step runs.
     """
 
     plan: Plan
@@ -54,6 +56,7 @@ class RunContext:
     max_parallel: int
     flow_run_id: str = ""
     tracking_server: str | None = None
+    cache: StepCache | None = None
     run_ids: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -150,10 +150,13 @@ class Execution:
         state.begun = True
         for values in rows:
             label = self._label(state.step, values)
-            invocation = Invocation(step=state.step, label=label, values=values)
+            invocation = Invocation(step=state.step, label=label, values=values, before=self._before(state))
             self._invocations[label] = invocation
             state.labels.append(label)
             state.waiting.append(invocation)
+
+    def _before(self, state: _StepState) -> dict[str, tuple[str, ...]]:
+        return {name: tuple(self._states[name].labels) for name in sorted(state.needs)}
 
     def _label(self, step: Step, values: dict[str, object]) -> str:
         parts = [f"{name}={shorten(values[name])}" for name in step.foreach]
@@ -209,6 +212,7 @@ class Execution:
             metrics=result.metrics if isinstance(result, StepResult) else {},
             reason=None if ended_well else str(result),
             tries=self._tries.get(label, 1),
+            cached_from=self._context.cache.taken_from(label) if ended_well and self._context.cache else None,
         )
 
     def _skip(self, state: _StepState, reason: str) -> None:

@@ -10,21 +10,30 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from toolkit.errors import ServiceError, ToolkitError
 from toolkit.flows import repository
 from toolkit.flows.context import RunContext
-from toolkit.flows.environments.environment import PreparedEnvironment, Report, prepare
+from toolkit.flows.environments.environment import (
+    DockerOptions,
+    Manager,
+    PreparedEnvironment,
+    Report,
+    choose,
+    prepare_declared,
+)
 from toolkit.flows.execution import Execution
 from toolkit.flows.mlflow_step import names_mlflow
 from toolkit.flows.plan import Plan
 from toolkit.flows.provenance import DIFF_PATH, LONGEST_DIFF, SNAPSHOT_PATH, source_tags
 from toolkit.flows.report import OneAtATime, Reporter, RunOutcome, StepOutcome
+from toolkit.flows.resume import RESUMED_FROM, Resumed, request_tag
 from toolkit.flows.services import PrefectServer
 from toolkit.flows.source import snapshot
+from toolkit.flows.step_cache import CacheOptions, StepCache
 from toolkit.flows.stop import Stop, stop_on_signals
 from toolkit.ids import random_run_name
 from toolkit.recording import context as tag
@@ -32,8 +41,7 @@ from toolkit.recording.lease import Leases
 from toolkit.recording.process import host_name
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
-from toolkit.spec.environment import read_environment
-from toolkit.spec.project import EnvironmentRef
+from toolkit.spec.project import EnvironmentRef, Step
 from toolkit.tracking.records import Experiment, RunStatus
 
 if TYPE_CHECKING:
@@ -48,17 +56,24 @@ class LaunchOptions:
         experiment: Gives the experiment that its runs go to, making it where need be; called when all is prepared.
         run_name: Name of the parent run; default: a random one.
         parent_run_id: Run that it is a part of (a step that runs a project).
-        env_manager: What steps run in; ``None``: uv where an environment is declared, else the running interpreter.
+        env_manager: What steps run in; ``None``: uv where an environment is declared, or conda for what uv cannot
+            provide; else the running interpreter. A ``docker_env`` is run in a container whatever this says.
+        docker: What is asked of containers besides what the project declares.
         grace: Seconds between SIGTERM and SIGKILL.
         max_parallel: How many steps may run at the same time.
+        cache: What of the cache is wanted.
+        resumed: The run that this one goes on from.
     """
 
     experiment: Callable[[], Experiment]
     run_name: str | None = None
     parent_run_id: str | None = None
-    env_manager: Literal["uv", "local"] | None = None
+    env_manager: Manager | None = None
+    docker: DockerOptions = field(default_factory=DockerOptions)
     grace: float = 5.0
     max_parallel: int = 16
+    cache: CacheOptions = field(default_factory=CacheOptions)
+    resumed: Resumed | None = None
 
 
 TrackingAddress: TypeAlias = Callable[[Report, bool], str | None]
@@ -149,6 +164,15 @@ class Launch:
             EnvironmentBuildError: An environment cannot be built. Nothing was recorded.
             ServiceError: Prefect's server did not start. Nothing was recorded.
         """
+        try:
+            return self._prepare_and_run(ensure_server, tracking_server)
+        finally:
+            for prepared in self._environments.values():
+                prepared.release()
+
+    def _prepare_and_run(
+        self, ensure_server: Callable[[Callable[[str], None]], PrefectServer], tracking_server: TrackingAddress
+    ) -> RunOutcome:
         with ThreadPoolExecutor(3, thread_name_prefix="toolkit-prepare") as pool:
             tracking = _Once(lambda start: pool.submit(tracking_server, self._reporter.note, start))
             server = pool.submit(ensure_server, self._reporter.note)
@@ -171,17 +195,32 @@ class Launch:
                     tracking.future(start=True)
 
     def _prepare(self, ref: EnvironmentRef | None, tracking: _Once) -> PreparedEnvironment:
-        manager = self._options.env_manager or ("uv" if ref else "local")
-        spec = read_environment(self._plan.project, ref) if ref and manager == "uv" else None
+        if ref is not None and ref.docker is not None:
+            return self._prepare_container(ref, tracking)
+        manager, spec = choose(ref, self._plan.project, self._options.env_manager)
         if spec is not None and names_mlflow(spec.dependencies):
             tracking.future(start=True)  # now, beside the building of the environment
-        return prepare(
+        return prepare_declared(
+            ref,
             spec,
             manager=manager,
             home=self._stores.home,
-            project=self._plan.project.directory,
+            project=self._plan.project,
             report=self._reporter.note,
         )
+
+    def _prepare_container(self, ref: EnvironmentRef, tracking: _Once) -> PreparedEnvironment:
+        from toolkit.flows.environments import docker  # noqa: PLC0415 - where containers are used
+
+        prepared = docker.prepare(
+            ref,
+            plan=self._plan,
+            options=self._options.docker,
+            artifact_root=self._stores.artifact_root,
+            report=self._reporter.note,
+        )
+        tracking.future(start=True)  # a container does not see the files that runs are recorded in
+        return prepared
 
     # -- the flow ----------------------------------------------------------------------------------
 
@@ -265,7 +304,10 @@ class Launch:
             tag.HOST: host_name(),
             "toolkit.workflow": plan.flow_name,
             "prefect.flow_run_id": flow_run_id,
+            **request_tag(plan, env_manager=self._options.env_manager),
         }
+        if self._options.resumed is not None:
+            tags[RESUMED_FROM] = self._options.resumed.run.info.run_id
         if self._server and self._server.ui_url:
             tags["prefect.flow_run_url"] = _flow_run_url(self._server, flow_run_id)
         parent = RecordedRun.start(
@@ -309,7 +351,31 @@ class Launch:
             max_parallel=self._options.max_parallel,
             flow_run_id=flow_run_id,
             tracking_server=self._tracking_server,
+            cache=self._cache(parent),
         )
+
+    def _cache(self, parent: RecordedRun) -> StepCache:
+        resumed = self._options.resumed
+        if resumed is not None and (change := resumed.code_change(self._plan)):
+            self._reporter.note(
+                f"the code has changed since run {resumed.run.info.run_id[:8]} ({change}): what that finished is taken"
+                " over as it is, the rest runs with the code as it is now"
+            )
+        return StepCache(
+            self._plan,
+            self._stores,
+            parent,
+            lock=self._lock_of,
+            note=self._reporter.note,
+            options=self._options.cache,
+            resumed=resumed,
+        )
+
+    def _lock_of(self, step: Step) -> str:
+        """Return all that says what a step's command runs in."""
+        ref = self._plan.environment(step)
+        container = f"# {ref.docker}\n" if ref is not None and ref.docker is not None else ""
+        return container + self._environments[ref].lock
 
     def _snapshot(self, parent: RecordedRun) -> None:
         """Keep the project's files with the run, unless a commit says it all."""

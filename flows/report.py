@@ -25,6 +25,7 @@ class StepOutcome:
         metrics: Its latest metrics.
         reason: Why it has this status, where there is more to say.
         tries: How often it was tried.
+        cached_from: The run whose results it took over; ``None`` for a step that ran.
     """
 
     step: str
@@ -35,6 +36,7 @@ class StepOutcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str | None = None
     tries: int = 1
+    cached_from: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
 from toolkit.errors import InvalidValue, NotFound, StepFailed, StoreError
+from toolkit.flows.container_step import CONTAINER_TAG, ContainerStep
 from toolkit.flows.context import RunContext
+from toolkit.flows.environments.prepared import PreparedEnvironment
 from toolkit.flows.mlflow_step import mlflow_variables
 from toolkit.flows.plan import Plan
 from toolkit.flows.process import CommandProcess, CommandSpec, Exit
@@ -29,6 +31,8 @@ from toolkit.tracking.records import ArtifactEntry, RunStatus
 
 LOG_PATH = "logs/output.log"
 LOCK_PATH = "environment/requirements.lock"
+DOCKER_IMAGE = "mlflow.docker.image.uri"
+DOCKER_IMAGE_ID = "mlflow.docker.image.id"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,11 +43,13 @@ class Invocation:
         step: The step.
         label: Name with what tells it from its siblings.
         values: The entry point's parameters.
+        before: Labels of the runs before it, by step.
     """
 
     step: Step
     label: str
     values: Mapping[str, object]
+    before: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class StepStopped(StepFailed):
@@ -103,12 +109,16 @@ class StepRunner:
             tag.PROJECT_BACKEND: "prefect",
             "toolkit.step": self._step.name,
             "toolkit.attempt": str(attempt),
+            **(context.cache.tags(self._invocation) if context.cache else {}),
         }
         prepared = context.environment(self._step)
         if prepared.kind != "local":
             tags[tag.PROJECT_ENV] = prepared.kind
         tags["toolkit.environment"] = prepared.key
-        tags[tag.PYTHON] = prepared.python
+        if prepared.python:
+            tags[tag.PYTHON] = prepared.python
+        if prepared.container is not None:
+            tags |= {DOCKER_IMAGE: prepared.container.image, DOCKER_IMAGE_ID: prepared.container.image_id}
         parameters = {**self._invocation.values, **self._plan.extra}
         recorded = RecordedRun.start(
             context.stores,
@@ -125,28 +135,17 @@ class StepRunner:
         return recorded
 
     def _execute(self, recorded: RecordedRun, folder: Path) -> StepResult:
-        workspace = Workspace(
-            project=self._plan.project.directory, entry_point=self._entry, folder=folder / "workspace"
-        )
-        workspace.make()
-        command = self._command(folder)
         prepared = self._context.environment(self._step)
+        inside = self._inside(prepared, folder)
+        workspace = inside.workspace if inside else self._workspace(folder)
+        workspace.make()
+        command = self._command(folder, inside)
         with (folder / "output.log").open("w", encoding="utf-8", errors="surrogateescape") as log:
-            running = CommandProcess(
-                CommandSpec(
-                    argv=command_argv(self._entry, command),
-                    directory=workspace.directory,
-                    environment=self._variables(recorded, workspace.directory),
-                    timeout=self._step.timeout,
-                    grace=self._context.grace,
-                ),
-                on_line=lambda line: self._on_line(line, log),
-                stop=self._context.stop,
-            )
-            with running as process:
-                owner = process.start()
-                recorded.set_tags({"toolkit.command": command[:8000], PROCESS_TAG: process_tag(owner)})
-                ended = process.wait()
+            recorded.set_tags({"toolkit.command": command[:8000]})
+            if inside is not None:
+                ended = self._run_inside(inside, recorded, command, log)
+            else:
+                ended = self._run_here(recorded, command, workspace.directory, log)
         recorded.log_text(prepared.lock, LOCK_PATH)
         recorded.log_file(folder / "output.log", LOG_PATH)
         self._record_end(recorded, ended)
@@ -163,9 +162,53 @@ class StepRunner:
             outputs=outputs,
         )
 
+    def _workspace(self, folder: Path) -> Workspace:
+        return Workspace(project=self._plan.project.directory, entry_point=self._entry, folder=folder / "workspace")
+
+    def _inside(self, prepared: PreparedEnvironment, folder: Path) -> ContainerStep | None:
+        if prepared.container is None:
+            return None
+        return ContainerStep(
+            prepared.container,
+            self._entry,
+            project=self._plan.project.directory,
+            folder=folder,
+            home=self._context.stores.home,
+        )
+
+    def _run_here(self, recorded: RecordedRun, command: str, directory: Path, log: TextIO) -> Exit:
+        running = CommandProcess(
+            CommandSpec(
+                argv=command_argv(self._entry, command),
+                directory=directory,
+                environment=environment(**self._variables(recorded, directory)),
+                timeout=self._step.timeout,
+                grace=self._context.grace,
+            ),
+            on_line=lambda line: self._on_line(line, log),
+            stop=self._context.stop,
+        )
+        with running as process:
+            owner = process.start()
+            recorded.set_tags({PROCESS_TAG: process_tag(owner)})
+            return process.wait()
+
+    def _run_inside(self, inside: ContainerStep, recorded: RecordedRun, command: str, log: TextIO) -> Exit:
+        return inside.run(
+            command,
+            self._variables(recorded, inside.workspace.directory),
+            server=self._context.tracking_server,
+            run_id=recorded.run_id,
+            timeout=self._step.timeout,
+            grace=self._context.grace,
+            on_line=lambda line: self._on_line(line, log),
+            stop=self._context.stop,
+            started=lambda container: recorded.set_tags({CONTAINER_TAG: container}),
+        )
+
     # -- the command -------------------------------------------------------------------------------
 
-    def _command(self, folder: Path) -> str:
+    def _command(self, folder: Path, inside: ContainerStep | None = None) -> str:
         plan = self._plan
         located, warnings = locate(
             self._entry,
@@ -177,6 +220,8 @@ class StepRunner:
         )
         for warning in warnings:
             self._context.reporter.note(f"{self._invocation.label}: {warning}")
+        if inside is not None:
+            located = inside.located(self._invocation.values, located)
         return plan.command(self._step, located)
 
     def _fetch(self, uri: str, folder: Path) -> Path:
@@ -188,6 +233,8 @@ class StepRunner:
         source = RecordedRun(self._context.stores, run)
         local = source.local_path(path)
         if local is not None and local.exists():
+            if self._context.cache:
+                self._context.cache.check(run_id, path)
             return local
         entries = self._context.stores.runs.list_artifacts(run_id, prefix=path).items
         if not entries:
@@ -197,7 +244,8 @@ class StepRunner:
             source.fetch(entry, target / entry.path)
         return target / path
 
-    def _variables(self, recorded: RecordedRun, directory: Path) -> dict[str, str]:
+    def _variables(self, recorded: RecordedRun, directory: Path) -> dict[str, str | None]:
+        """Return what the command is told: variables to set, and those to remove, without a value."""
         prepared = self._context.environment(self._step)
         changes: dict[str, str | None] = dict.fromkeys(prepared.unset)
         changes |= {**self._context.variables, **prepared.variables}
@@ -211,7 +259,7 @@ class StepRunner:
         if self._context.tracking_server is not None:
             told = {"toolkit.step": self._step.name, "prefect.flow_run_id": self._context.flow_run_id}
             changes |= mlflow_variables(self._context.tracking_server, recorded, self._context.experiment, told)
-        return environment(**changes)
+        return changes
 
     def _on_line(self, line: str, log: TextIO) -> None:
         log.write(line + "\n")
@@ -230,10 +278,13 @@ class StepRunner:
 
     def _record_end(self, recorded: RecordedRun, ended: Exit) -> None:
         recorded.set_tags({"toolkit.exit_code": ended.code, PROCESS_TAG: None})
-        used = {"system/cpu_seconds": round(ended.cpu_seconds, 3)}
+        used = {}
+        if ended.cpu_seconds is not None:
+            used["system/cpu_seconds"] = round(ended.cpu_seconds, 3)
         if ended.peak_memory is not None:
             used["system/peak_memory_megabytes"] = round(ended.peak_memory / 1e6, 1)
-        recorded.log_metrics(used)
+        if used:
+            recorded.log_metrics(used)
 
     def _check_end(self, ended: Exit, command: str) -> None:
         if ended.stopped:

@@ -9,7 +9,7 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Completed
 
 from toolkit.flows.context import RunContext
 from toolkit.flows.execution import Execution
@@ -56,18 +56,40 @@ class StepTasks:
         try:
             if attempt > 1:
                 self._wait_before_retry(invocation)
+            elif (taken := self._take_over(invocation)) is not None:
+                return taken
             result = StepRunner(self._context, invocation, log=log.write).run(attempt=attempt)
         except StepStopped as error:
-            self.execution.finished(invocation.label, error)
+            self._finished(invocation, error)
             return Cancelled(message=str(error))
         except BaseException as error:
-            self.execution.finished(invocation.label, error)
+            self._finished(invocation, error)
             raise
         finally:
             log.flush()
-        self.execution.finished(invocation.label, result)
+        self._finished(invocation, result)
         _show_in_prefect(result, invocation.label)
         return result.run_id
+
+    def _take_over(self, invocation: Invocation) -> object | None:
+        """Take an earlier result over, where there is one; return the state of the task then."""
+        cache = self._context.cache
+        result = cache.take(invocation, self._context.source_tags) if cache is not None else None
+        if cache is None or result is None:
+            return None
+        assert self.execution is not None
+        self._context.opened(invocation.label, result.run_id)
+        self.execution.finished(invocation.label, result)
+        origin = cache.taken_from(invocation.label)
+        return Completed(name="Cached", message=f"run {result.run_id} took over the results of run {origin}")
+
+    def _finished(self, invocation: Invocation, result: StepResult | BaseException) -> None:
+        """Note what became of a try, and let others take it over if it ended well."""
+        assert self.execution is not None
+        if self._context.cache is not None:
+            ended_well = result if isinstance(result, StepResult) else None
+            self._context.cache.keep(invocation, self._context.run_ids.get(invocation.label), ended_well)
+        self.execution.finished(invocation.label, result)
 
     def _wait_before_retry(self, invocation: Invocation) -> None:
         """Wait between two tries, but not past a wish to stop (Prefect's own wait would)."""

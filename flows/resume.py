@@ -1,0 +1,156 @@
+"""Going on where a workflow's run stopped: which steps it has finished, and what it was asked to do."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from toolkit.errors import Conflict, InvalidValue
+from toolkit.flows.plan import Plan
+from toolkit.recording import context as tag
+from toolkit.recording.run import PARAM_LIMIT, TAG_LIMIT
+from toolkit.tracking.records import Run, RunQuery, RunStatus
+from toolkit.tracking.store import RunStore
+
+REQUEST = "toolkit.request"
+"""Tag of a workflow's run: what was asked for, as JSON, so that it can be asked for again."""
+RESUMED_FROM = "toolkit.resumed_from"
+"""Tag of a workflow's run that goes on where another stopped."""
+STEP = "toolkit.step"
+CODE_DIGEST = "toolkit.code_digest"
+_WORKFLOW = "toolkit.workflow"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a workflow's run was asked to do.
+
+    Attributes:
+        uri: The project.
+        version: Branch, tag or commit, where one was given.
+        entry_point: The entry point; ``None`` for a workflow.
+        workflow: The workflow; ``None`` for an entry point alone.
+        parameters: Values that were given, and for a workflow those that were not as well.
+        caller: Directory that relative paths among them are relative to.
+        env_manager: What steps ran in, where that was said.
+    """
+
+    uri: str
+    version: str | None = None
+    entry_point: str | None = None
+    workflow: str | None = None
+    parameters: Mapping[str, object]
+    caller: str | None = None
+    env_manager: str | None = None
+
+
+def request_tag(plan: Plan, *, env_manager: str | None) -> dict[str, str]:
+    """Return the tag that says what was asked for; none where it is longer than a tag can be."""
+    values = {**plan.parameters, **plan.extra}
+    if plan.single:  # a default that is a path is relative to the project, and a given one to the caller
+        values = {name: value for name, value in values.items() if name in plan.given}
+    told = {
+        "uri": _uri(plan),
+        "version": getattr(plan.source, "version", None),
+        "entry_point": plan.workflow.name if plan.single else None,
+        "workflow": None if plan.single else plan.workflow.name,
+        "parameters": values,
+        "caller": str(plan.caller),
+        "env_manager": env_manager,
+    }
+    text = json.dumps(told, default=str)
+    return {REQUEST: text} if len(text) <= TAG_LIMIT else {}
+
+
+def _uri(plan: Plan) -> str:
+    """Return the project's URI so that it means the same from any directory."""
+    source = plan.source
+    if "://" in source.uri or not source.root.exists():
+        return source.uri
+    return f"{source.root}#{source.subdir}" if source.subdir else str(source.root)
+
+
+def asked(run: Run) -> Asked:
+    """Return what the run of a workflow was asked to do.
+
+    Raises:
+        InvalidValue: It is no workflow's run, or does not say.
+    """
+    tags = run.data.tags
+    if _WORKFLOW not in tags:
+        of = f"; it is a part of run {run.info.parent_run_id}: resume that" if STEP in tags else ""
+        raise InvalidValue(f"run {run.info.run_id} is not the run of a workflow, and cannot be resumed{of}")
+    try:
+        told = json.loads(tags[REQUEST])
+        return Asked(**{name: told.get(name) for name in Asked.__slots__})
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise InvalidValue(
+            f"run {run.info.run_id} does not say how it was called (it has no tag {REQUEST!r} that can be read): run"
+            " the project again; steps with `cache: true` are taken over"
+        ) from None
+
+
+def check_resumable(run: Run) -> None:
+    """Refuse to go on where nothing is left to do, or where it still goes on.
+
+    Raises:
+        Conflict: The run is not FAILED or KILLED.
+    """
+    info = run.info
+    if info.status is RunStatus.FINISHED:
+        raise Conflict(f"run {info.run_id} has FINISHED: nothing of it is left to do; run the project again instead")
+    if not info.status.terminal:
+        raise Conflict(f"run {info.run_id} is {info.status}: wait until it has ended, or stop it")
+
+
+class Resumed:
+    """An earlier run of a workflow, whose finished steps need not run again.
+
+    Args:
+        runs: Where it is.
+        run: The workflow's run.
+    """
+
+    def __init__(self, runs: RunStore, run: Run) -> None:
+        self.run = run
+        self._finished = _finished(runs, run.info.run_id)
+        self._lock = threading.Lock()
+
+    def take(self, step: str, values: Mapping[str, object]) -> Run | None:
+        """Return a run that finished a step with these values; each is returned once."""
+        with self._lock:
+            waiting = self._finished.get(step, [])
+            for index, run in enumerate(waiting):
+                if all(_same(run.data.params.get(name), value) for name, value in values.items()):
+                    return waiting.pop(index)
+        return None
+
+    def code_change(self, plan: Plan) -> str | None:
+        """Say how the code differs from what the run had; ``None`` if it does not."""
+        tags, source = self.run.data.tags, plan.source
+        if tags.get(CODE_DIGEST) == source.digest:
+            return None
+        before, now = tags.get(tag.GIT_COMMIT), source.commit
+        if before and now and before != now:
+            return f"commit {before[:12]} -> {now[:12]}"
+        return f"its digest was {tags.get(CODE_DIGEST, 'unknown')[:12]}, and is {source.digest[:12]}"
+
+
+def _finished(runs: RunStore, parent: str) -> dict[str, list[Run]]:
+    found: dict[str, list[Run]] = {}
+    query = RunQuery(parent_run_id=parent, status=[RunStatus.FINISHED])
+    while True:
+        page = runs.list_runs(query)
+        for run in page.items:
+            if (step := run.data.tags.get(STEP)) is not None:
+                found.setdefault(step, []).append(run)
+        if page.next_page_token is None:
+            return found
+        query = replace(query, page_token=page.next_page_token)
+
+
+def _same(logged: str | None, value: object) -> bool:
+    text = "" if value is None else str(value)
+    return logged == text or (logged is not None and len(text) > PARAM_LIMIT and logged[:-1] == text[: len(logged) - 1])
