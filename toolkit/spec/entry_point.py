@@ -19,7 +19,7 @@ from toolkit.spec.project import EntryPoint, Project
 from toolkit.spec.quoting import Quoting
 from toolkit.spec.suggestion import hint, listing
 
-OUR_KEYS = ("outputs", "metrics", "strict", *ENVIRONMENT_KEYS)
+OUR_KEYS = ("inputs", "outputs", "metrics", "strict", *ENVIRONMENT_KEYS)
 """Keys of an entry point that MLflow does not know."""
 
 KEYS = ("parameters", "command", "description", *OUR_KEYS)
@@ -120,7 +120,9 @@ def _read_entry_point(name: str, node: Node, *, directory: Path, findings: Findi
         command=command.string(f"the command of {owner}"),
         parameters=read_parameters(fields.get("parameters"), owner=owner, findings=findings, typed=typed),
         outputs=_outputs(fields.get("outputs"), owner),
-        metrics=_metrics(fields.get("metrics"), owner),
+        metrics=_paths(fields.get("metrics"), f"'metrics' of {owner}"),
+        inputs=_inputs(fields.get("inputs"), owner),
+        closed=_is_given(fields.get("outputs")) or _is_given(fields.get("metrics")),
         environment=declared_environment(node, directory=directory, owner=owner),
         description=None if description is None or description.is_null else description.text,
         strict=_flag(fields.get("strict"), f"'strict' of {owner}"),
@@ -137,12 +139,19 @@ def _outputs(node: Node | None, owner: str) -> Mapping[str, str]:
     return {name: _relative(field, f"output {name!r} of {owner}") for name, field in fields.items()}
 
 
-def _metrics(node: Node | None, owner: str) -> tuple[str, ...]:
+def _paths(node: Node | None, what: str) -> tuple[str, ...]:
     if node is None or node.is_null:
         return ()
-    what = f"'metrics' of {owner}"
     nodes = node.items if node.kind == "list" else (node,)
     return tuple(_relative(item, what) for item in nodes)
+
+
+def _inputs(node: Node | None, owner: str) -> tuple[str, ...] | None:
+    return _paths(node, f"'inputs' of {owner}") if node is not None and not node.is_null else None
+
+
+def _is_given(node: Node | None) -> bool:
+    return node is not None and not node.is_null
 
 
 def _relative(node: Node, what: str) -> str:

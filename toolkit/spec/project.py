@@ -120,6 +120,9 @@ class EntryPoint:
         outputs: Files or folders that the command leaves behind: artifact name to path, relative to the directory
             that the command runs in.
         metrics: JSON files of flat numbers to log as metrics, relative likewise.
+        inputs: Files, folders and globs of the project that the command reads, for the cache; ``None``: it may read all
+            that Git counts to the project.
+        closed: Whether ``outputs`` or ``metrics`` are declared, be it as empty: then the command leaves nothing else.
         environment: An environment of its own, else the project's.
         description: What it does, where the file says so.
         strict: Whether the command runs under ``set -euo pipefail``.
@@ -133,6 +136,8 @@ class EntryPoint:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
+    inputs: tuple[str, ...] | None = None
+    closed: bool = False
     environment: EnvironmentRef | None = None
     description: str | None = None
     strict: bool = False

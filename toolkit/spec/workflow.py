@@ -21,7 +21,7 @@ from toolkit.spec.suggestion import hint
 
 __all__ = ["check_workflow", "dependencies", "order", "read_workflows", "workflow"]
 
-WORKFLOW_KEYS = ("parameters", "steps", "description")
+WORKFLOW_KEYS = ("parameters", "steps", "cache", "description")
 """The keys of a workflow."""
 
 STEP_KEYS = (
@@ -78,11 +78,13 @@ def _workflow(name: str, node: Node, mark: Mark, directory: Path, entry_points: 
     if steps is None or not steps.mapping(f"'steps' of {owner}"):
         raise ProjectError(f"{owner} has no steps: write steps: {{NAME: {{…}}}}", mark=(steps or node).mark)
     description = fields.get("description")
+    cache = fields.get("cache")
+    cached = cache is not None and not cache.is_null and _flag(cache, f"'cache' of {owner}")
     return Workflow(
         name=name,
         parameters=read_typed_parameters(fields.get("parameters"), owner=owner),
         steps={
-            key: _step(key, _StepFields(field, f"step {key!r}"), steps.key_marks[key], directory, entry_points)
+            key: _step(key, _StepFields(field, f"step {key!r}"), steps.key_marks[key], directory, entry_points, cached)
             for key, field in steps.fields.items()
         },
         description=None if description is None or description.is_null else description.text,
@@ -106,7 +108,10 @@ class _StepFields:
         return read(self._fields[key], f"{key!r} of {self.owner}") if key in self else None
 
 
-def _step(name: str, given: _StepFields, mark: Mark, directory: Path, entry_points: Collection[str]) -> Step:
+def _step(
+    name: str, given: _StepFields, mark: Mark, directory: Path, entry_points: Collection[str], cached: bool
+) -> Step:
+    wanted = given.take("cache", _flag)
     only_registers = "register" in given and "entry_point" not in given and name not in entry_points
     return Step(
         name=name,
@@ -118,7 +123,7 @@ def _step(name: str, given: _StepFields, mark: Mark, directory: Path, entry_poin
         retries=given.take("retries", _count) or 0,
         retry_delay=given.take("retry_delay", _seconds) or 0.0,
         timeout=given.take("timeout", _positive_seconds),
-        cache=given.take("cache", _flag) or False,
+        cache=cached if wanted is None else wanted,
         environment=given.take("env", lambda node, _: step_environment(node, directory=directory, owner=given.owner)),
         register=given.take("register", _registration),
         concurrency=given.take("concurrency", _positive_count),
