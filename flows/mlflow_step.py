@@ -10,8 +10,14 @@ from urllib.parse import urlsplit
 from toolkit.recording.context import PARENT
 from toolkit.recording.run import RecordedRun
 from toolkit.settings import environment
+from toolkit.tracking.step_token import step_token
 
 _MLFLOW = re.compile(r"(?mi)^\s*mlflow(-skinny|-tracing)?\s*(\[|[=<>!~@;#]|$)")
+_LOGINS = tuple(
+    f"{whose}_TRACKING_{name}"
+    for whose in ("MLFLOW", "TOOLKIT")
+    for name in ("USERNAME", "PASSWORD", "TOKEN", "AUTH", "AWS_SIGV4")
+)
 _PROXIES = ("http_proxy", "all_proxy")
 
 
@@ -31,13 +37,15 @@ def mlflow_variables(
         experiment: Name of its experiment.
         tags: What runs are to have besides that the code makes; they are parts of the step's run unless it says else.
     """
+    own = {PARENT: recorded.run_id, **tags}
     return {
         "MLFLOW_TRACKING_URI": server,
         "MLFLOW_REGISTRY_URI": server,
         "MLFLOW_RUN_ID": recorded.run_id,
         "MLFLOW_EXPERIMENT_ID": recorded.info.experiment_id,
         "MLFLOW_EXPERIMENT_NAME": experiment,  # another one of the user's would contradict the id
-        "MLFLOW_RUN_CONTEXT": json.dumps({PARENT: recorded.run_id} | dict(tags) | _said_already()),
+        "MLFLOW_RUN_CONTEXT": json.dumps(own | _said_already()),
+        **_which_step(own),
         **_who_asks(),
         **_past_proxies(urlsplit(server).hostname or ""),
     }
@@ -49,6 +57,12 @@ def _who_asks() -> dict[str, str]:
     names = ("USERNAME", "PASSWORD", "TOKEN", "INSECURE_TLS", "SERVER_CERT_PATH", "CLIENT_CERT_PATH")
     ours = {f"MLFLOW_TRACKING_{name}": said.get(f"TOOLKIT_TRACKING_{name}") for name in names}
     return {name: value for name, value in ours.items() if value}
+
+
+def _which_step(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return what tells a server which step asks, where nobody logs in: `mlflow.run` does not look at the context."""
+    token = None if any(environment().get(name) for name in _LOGINS) else step_token(tags)
+    return {} if token is None else {"MLFLOW_TRACKING_TOKEN": token}
 
 
 def _said_already() -> dict[str, str]:
