@@ -120,7 +120,7 @@ def check_runnable(plan: Plan) -> None:
     """Refuse what can be read and shown but not run: what is not supported yet, and what is sure to fail.
 
     Raises:
-        NotYetSupported: The project runs in a container, or on Databricks.
+        NotYetSupported: The project runs on Databricks.
         ProjectError: The command of a step that begins at once cannot be made.
         InvalidValue: A parameter cannot be recorded.
     """
@@ -136,19 +136,12 @@ def check_supported(plan: Plan) -> None:
     """Refuse what is not supported yet, and parameters that cannot be recorded, whatever the steps do.
 
     Raises:
-        NotYetSupported: The project runs in a container, or on Databricks.
+        NotYetSupported: The project runs on Databricks.
         InvalidValue: A parameter cannot be recorded.
     """
     project = plan.project
     if project.databricks:
         raise NotYetSupported(f"{project.file} is a databricks_spark_job: it runs on Databricks only")
-    if project.docker is not None:
-        mark = project.environment.mark if project.environment else None
-        raise NotYetSupported(
-            "docker_env is read but not run yet: declare python_env or conda_env instead to run the project",
-            mark=mark,
-        )
-
     check_params({name: str(value) for name, value in {**plan.parameters, **plan.extra}.items()})
 
 

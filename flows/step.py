@@ -15,6 +15,7 @@ from toolkit.errors import InvalidValue, NotFound, StepFailed, StoreError
 from toolkit.flows.container_step import CONTAINER_TAG, ContainerStep
 from toolkit.flows.context import RunContext
 from toolkit.flows.environments.prepared import PreparedEnvironment
+from toolkit.flows.mlflow_environment import stand_in
 from toolkit.flows.mlflow_step import mlflow_variables
 from toolkit.flows.plan import Plan
 from toolkit.flows.process import CommandProcess, CommandSpec, Exit
@@ -259,6 +260,8 @@ class StepRunner:
         if self._context.tracking_server is not None:
             told = {"toolkit.step": self._step.name, "prefect.flow_run_id": self._context.flow_run_id}
             changes |= mlflow_variables(self._context.tracking_server, recorded, self._context.experiment, told)
+            ref = self._plan.environment(self._step)
+            changes |= stand_in(self._context.stores.home, self._plan.project, ref, prepared)
         return changes
 
     def _on_line(self, line: str, log: TextIO) -> None:

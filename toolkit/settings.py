@@ -71,7 +71,8 @@ class Settings(BaseSettings):
         experiment_id: The same by id.
         run_id: The run that this process is a step of.
         parent_run_id: The run that a new run is a part of.
-        env_manager: What steps run in: ``uv``, or ``local`` for the running interpreter.
+        env_manager: What steps run in: an environment that ``uv`` or ``conda`` builds, or ``local`` for the running
+            interpreter.
         max_parallel_steps: How many steps of one workflow may run at the same time.
         lease: Seconds that a run may be silent before it counts as lost.
         grace: Seconds that a step gets between SIGTERM and SIGKILL.
@@ -157,7 +158,9 @@ class Settings(BaseSettings):
     )
     run_id: OptionalText = Field(default=None, validation_alias=_variable("TOOLKIT_RUN_ID", "MLFLOW_RUN_ID"))
     parent_run_id: OptionalText = Field(default=None, validation_alias=_variable("TOOLKIT_PARENT_RUN_ID"))
-    env_manager: Literal["uv", "local"] | None = Field(default=None, validation_alias=_variable("TOOLKIT_ENV_MANAGER"))
+    env_manager: Literal["uv", "local", "conda"] | None = Field(
+        default=None, validation_alias=_variable("TOOLKIT_ENV_MANAGER")
+    )
     max_parallel_steps: int = Field(default=16, ge=1, validation_alias=_variable("TOOLKIT_MAX_PARALLEL_STEPS"))
     lease: float = Field(default=60.0, ge=1, validation_alias=_variable("TOOLKIT_LEASE"))
     grace: float = Field(default=5.0, ge=0, validation_alias=_variable("TOOLKIT_GRACE"))

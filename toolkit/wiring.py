@@ -398,6 +398,7 @@ def served(settings: Settings) -> Served | None:
         "TOOLKIT_GRACE": f"{settings.grace:g}",
         "TOOLKIT_BUSY_TIMEOUT": f"{settings.busy_timeout:g}",
         "TOOLKIT_DURABILITY": settings.durability,
+        "TOOLKIT_ALLOWED_HOSTS": settings.allowed_hosts or "host.docker.internal",  # what containers call this machine
         **settings.artifact_variables,
     }
     return Served(name=name, place=place, variables=variables)
@@ -475,6 +476,8 @@ class RunRequest:
         experiment_id: The same by id.
         run_name: Name of the parent run.
         env_manager: What steps run in.
+        docker_args: Arguments of ``docker run`` for steps in containers.
+        build_image: Whether these run from an image that is built with the project in it.
         version: Branch, tag or commit of a repository; digest that an archive must have.
     """
 
@@ -485,7 +488,9 @@ class RunRequest:
     experiment_name: str | None = None
     experiment_id: str | None = None
     run_name: str | None = None
-    env_manager: Literal["uv", "local"] | None = None
+    env_manager: Literal["uv", "local", "conda"] | None = None
+    docker_args: tuple[str, ...] = ()
+    build_image: bool = False
     version: str | None = None
 
 
@@ -559,18 +564,22 @@ def run_plan(plan: Plan, request: RunRequest, reporter: Reporter, program: Progr
         ProjectError: An environment cannot be built; nothing was recorded.
         ServiceError: Prefect's server cannot be used; nothing was recorded.
     """
-    from toolkit.flows.launch import Launch, LaunchOptions  # noqa: PLC0415 - what a run needs, when there is one
+    from toolkit.flows.container_step import remove_left_containers  # noqa: PLC0415 - what a run needs, if there is one
+    from toolkit.flows.environments.container import DockerOptions  # noqa: PLC0415 - the same
+    from toolkit.flows.launch import Launch, LaunchOptions  # noqa: PLC0415 - the same
 
     settings = load()
     stores = open_stores(settings)
     try:
         for run in sweep(stores, settings):
             reporter.note(f"run {run.info.run_name} ({run.info.run_id}) was lost: {run.info.reason}")
+        remove_left_containers(settings.home, reporter.note)
         options = LaunchOptions(
             experiment=_experiment(request, settings, stores),
             run_name=request.run_name,
             parent_run_id=settings.run_id,
             env_manager=request.env_manager or settings.env_manager,
+            docker=DockerOptions(arguments=request.docker_args, build_image=request.build_image),
             grace=settings.grace,
             max_parallel=settings.max_parallel_steps,
         )

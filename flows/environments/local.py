@@ -51,13 +51,13 @@ def _installed() -> list[str]:
     found: dict[str, str] = {}
     for entry in sys.path:
         if Path(entry).name in ("site-packages", "dist-packages"):
-            for name, version in _distributions(entry):
+            for name, version in distributions(entry):
                 found.setdefault(name, version)
     return [f"{name}=={version}" for name, version in found.items()]
 
 
-def _distributions(folder: str) -> Iterator[tuple[str, str]]:
-    """Yield name and version of each distribution in a folder of packages."""
+def distributions(folder: str) -> Iterator[tuple[str, str]]:
+    """Yield name and version of each distribution in a folder of packages, by the names of its metadata."""
     try:
         with os.scandir(folder) as scan:
             entries = sorted(entry.name for entry in scan)

@@ -4,19 +4,25 @@ In it lie the virtual environment, in a folder of its own for each attempt to bu
 which is written last and names the attempt that worked. What it does not name is never used: a builder that was killed
 may have left a uv behind that still writes, so the next one starts over in a fresh folder. Environments are built where
 they stay, as programs in them know their own place.
+
+Whoever uses one holds a shared lock on ``<key>.use`` as long, which the system takes back from a process that dies;
+and leaves a file in ``used-by`` for the project that it is used for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
@@ -34,30 +40,15 @@ class Stored:
 
     Attributes:
         directory: The virtual environment.
-        python: Its Python's full version.
+        python: Its Python's full version; empty where it has none.
         lock: Text of its lock.
+        kind: What built it.
     """
 
     directory: Path
     python: str
     lock: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unused:
-    """An environment that nothing has used for a while.
-
-    Attributes:
-        key: Its key.
-        directory: The folder with all that belongs to it.
-        used: When it was last used, seconds since 1970-01-01 UTC, to an hour.
-        size: Bytes on disk.
-    """
-
-    key: str
-    directory: Path
-    used: float
-    size: int
+    kind: Literal["uv", "conda"] = "uv"
 
 
 class Place:
@@ -75,6 +66,46 @@ class Place:
         self._ready = self.folder / "ready.json"
         self._lock = self.folder / "toolkit-lock.txt"
         self._builder = self.folder / "builder"
+        self._users = self.folder / "used-by"
+
+    def obtain(
+        self, build: Callable[[], Stored], *, report: Report, project: Path
+    ) -> tuple[Stored, bool, Callable[[], None]]:
+        """Return the environment, built if there is none, with a hold on it that keeps it from being removed.
+
+        Args:
+            build: Builds it; called with the right to do so.
+            report: Takes lines of progress.
+            project: What it is used for.
+
+        Returns:
+            The environment, whether it was there, and what gives up the hold.
+        """
+        hold = Hold(self.folder)
+        try:
+            stored = self.find()
+            reused = stored is not None
+            if stored is None:
+                with self.claim(report):
+                    stored = self.find()
+                    reused = stored is not None
+                    stored = stored or build()
+            self._note_user(project)
+        except BaseException:
+            hold.release()
+            raise
+        return stored, reused, hold.release
+
+    def _note_user(self, project: Path) -> None:
+        """Leave a note of the project that uses the environment; its time is that of the last use."""
+        text = str(project)
+        note = self._users / hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        with contextlib.suppress(OSError):  # somebody else's, or read-only: it can still be used
+            if note.exists():
+                os.utime(note)
+            else:
+                self._users.mkdir(exist_ok=True)
+                note.write_text(text, encoding="utf-8", errors="surrogateescape")
 
     def find(self) -> Stored | None:
         """Return the environment if it is ready and its Python is still there, and note that it is used."""
@@ -85,12 +116,13 @@ class Place:
         except (OSError, ValueError):
             return None
         directory = self.folder / str(record["directory"])
-        if not (directory / "bin" / "python").exists():  # a dangling link, once its interpreter was uninstalled
+        python = str(record["python"])
+        if python and not (directory / "bin" / "python").exists():  # a dangling link: its interpreter was uninstalled
             return None
         if time.time() - used > _USED_EVERY:
             with contextlib.suppress(OSError):  # somebody else's, or read-only: it can still be used
                 os.utime(self._ready)
-        return Stored(directory=directory, python=str(record["python"]), lock=lock)
+        return Stored(directory=directory, python=python, lock=lock, kind=record.get("kind", "uv"))
 
     @contextlib.contextmanager
     def claim(self, report: Report) -> Iterator[None]:
@@ -132,64 +164,58 @@ class Place:
         if self._ready.exists():
             return
         for entry in list(self.folder.iterdir()):
-            if entry.is_dir():
+            if entry.is_dir() and entry != self._users:
                 shutil.rmtree(entry, ignore_errors=True)
 
     def finish(self, stored: Stored) -> None:
         """Record that an environment is ready; from here on it is used."""
         self._lock.write_text(stored.lock, encoding="utf-8")
         unfinished = self._ready.with_suffix(".new")
-        unfinished.write_text(
-            json.dumps({"directory": stored.directory.name, "python": stored.python}), encoding="utf-8"
-        )
+        record = {"directory": stored.directory.name, "python": stored.python, "kind": stored.kind}
+        unfinished.write_text(json.dumps(record), encoding="utf-8")
         unfinished.replace(self._ready)
 
 
-def prune(home: Path, *, keep: Collection[str] = (), older_than: float, dry_run: bool = False) -> list[Unused]:
-    """Remove environments that have not been used for a while.
-
-    One that is being built, or that was left half-built by a builder that died, counts from its last change.
+class Hold:
+    """The word of a process that it uses an environment, as long as it does.
 
     Args:
-        home: Toolkit's home.
-        keep: Keys of environments to keep whatever their age.
-        older_than: Seconds since the last use after which an environment goes.
-        dry_run: Remove nothing, only list.
-
-    Returns:
-        What was removed, or would be, the longest unused first.
+        folder: The environment's folder.
     """
-    limit = time.time() - older_than
-    found = []
-    for folder in (home / "envs").glob("*/"):
-        ready = folder / "ready.json"
-        used = (ready if ready.exists() else folder).stat().st_mtime
-        if folder.name not in keep and used <= limit:
-            found.append(Unused(key=folder.name, directory=folder, used=used, size=_size(folder)))
-    found.sort(key=lambda item: item.used)
-    return found if dry_run else [item for item in found if _remove(item.directory)]
+
+    def __init__(self, folder: Path) -> None:
+        self._file: int | None = None
+        with contextlib.suppress(OSError):  # a home that cannot be written to can still be used
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(_use_file(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._file, fcntl.LOCK_SH)
+
+    def release(self) -> None:
+        """Give it up; a second time changes nothing."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def __del__(self) -> None:
+        self.release()
 
 
-def _size(folder: Path) -> int:
-    """Return the bytes below a folder, files that have several names counted for the part that is its own."""
-    total = 0
-    for below, _, names in os.walk(folder):
-        for name in names:
-            status = os.lstat(os.path.join(below, name))  # noqa: PTH118 - a Path for each of 50,000 files is slow
-            total += status.st_size // status.st_nlink
-    return total
+def _use_file(folder: Path) -> Path:
+    return folder.with_suffix(".use")
 
 
-def _remove(folder: Path) -> bool:
-    """Remove an environment unless it is being built; tell whether it is gone."""
+@contextlib.contextmanager
+def unused(folder: Path) -> Iterator[bool]:
+    """Keep others from taking an environment for the length of a block; say whether nobody uses or builds it."""
     lock = FileLock(folder.with_suffix(".lock"), thread_local=False)
+    file = os.open(_use_file(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    try:
-        (folder / "ready.json").unlink(missing_ok=True)  # first: from here on nobody takes it
-        shutil.rmtree(folder, ignore_errors=True)
+    except (BlockingIOError, Timeout):
+        yield False
+    else:
+        yield True
     finally:
+        os.close(file)
         lock.release()
-    return not folder.exists()

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit import settings
 from toolkit.errors import EnvironmentBuildError
 from toolkit.flows.environments import requirements
+from toolkit.flows.environments.builder import Builder
 from toolkit.flows.environments.local import first_on_path
 from toolkit.flows.environments.prepared import PreparedEnvironment, Report, machine, write_lock
 from toolkit.flows.environments.requirements import Requirements
@@ -26,9 +24,6 @@ from toolkit.spec.project import PythonEnv
 
 _FORMAT = "1"
 """Raised when environments are made in another way, so that old ones are not used any more."""
-_PROGRESS_EVERY = 10.0
-"""Seconds between two lines of progress while uv works."""
-_SHOWN_LINES = 15
 _CHATTER = re.compile(
     r"\s*(Using |Creating |Activate |Resolved |Prepared |Installed |Audited |Checked |Building |Built |Downloading |"
     r"Downloaded |Bytecode |warning: Failed to inspect|[+~-] \S+==)"
@@ -91,13 +86,7 @@ def prepare(spec: PythonEnv | None, *, home: Path, project: Path, report: Report
     started = time.perf_counter()
     plan = _plan(spec, project)
     place = Place(home, plan.key)
-    stored = place.find()
-    reused = stored is not None
-    if stored is None:
-        with place.claim(report):
-            stored = place.find()
-            reused = stored is not None
-            stored = stored or _build(plan, place, report)
+    stored, reused, release = place.obtain(lambda: _build(plan, place, report), report=report, project=project)
     seconds = time.perf_counter() - started
     report(f"using environment {plan.title}" if reused else f"environment {plan.title} ready in {seconds:.1f} s")
     return PreparedEnvironment(
@@ -110,6 +99,7 @@ def prepare(spec: PythonEnv | None, *, home: Path, project: Path, report: Report
         unset=("PYTHONHOME", "__PYVENV_LAUNCHER__"),
         reused=reused,
         seconds=seconds,
+        release=release,
     )
 
 
@@ -135,8 +125,9 @@ def _plan(spec: PythonEnv | None, project: Path) -> _Plan:
         return _with_key(_Plan(spec=None, project=project, first=nothing, then=nothing, python=sys.executable, key=""))
     if spec.unmet:
         raise EnvironmentBuildError(
-            f"{spec.file} asks conda for {', '.join(spec.unmet)}, which uv cannot provide: list the Python packages"
-            " among them under 'pip:', or run in the present environment with --env-manager local"
+            f"{spec.file} asks conda for {', '.join(spec.unmet)}, which uv cannot provide, and neither conda, mamba nor"
+            " micromamba is used: install one of them, list the Python packages among them under 'pip:', or run in the"
+            " present environment with --env-manager local"
         )
     return _with_key(
         _Plan(
@@ -184,10 +175,8 @@ def _build(plan: _Plan, place: Place, report: Report) -> Stored:
     count = plan.first.count + plan.then.count
     wanted = platform.python_version() if plan.python == sys.executable else plan.python
     report(f"building environment {plan.title} (python {wanted}, {count} requirement{'' if count == 1 else 's'})")
-    place.log.parent.mkdir(parents=True, exist_ok=True)
-    place.log.write_bytes(b"")
-    place.log.chmod(0o600)
-    uv = _Uv(plan, place, report)
+    uv = _uv(plan, place, report)
+    uv.begin()
     directory = place.start()
     try:
         _make(uv, plan.python, directory)
@@ -208,7 +197,7 @@ def _build(plan: _Plan, place: Place, report: Report) -> Stored:
     return stored
 
 
-def _make(uv: _Uv, python: str, directory: Path) -> None:
+def _make(uv: Builder, python: str, directory: Path) -> None:
     """Make an empty virtual environment with a Python of this machine, else one that uv gets."""
     command = ["venv", "--no-project", "--prompt", f"toolkit-{directory.parent.name[:8]}", str(directory), "--python"]
     if python == sys.executable:
@@ -242,74 +231,23 @@ def _python_version(directory: Path) -> str:
     return match[1] if match else "unknown"
 
 
-class _Uv:
-    """Runs uv for one environment: everything that it says goes to the environment's log."""
-
-    def __init__(self, plan: _Plan, place: Place, report: Report) -> None:
-        self._plan = plan
-        self._place = place
-        self._report = report
-        self._environment = settings.environment()
-        self._environment.setdefault("UV_COMPILE_BYTECODE", "1")
-        self._environment["NO_COLOR"] = "1"
-        self._program = _find_uv(self._environment.get("PATH"))
-
-    def run(self, arguments: Sequence[str], *, text: str = "") -> str:
-        """Run one command in the project's directory and return what it prints.
-
-        Args:
-            arguments: What follows ``uv``.
-            text: Its standard input.
-
-        Raises:
-            EnvironmentBuildError: It failed.
-        """
-        with self._place.log.open("r+b") as log:
-            log.seek(0, os.SEEK_END)
-            log.write(f"$ uv {' '.join(arguments)}\n{text}".encode())
-            log.flush()
-            begin = log.tell()
-            process = subprocess.Popen(
-                [self._program, *arguments],
-                cwd=self._plan.project,
-                env=self._environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-            with process:
-                try:
-                    output = self._wait(process, text)
-                except BaseException:
-                    process.kill()
-                    raise
-            if process.returncode != 0:
-                log.seek(begin)
-                raise self._failure(log.read().decode(errors="replace"), process.returncode)
-        return output
-
-    def _wait(self, process: subprocess.Popen[bytes], text: str) -> str:
-        """Wait for uv, saying from time to time that it is still at work."""
-        started = time.perf_counter()
-        given: bytes | None = text.encode()
-        while True:
-            try:
-                output, _ = process.communicate(given, timeout=_PROGRESS_EVERY)
-            except subprocess.TimeoutExpired:
-                given = None
-                elapsed = time.perf_counter() - started
-                self._report(f"still building environment {self._plan.title} … {elapsed:.0f} s")
-            else:
-                return output.decode(errors="replace")
-
-    def _failure(self, said: str, code: int) -> EnvironmentBuildError:
-        lines = [line.rstrip() for line in said.splitlines() if line.strip() and not _CHATTER.match(line)]
-        reason = next((reason for sign, reason in _REASONS if sign in said), f"uv ended with exit code {code}")
-        declared = self._plan.spec.file if self._plan.spec else "the running Python"
-        shown = "".join(f"\n    {line}" for line in lines[-_SHOWN_LINES:])
-        return EnvironmentBuildError(
-            f"the environment of {declared} cannot be built: {reason}; uv says (all of it in {self._place.log}):{shown}"
-        )
+def _uv(plan: _Plan, place: Place, report: Report) -> Builder:
+    """Return what runs uv for one environment, in the project's directory."""
+    environ = settings.environment()
+    environ.setdefault("UV_COMPILE_BYTECODE", "1")
+    environ["NO_COLOR"] = "1"
+    return Builder(
+        name="uv",
+        program=_find_uv(environ.get("PATH")),
+        title=plan.title,
+        declared=str(plan.spec.file) if plan.spec else "the running Python",
+        log=place.log,
+        directory=plan.project,
+        environ=environ,
+        report=report,
+        reasons=_REASONS,
+        chatter=_CHATTER,
+    )
 
 
 def _find_uv(path: str | None) -> str:

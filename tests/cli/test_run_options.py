@@ -142,7 +142,7 @@ def test_a_path_that_is_not_there_is_said_before_anything_runs(cli: Cli, project
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--env-manager", "conda"], ["'conda'", "uv or local"]),
+        (["--env-manager", "poetry"], ["'poetry'", "uv, conda or local"]),
         (["--experiment-name", "a", "--experiment-id", "0"], ["experiment"]),
     ],
 )

@@ -154,7 +154,6 @@ def test_a_workflows_values_get_their_types(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: x\ndocker_env: {image: x}\nentry_points: {main: {command: ls}}", "docker_env"),
         (
             "entry_points: {main: {command: 'true', outputs: {m: m}}}\nworkflows: {main: {steps: {main: {}, "
             "up: {register: {model: m, from: '${{ steps.main.outputs.m }}'}}}}}",

@@ -37,9 +37,19 @@ def run(
     env_manager: str | None = typer.Option(
         None,
         "--env-manager",
-        metavar="uv|local",
-        help="What steps run in: an environment of their own, or the interpreter that runs toolkit. "
-        "Default: uv where the project declares an environment.",
+        metavar="uv|conda|local",
+        help="What steps run in: an environment of their own that uv or conda builds, or the interpreter that runs "
+        "toolkit. Default: uv where the project declares an environment, conda for what uv cannot provide.",
+    ),
+    docker_args: list[str] | None = typer.Option(
+        None,
+        "-A",
+        "--docker-args",
+        metavar="NAME=VALUE",
+        help="An argument of docker run for steps in containers, or NAME alone for a flag; may be repeated.",
+    ),
+    build_image: bool = typer.Option(
+        False, "--build-image", help="Run containers from an image that is built with the project in it."
     ),
     dry_run: bool = typer.Option(
         False, "--dry-run", help="Print the exact shell command of each entry point that would run; run nothing."
@@ -51,14 +61,18 @@ def run(
 
     Exit code: 0 if the run finished, 1 if it failed, 2 if the call or the project is wrong, 130 after Ctrl-C.
     """
-    if env_manager not in (None, "uv", "local"):
-        raise InvalidValue(f"--env-manager is {env_manager!r}: wanted uv or local")
+    if env_manager == "virtualenv":  # what uv builds is one
+        env_manager = "uv"
+    if env_manager not in (None, "uv", "conda", "local"):
+        raise InvalidValue(f"--env-manager is {env_manager!r}: wanted uv, conda or local")
     request = replace(
         project.request(uri, entry_point, workflow, parameters, param_file, version),
         experiment_name=experiment_name,
         experiment_id=experiment_id,
         run_name=run_name,
-        env_manager=cast(Literal["uv", "local"] | None, env_manager),
+        env_manager=cast(Literal["uv", "conda", "local"] | None, env_manager),
+        docker_args=tuple(docker_args or ()),
+        build_image=build_image,
     )
     if dry_run:
         from toolkit.flows.plan import dry_run as commands  # noqa: PLC0415 - the spec and the flows

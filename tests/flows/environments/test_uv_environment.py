@@ -17,7 +17,7 @@ import pytest
 from toolkit import settings
 from toolkit.errors import EnvironmentBuildError
 from toolkit.flows.environments.environment import PreparedEnvironment, Report, prepare
-from toolkit.flows.environments.store import prune
+from toolkit.flows.environments.inventory import prune
 from toolkit.spec.project import PythonEnv
 
 Build = Callable[..., PreparedEnvironment]
@@ -286,7 +286,7 @@ def test_after_a_killed_builder_the_next_one_starts_over(
 def test_a_long_build_says_that_it_goes_on(
     tmp_path: Path, build: Build, slow_uv: SlowUv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolkit.flows.environments.uv._PROGRESS_EVERY", 0.3)
+    monkeypatch.setattr("toolkit.flows.environments.builder._PROGRESS_EVERY", 0.3)
     report: list[str] = []
     build("six", home=tmp_path / "home", report=report.append)
     assert any(line.startswith("still building environment ") for line in report)
