@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from toolkit.errors import Conflict, InvalidValue
 from toolkit.flows.plan import Plan
@@ -32,8 +33,9 @@ class Asked:
         version: Branch, tag or commit, where one was given.
         entry_point: The entry point; ``None`` for a workflow.
         workflow: The workflow; ``None`` for an entry point alone.
-        parameters: Values that were given, and for a workflow those that were not as well.
-        caller: Directory that relative paths among them are relative to.
+        parameters: Its parameters, but for defaults that are paths.
+        directory: Where the project's code was then.
+        caller: Directory that the URI, and relative paths among the parameters, are relative to.
         env_manager: What steps ran in, where that was said.
     """
 
@@ -42,18 +44,23 @@ class Asked:
     entry_point: str | None = None
     workflow: str | None = None
     parameters: Mapping[str, object]
+    directory: str | None = None
     caller: str | None = None
     env_manager: str | None = None
 
 
 def request_tag(plan: Plan, *, env_manager: str | None) -> dict[str, str]:
     """Return the tag that says what was asked for; none where it is longer than a tag can be."""
-    values = {**plan.parameters, **plan.extra}
-    if plan.single:  # a default that is a path is relative to the project, and a given one to the caller
-        values = {name: value for name, value in values.items() if name in plan.given}
+    kinds = {name: parameter.type for name, parameter in plan.workflow.parameters.items()}
+    values = {  # a default that is a path is relative to the project, and a given one to the caller
+        name: value
+        for name, value in {**plan.parameters, **plan.extra}.items()
+        if name in plan.given or (value is not None and kinds.get(name) != "path")
+    }
     told = {
-        "uri": _uri(plan),
-        "version": getattr(plan.source, "version", None),
+        "uri": plan.source.uri,
+        "version": plan.source.version,
+        "directory": str(plan.project.directory),
         "entry_point": plan.workflow.name if plan.single else None,
         "workflow": None if plan.single else plan.workflow.name,
         "parameters": values,
@@ -62,14 +69,6 @@ def request_tag(plan: Plan, *, env_manager: str | None) -> dict[str, str]:
     }
     text = json.dumps(told, default=str)
     return {REQUEST: text} if len(text) <= TAG_LIMIT else {}
-
-
-def _uri(plan: Plan) -> str:
-    """Return the project's URI so that it means the same from any directory."""
-    source = plan.source
-    if "://" in source.uri or not source.root.exists():
-        return source.uri
-    return f"{source.root}#{source.subdir}" if source.subdir else str(source.root)
 
 
 def asked(run: Run) -> Asked:
@@ -115,17 +114,32 @@ class Resumed:
 
     def __init__(self, runs: RunStore, run: Run) -> None:
         self.run = run
+        self._directory = asked(run).directory
         self._finished = _finished(runs, run.info.run_id)
         self._lock = threading.Lock()
 
-    def take(self, step: str, values: Mapping[str, object]) -> Run | None:
-        """Return a run that finished a step with these values; each is returned once."""
+    def take(self, step: str, values: Mapping[str, object], directory: Path) -> Run | None:
+        """Return a run that finished a step with these values; each is returned once.
+
+        Args:
+            step: The step.
+            values: Its entry point's parameters.
+            directory: Where the project's code is now: paths in it are the same that they were where it was then.
+        """
         with self._lock:
             waiting = self._finished.get(step, [])
             for index, run in enumerate(waiting):
-                if all(_same(run.data.params.get(name), value) for name, value in values.items()):
+                if all(self._same(run.data.params.get(name), value, directory) for name, value in values.items()):
                     return waiting.pop(index)
         return None
+
+    def _same(self, logged: str | None, value: object, directory: Path) -> bool:
+        text = "" if value is None else str(value)
+        if logged is None or logged == text:
+            return logged == text
+        if self._directory and logged.startswith(f"{self._directory}/"):
+            return f"{directory}{logged.removeprefix(self._directory)}" == text
+        return len(text) > PARAM_LIMIT and logged[:-1] == text[: len(logged) - 1]
 
     def code_change(self, plan: Plan) -> str | None:
         """Say how the code differs from what the run had; ``None`` if it does not."""
@@ -149,8 +163,3 @@ def _finished(runs: RunStore, parent: str) -> dict[str, list[Run]]:
         if page.next_page_token is None:
             return found
         query = replace(query, page_token=page.next_page_token)
-
-
-def _same(logged: str | None, value: object) -> bool:
-    text = "" if value is None else str(value)
-    return logged == text or (logged is not None and len(text) > PARAM_LIMIT and logged[:-1] == text[: len(logged) - 1])

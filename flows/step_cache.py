@@ -164,7 +164,7 @@ class StepCache:
     def _from_resumed(self, wanted: Wanted, source_tags: Mapping[str, str]) -> StepResult | None:
         if self._resumed is None or wanted.step.name in self._options.refresh:
             return None
-        finished = self._resumed.take(wanted.step.name, wanted.values)
+        finished = self._resumed.take(wanted.step.name, wanted.values, self._plan.project.directory)
         if finished is None:
             return None
         tags = finished.data.tags

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from toolkit.errors import InvalidSetting, InvalidValue, JournalError, StoreError
 from toolkit.recording import current
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from toolkit.flows.report import Reporter, RunOutcome
     from toolkit.flows.services import Served, Services
     from toolkit.flows.source import Source
+    from toolkit.flows.step_cache import CacheOptions
     from toolkit.registry.catalog import Catalog
     from toolkit.tracking.journal import Journal
     from toolkit.tracking.records import Experiment, Run, UsedDataset
@@ -479,6 +480,10 @@ class RunRequest:
         docker_args: Arguments of ``docker run`` for steps in containers.
         build_image: Whether these run from an image that is built with the project in it.
         version: Branch, tag or commit of a repository; digest that an archive must have.
+        caller: Directory that relative paths are relative to; ``None``: the working directory.
+        no_cache: Whether to take nothing from the cache, and to put nothing into it.
+        refresh: Steps that run again whatever the cache has.
+        resume: Id of the run that stopped, to go on from; `resumed_request` makes a request of it.
     """
 
     uri: str
@@ -492,6 +497,10 @@ class RunRequest:
     docker_args: tuple[str, ...] = ()
     build_image: bool = False
     version: str | None = None
+    caller: Path | None = None
+    no_cache: bool = False
+    refresh: Sequence[str] = ()
+    resume: str | None = None
 
 
 def fetch_source(request: RunRequest, report: Callable[[str], None] = lambda _: None) -> Source:
@@ -505,7 +514,7 @@ def fetch_source(request: RunRequest, report: Callable[[str], None] = lambda _: 
 
     settings = load()
     fetching = Fetching(root=settings.home / "sources", limit=settings.source_limit, report=report)
-    return fetch(request.uri, caller=Path.cwd(), version=request.version, fetching=fetching)
+    return fetch(request.uri, caller=request.caller or Path.cwd(), version=request.version, fetching=fetching)
 
 
 def plan_project(request: RunRequest, *, to_show: bool = False, report: Callable[[str], None] = lambda _: None) -> Plan:
@@ -527,9 +536,50 @@ def _plan(source: Source, request: RunRequest, *, to_show: bool = False) -> Plan
     from toolkit.flows.plan import Target, make_plan  # noqa: PLC0415 - what a run needs, when there is one
 
     target = Target(
-        entry_point=request.entry_point, workflow=request.workflow, parameters=request.parameters, to_show=to_show
+        entry_point=request.entry_point,
+        workflow=request.workflow,
+        parameters=request.parameters,
+        caller=request.caller or Path.cwd(),
+        to_show=to_show,
     )
     return make_plan(source, target)
+
+
+def resumed_request(request: RunRequest, *, elsewhere: bool = False) -> RunRequest:
+    """Return what a run that stopped was asked to do, to go on with it.
+
+    Args:
+        request: Names the run in ``resume``; what else it says of how to run holds.
+        elsewhere: Whether its URI is where the project is by now.
+
+    Raises:
+        Conflict: The run has finished, or still goes on.
+        InvalidValue: It is no workflow's run.
+        NotFound: There is none of this id.
+    """
+    from toolkit.flows.resume import asked, check_resumable  # noqa: PLC0415 - rare
+
+    assert request.resume is not None
+    stores = open_stores(load())
+    try:
+        run = stores.runs.get_run(request.resume)
+    finally:
+        stores.close()
+    told = asked(run)
+    check_resumable(run)
+    manager = told.env_manager if told.env_manager in ("uv", "conda", "local") else None
+    named = request.experiment_name is not None or request.experiment_id is not None
+    return replace(
+        request,
+        uri=request.uri if elsewhere else told.uri,
+        version=told.version,
+        entry_point=told.entry_point,
+        workflow=told.workflow,
+        parameters=told.parameters,
+        caller=None if elsewhere or told.caller is None else Path(told.caller),
+        experiment_id=request.experiment_id if named else run.info.experiment_id,
+        env_manager=request.env_manager or cast(Literal["uv", "conda", "local"] | None, manager),
+    )
 
 
 def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
@@ -567,6 +617,7 @@ def run_plan(plan: Plan, request: RunRequest, reporter: Reporter, program: Progr
     from toolkit.flows.container_step import remove_left_containers  # noqa: PLC0415 - what a run needs, if there is one
     from toolkit.flows.environments.container import DockerOptions  # noqa: PLC0415 - the same
     from toolkit.flows.launch import Launch, LaunchOptions  # noqa: PLC0415 - the same
+    from toolkit.flows.resume import Resumed  # noqa: PLC0415 - the same
 
     settings = load()
     stores = open_stores(settings)
@@ -582,6 +633,8 @@ def run_plan(plan: Plan, request: RunRequest, reporter: Reporter, program: Progr
             docker=DockerOptions(arguments=request.docker_args, build_image=request.build_image),
             grace=settings.grace,
             max_parallel=settings.max_parallel_steps,
+            cache=_cache_options(plan, request),
+            resumed=None if request.resume is None else Resumed(stores.runs, stores.runs.get_run(request.resume)),
         )
         leases = Leases(stores.runs, lease_ms=stores.lease_ms)
         prepare_prefect(settings)
@@ -589,6 +642,21 @@ def run_plan(plan: Plan, request: RunRequest, reporter: Reporter, program: Progr
         return launch.run(local_services(settings).ensure_prefect, partial(tracking_address, settings))
     finally:
         stores.close()
+
+
+def _cache_options(plan: Plan, request: RunRequest) -> CacheOptions:
+    """Return what of the cache is wanted.
+
+    Raises:
+        InvalidValue: A step that is to run again is none of the plan's.
+    """
+    from toolkit.flows.step_cache import CacheOptions  # noqa: PLC0415 - what a run needs, when there is one
+    from toolkit.spec.suggestion import hint  # noqa: PLC0415 - the same
+
+    for name in request.refresh:
+        if name not in plan.workflow.steps:
+            raise InvalidValue(f"--refresh {name!r}: there is no such step: {hint(name, plan.workflow.steps)}")
+    return CacheOptions(off=request.no_cache, refresh=frozenset(request.refresh))
 
 
 def _experiment(request: RunRequest, settings: Settings, stores: Stores) -> Callable[[], Experiment]:

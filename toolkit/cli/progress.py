@@ -50,6 +50,8 @@ class Progress:
             return
         took = f"  {duration(outcome.seconds)}" if outcome.run_id else ""
         why = f"  {outcome.reason}" if outcome.reason else ""
+        if outcome.cached_from:
+            why = f"  taken over from run {outcome.cached_from[:8]}"
         say(f"{self._mark(outcome.status)} {outcome.label}{took}{why}")
 
     def summary(self, outcome: RunOutcome) -> None:
@@ -60,7 +62,7 @@ class Progress:
         rows += [
             (
                 step.label,
-                step.status + (f" ({step.tries} tries)" if step.tries > 1 else ""),
+                step.status + (f" ({step.tries} tries)" if step.tries > 1 else " (cached)" if step.cached_from else ""),
                 duration(step.seconds) if step.run_id else "",
                 _metrics(step),
                 step.run_id[:8] if step.run_id else "",

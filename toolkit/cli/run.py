@@ -12,9 +12,10 @@ import typer
 
 from toolkit.cli import project
 from toolkit.cli.render import say, show, show_json
+from toolkit.cli.store import find_run, opened
 from toolkit.errors import InvalidValue, RunKilled
 from toolkit.settings import load
-from toolkit.wiring import plan_project, run_project
+from toolkit.wiring import RunRequest, plan_project, resumed_request, run_project
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -51,6 +52,18 @@ def run(
     build_image: bool = typer.Option(
         False, "--build-image", help="Run containers from an image that is built with the project in it."
     ),
+    no_cache: bool = typer.Option(
+        False, "--no-cache", help="Take no step's results from the cache, and put none into it."
+    ),
+    refresh: list[str] = typer.Option(
+        [], "--refresh", metavar="STEP", help="Run this step again, whatever the cache has; may be repeated."
+    ),
+    resume: str | None = typer.Option(
+        None,
+        "--resume",
+        metavar="RUN",
+        help="Go on where this run stopped, with its parameters: id, beginning of an id, name, or @last.",
+    ),
     dry_run: bool = typer.Option(
         False, "--dry-run", help="Print the exact shell command of each entry point that would run; run nothing."
     ),
@@ -71,9 +84,14 @@ def run(
         experiment_id=experiment_id,
         run_name=run_name,
         env_manager=cast(Literal["uv", "conda", "local"] | None, env_manager),
+        no_cache=no_cache,
+        refresh=refresh,
         docker_args=tuple(docker_args or ()),
         build_image=build_image,
     )
+    if resume is not None:
+        given = {"-e": entry_point, "-w": workflow, "-P": parameters, "--param-file": param_file, "-v": version}
+        request = _resumed(request, resume, [option for option, value in given.items() if value])
     if dry_run:
         from toolkit.flows.plan import dry_run as commands  # noqa: PLC0415 - the spec and the flows
 
@@ -95,6 +113,15 @@ def run(
     if not outcome.prefect_told:
         _leave(outcome.exit_code)
     return outcome.exit_code
+
+
+def _resumed(request: RunRequest, text: str, given: list[str]) -> RunRequest:
+    """Return what the run that a text names was asked to do."""
+    if given:
+        raise InvalidValue(f"--resume takes what the run was asked to do: leave out {' and '.join(given)}")
+    with opened() as stores:
+        run_id = find_run(stores, text).info.run_id
+    return resumed_request(replace(request, resume=run_id), elsewhere=request.uri != ".")
 
 
 def _leave(code: int) -> NoReturn:

@@ -168,6 +168,10 @@ def _show_run(tree: Tree, artifacts: list[ArtifactEntry]) -> None:
     show(f"  started     {moment(info.start_time)}  by {info.user_id}")
     if info.reason:
         show(f"  reason      {info.reason}")
+    if origin := data.tags.get("toolkit.cached_from"):
+        show(f"  results     taken over from run {origin}")
+    if origin := data.tags.get("toolkit.resumed_from"):
+        show(f"  goes on     where run {origin} stopped")
     _section("parameters", [(key, value) for key, value in sorted(data.params.items())])
     _section("metrics", [(key, number(value)) for key, value in sorted(data.metrics.items())])
     _section("tags", [(key, value) for key, value in sorted(data.tags.items())])
@@ -194,7 +198,8 @@ def _show_children(tree: Tree, indent: str) -> None:
         metrics = _metrics(child.run)
         show(
             f"{indent}{'└── ' if last else '├── '}{info.run_name}  {info.status}  {duration(_seconds(child.run))}  "
-            f"{info.run_id}{f'  {metrics}' if metrics else ''}"
+            f"{info.run_id}{'  (cached)' if 'toolkit.cached_from' in child.run.data.tags else ''}"
+            f"{f'  {metrics}' if metrics else ''}"
         )
         _show_children(child, indent + ("    " if last else "│   "))
 
