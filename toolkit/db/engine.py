@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from toolkit.db import postgresql, sqlite
@@ -25,7 +25,15 @@ T = TypeVar("T")
 
 _WRITES = "toolkit_writes"
 _BARE = "toolkit_bare"
+_HASTY_PAGES = 16_000  # of the log: 64 MB; with less, whoever must not wait would move them
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between tries
+
+
+class Turn:
+    """Whose turn it is to write to an SQLite file, among the threads of this process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
 
 
 class Database:
@@ -36,12 +44,16 @@ class Database:
     Args:
         engine: Connections, prepared by `open_database`.
         wait: Seconds to wait for a lock before `StoreBusy`, and for a server that restarts.
+        full: Whether commits wait for the disk.
+        turn: Whose turn it is to write, if another opening of the same file in this process shares it.
     """
 
-    def __init__(self, engine: Engine, *, wait: float) -> None:
+    def __init__(self, engine: Engine, *, wait: float, full: bool = False, turn: Turn | None = None) -> None:
         self.engine = engine
         self.wait = wait
-        self._turn = threading.Lock()
+        self._full = full
+        self._turn = turn or Turn()
+        self._hasty: Database | None = None
         self._met = False  # whether a connection was ever made
         watch(self)
 
@@ -122,8 +134,36 @@ class Database:
             else:
                 bare.exec_driver_sql(statement)
 
+    def hasty(self) -> Database | None:
+        """Open the same file for who must not wait at all: what is locked is `StoreBusy` at once.
+
+        Such a one is an event loop, which writes by itself what takes less time than to hand it to a thread. It leaves
+        it to others to move what was written from the log to the file (`checkpoint`).
+
+        Returns:
+            The same database, closed with this one; ``None`` where every write waits: for a server, or for the disk.
+        """
+        if self.dialect != SQLITE or self._full:
+            return None
+        if self._hasty is None:
+            self._hasty = _opened(self.engine.url, wait=0.0, full=False, pages=_HASTY_PAGES, turn=self._turn)
+        return self._hasty
+
+    def checkpoint(self) -> None:
+        """Move what was written from SQLite's log to its file, while no thread of this process writes.
+
+        Raises:
+            StoreError: The database cannot be used.
+            StoreBusy: It stayed locked for longer than the wait.
+        """
+        if self.dialect == SQLITE:
+            with self._one_writer():
+                self.outside_transaction("PRAGMA wal_checkpoint(PASSIVE)")
+
     def close(self) -> None:
         """Close all connections."""
+        if self._hasty is not None:
+            self._hasty.close()
         self.engine.dispose()
 
     @contextlib.contextmanager
@@ -165,7 +205,7 @@ class Database:
         if self.dialect != SQLITE:
             yield
             return
-        turn = self._turn  # a forked child gets a new one
+        turn = self._turn.lock  # a forked child gets a new one
         if not turn.acquire(timeout=self.wait):
             raise StoreBusy(f"{self.place} was busy for longer than the configured wait: try again")
         try:
@@ -194,7 +234,7 @@ class Database:
 
         The parent's connections to a server are left to the parent: they are neither used nor closed here.
         """
-        self._turn = threading.Lock()
+        self._turn.lock = threading.Lock()
         if self.dialect != SQLITE:
             self.engine.dispose(close=False)
 
@@ -256,12 +296,23 @@ def open_database(
         InvalidSetting: The URL is malformed, of a kind of database that is not supported, or psycopg is not installed.
         StoreError: The folder of an SQLite file cannot be made.
     """
-    parsed = read_url(url)
-    full = durability == "full"
-    if parsed.drivername == SQLITE:
-        engine = sqlite.sqlite_engine(parsed, wait=wait, full=full)
+    return _opened(read_url(url), wait=wait, full=durability == "full", kept=kept)
+
+
+def _opened(
+    url: URL,
+    *,
+    wait: float,
+    full: bool,
+    kept: int = postgresql.KEPT,
+    pages: int | None = None,
+    turn: Turn | None = None,
+) -> Database:
+    file = url.drivername == SQLITE
+    if file:
+        engine = sqlite.sqlite_engine(url, wait=wait, full=full, pages=pages)
     else:
-        engine = postgresql.postgresql_engine(parsed, wait=wait, full=full, kept=kept)
+        engine = postgresql.postgresql_engine(url, wait=wait, full=full, kept=kept)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -269,12 +320,12 @@ def open_database(
         writes = bool(options.get(_WRITES))
         if options.get(_BARE):
             return
-        if parsed.drivername == SQLITE:
+        if file:
             sqlite.begin(connection, writes=writes, wait=wait)
         else:
             postgresql.begin(connection, writes=writes)
 
-    return Database(engine, wait=wait)
+    return Database(engine, wait=wait, full=full, turn=turn)
 
 
 def _pauses(wait: float) -> Iterator[float]:

@@ -30,7 +30,7 @@ class Fixed:
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
         self._given: dict[str, object] = dict(compiled.params)
 
-    def run(self, connection: Connection, **values: object) -> CursorResult[Any]:
+    def run(self, connection: Connection, **values: object) -> CursorResult[*tuple[Any, ...]]:
         """Run it with these values; what is not given is as the statement says."""
         given = self._given
         row = tuple([values[name] if name in values else given[name] for name in self._names])

@@ -17,13 +17,14 @@ _POOL_SIZE = 8
 _POOL_OVERFLOW = 56
 
 
-def sqlite_engine(url: URL, *, wait: float, full: bool) -> Engine:
+def sqlite_engine(url: URL, *, wait: float, full: bool, pages: int | None = None) -> Engine:
     """Return the engine of a file; its folder is made if there is none.
 
     Args:
         url: Names the file.
         wait: Seconds to wait for a lock.
         full: Whether a commit also survives power loss.
+        pages: Length of the log from which a commit moves it to the file; default: SQLite's own.
 
     Raises:
         InvalidSetting: The URL names no file.
@@ -55,6 +56,8 @@ def sqlite_engine(url: URL, *, wait: float, full: bool) -> Engine:
             "journal_size_limit=67108864",  # a log that a long reader made grow is cut back to 64 MB
         ):
             cursor.execute(f"PRAGMA {setting}")
+        if pages is not None:
+            cursor.execute(f"PRAGMA wal_autocheckpoint={pages}")
         cursor.close()
 
     return engine

@@ -7,7 +7,7 @@ is called when they are complete.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -16,7 +16,50 @@ MAX_HEAD = 64 * 1024
 HEAD_TIMEOUT = 30.0
 """Seconds from the first byte of a request, or from the connection, to the end of the headers."""
 
+_HEAD = b"HTTP/1.1 "
+
 STATUS_LINE.setdefault(431, b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
+class OneWrite:
+    """A transport that sends the head of an answer together with the first piece of its body.
+
+    uvicorn writes them one after the other: that is two calls of the system, and wakes the client once for nothing.
+
+    Args:
+        transport: What sends.
+        loop: What sends a head alone whose body does not come at once.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as the transport has it
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send data, or keep it until the next comes if it is the head of an answer."""
+        if not self._head and data[:9] == _HEAD and len(data) <= MAX_HEAD:
+            self._head = data
+            self._loop.call_soon(self._send)
+        elif self._head and len(data) <= MAX_HEAD:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+        else:
+            self._send()
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is kept, and close."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -32,7 +75,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Give the first request its time."""
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:

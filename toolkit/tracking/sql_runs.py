@@ -138,8 +138,8 @@ def _place(dialect: str) -> Fixed:
 
 @cache
 def _adding(dialect: str, leased: bool) -> Fixed:
-    named = ("run_id", "experiment", "name", "user_id", "status", "reason", "start_time", "artifact_uri")
-    named += ("parent_run_id", "owner_host", "owner_pid", "owner_started")
+    named = ["run_id", "experiment", "name", "user_id", "status", "reason", "start_time", "artifact_uri"]
+    named += ["parent_run_id", "owner_host", "owner_pid", "owner_started"]
     values: dict[str, ColumnElement[Any]] = {name: bindparam(name, type_=runs.c[name].type) for name in named}
     if leased:
         values["lease_until"] = clock_ms(dialect) + bindparam("lease", type_=BigInteger)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from anyio.to_thread import run_sync
@@ -15,6 +15,7 @@ from toolkit.errors import ToolkitError
 from toolkit.recording.stores import Stores
 from toolkit.registry.catalog import Catalog
 from toolkit.server.wire import (
+    absent,
     artifacts,
     errors,
     experiments,
@@ -26,6 +27,7 @@ from toolkit.server.wire import (
 )
 from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.messages import Locate, encode
+from toolkit.server.wire.quick import Quick
 from toolkit.server.wire.request import Fields, check_type
 from toolkit.wiring import open_catalog
 
@@ -53,11 +55,11 @@ def routes(stores: Stores, locate: Locate, *, prefix: str = "") -> list[Route]:
         locate: How places of artifacts are told to clients.
         prefix: What stands in front of each path.
     """
-    catalog = open_catalog(stores)
+    catalog, quick = open_catalog(stores), Quick(stores)
     return [
         Route(
             f"{prefix}{base}{endpoint.path}",
-            _answering(endpoint, stores, catalog, locate),
+            _answering(endpoint, stores, catalog, locate, quick),
             methods=list(endpoint.methods),
         )
         for base in BASES
@@ -66,17 +68,21 @@ def routes(stores: Stores, locate: Locate, *, prefix: str = "") -> list[Route]:
 
 
 def _answering(
-    endpoint: Endpoint, stores: Stores, catalog: Catalog, locate: Locate
+    endpoint: Endpoint, stores: Stores, catalog: Catalog, locate: Locate, quick: Quick
 ) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
             if request.method in ("GET", "HEAD"):
-                fields = Fields.of_query(request.scope["query_string"], endpoint.lists)
+                size, fields = 0, Fields.of_query(request.scope["query_string"], endpoint.lists)
             else:
                 check_type(request)
-                fields = Fields.of_body(await request.body())
+                body = await request.body()
+                size, fields = len(body), Fields.of_body(body)
             call = Call(fields, stores, locate, dict(request.path_params), catalog, request.scope["headers"])
-            return Response(encode(await run_sync(partial(endpoint.handler, call))), media_type=_JSON)
+            message = quick.answer(endpoint, call) if quick.takes(endpoint, size) else None
+            if message is None:
+                message = await run_sync(partial(endpoint.handler, call))
+            return Response(encode(message), media_type=_JSON)
         except Exception as error:  # noqa: BLE001 - a client gets an answer, whatever happens
             return failure(error)
 
@@ -92,7 +98,14 @@ def failure(error: Exception) -> Response:
     return Response(encode(message), status_code=status, media_type=_JSON, headers=headers)
 
 
-def unknown(methods: Sequence[str] = ()) -> Response:
-    """Return the answer for a path that nothing serves, or not with this method."""
-    code = errors.body("ENDPOINT_NOT_FOUND", "there is no such endpoint here")
-    return Response(encode(code), status_code=405 if methods else 404, media_type=_JSON)
+def unknown(request: Request, *, prefix: str = "", allowed: str | None = None) -> Response:
+    """Return the answer for a path that nothing serves, or not with this method.
+
+    Args:
+        request: The request.
+        prefix: What stands in front of each path.
+        allowed: The methods that it could have, if there are any.
+    """
+    told = errors.body("ENDPOINT_NOT_FOUND", absent.message(request.method, request.scope["path"], prefix=prefix))
+    headers = None if allowed is None else {"allow": allowed}
+    return Response(encode(told), 404 if allowed is None else 405, headers, media_type=_JSON)

@@ -234,16 +234,16 @@ def _inputs(items: Iterable[Fields]) -> Iterable[DatasetInput]:
 
 
 ENDPOINTS = (
-    Endpoint(("POST",), "runs/create", create),
+    Endpoint(("POST",), "runs/create", create, quick=True),
     Endpoint(("GET",), "runs/get", get),
-    Endpoint(("POST",), "runs/update", update),
+    Endpoint(("POST",), "runs/update", update, quick=True),
     Endpoint(("POST",), "runs/delete", delete),
     Endpoint(("POST",), "runs/restore", restore),
     Endpoint(("POST",), "runs/search", search),
-    Endpoint(("POST",), "runs/log-metric", log_metric),
-    Endpoint(("POST",), "runs/log-parameter", log_parameter),
-    Endpoint(("POST",), "runs/set-tag", set_tag),
+    Endpoint(("POST",), "runs/log-metric", log_metric, quick=True),
+    Endpoint(("POST",), "runs/log-parameter", log_parameter, quick=True),
+    Endpoint(("POST",), "runs/set-tag", set_tag, quick=True),
     Endpoint(("POST",), "runs/delete-tag", delete_tag),
-    Endpoint(("POST",), "runs/log-batch", log_batch),
+    Endpoint(("POST",), "runs/log-batch", log_batch, quick=True),
     Endpoint(("POST",), "runs/log-inputs", log_inputs),
 )
