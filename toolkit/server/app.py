@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -53,7 +53,7 @@ def make_app(
                 Guard, Rules(hosts=allowed_hosts, streamed=tuple(prefix + path for path in (*STREAMED, JOURNALS)))
             )
         ],
-        exception_handlers={HTTPException: _no_route, Exception: _failed},
+        exception_handlers={HTTPException: _no_route(prefix), Exception: _failed},
     )
     app.router.redirect_slashes = False
     app.state.stopping = stopping  # to be set when the server is told to stop: answers without end then end
@@ -68,9 +68,16 @@ def _proxied(root: str) -> Locate:
     return locate
 
 
-async def _no_route(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the same
-    status = getattr(error, "status_code", 404)
-    return routes.unknown(("GET",) if status == 405 else ())
+def _no_route(prefix: str) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
+        return routes.unknown(request, prefix=prefix, allowed=allowed if _status(error) == 405 else None)
+
+    return answer
+
+
+def _status(error: Exception) -> int:
+    return error.status_code if isinstance(error, HTTPException) else 404
 
 
 async def _failed(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the same

@@ -57,12 +57,13 @@ def artifact_routes(
             *Multipart(parts, proxy.uploads, serve=proxy.served, base=start).routes(),
             Route(f"{start}presigned/{{path:path}}", Answering(_no_presigned), methods=["GET"]),
         ]
-    for path, handler in (
-        ("/get-artifact", proxy.of_run),
-        ("/model-versions/get-artifact", proxy.of_version),
-        ("/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files", proxy.of_model),
+    for method, path, handler in (
+        ("GET", "/get-artifact", proxy.of_run),
+        ("GET", "/model-versions/get-artifact", proxy.of_version),
+        ("GET", "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files", proxy.of_model),
+        ("POST", "/ajax-api/2.0/mlflow/upload-artifact", proxy.upload),
     ):
-        found.append(Route(f"{prefix}{path}", Answering(handler), methods=["GET"]))
+        found.append(Route(f"{prefix}{path}", Answering(handler), methods=[method]))
     return found
 
 
@@ -95,13 +96,15 @@ class Proxy:
 
     async def put(self, place: address.Address, scope: Scope, receive: Receive, send: Send) -> None:
         """Store a file."""
-        target = Target(
+        stored = await self.uploads.take(self._target(place), scope, receive)
+        await answer({}, scope, receive, send, etag=stored.sha256)
+
+    def _target(self, place: address.Address) -> Target:
+        return Target(
             check=partial(self._files.check_writable, place),
             room=self._files.check_room,
             store=partial(self._files.store, place),
         )
-        stored = await self.uploads.take(target, scope, receive)
-        await answer({}, scope, receive, send, etag=stored.sha256)
 
     async def get(self, place: address.Address, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the form of a handler
         """Send a file."""
@@ -120,6 +123,17 @@ class Proxy:
             raise InvalidValue("wanted /get-artifact?run_id=…&path=…")
         place = await run_sync(self._files.of_run, run_id, fields["path"])
         await self.get(place, scope, receive, send)
+
+    async def upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Store a small file that is named by its run and its path, as pages do."""
+        fields = address.of_query(scope["query_string"], "run_id", "run_uuid", "path")
+        run_id = fields.get("run_id") or fields.get("run_uuid")
+        if not run_id:
+            raise InvalidValue("Request must specify run_uuid.")
+        if not fields.get("path"):
+            raise InvalidValue("Request must specify path.")
+        place = await run_sync(self._files.of_run, run_id, fields["path"])
+        await self.put(self.served(place.key), scope, receive, send)
 
     async def of_model(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a file that is named by its logged model and its path."""
