@@ -96,13 +96,18 @@ class Digests:
 class CodeState:
     """The files of a project, or those of them that an entry point says it reads.
 
+    The project's own file is not among them, unless it is named: what it says of a step is in the step's key anyway,
+    and what it says of another one is none of its business.
+
     Args:
         source: The project.
+        file: Its MLproject file, where it has one.
         digests: What is known of files.
     """
 
-    def __init__(self, source: Source, digests: Digests) -> None:
+    def __init__(self, source: Source, file: Path | None, digests: Digests) -> None:
         self._source = source
+        self._file = None if file is None else file.name
         self._digests = digests
         self._known = source.known_files
         self._outdated = False
@@ -122,7 +127,10 @@ class CodeState:
             ProjectError: A file cannot be read.
         """
         directory = self._source.directory
-        files = codebase.list_files(directory, self._listed()) if patterns is None else _matching(directory, patterns)
+        if patterns is None:
+            files = [file for file in codebase.list_files(directory, self._listed()) if file.path != self._file]
+        else:
+            files = _matching(directory, patterns)
         try:
             return Manifest(files={file.path: self._entry(directory, file) for file in files})
         except OSError as error:

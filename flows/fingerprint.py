@@ -33,7 +33,7 @@ class Fingerprint:
         self._runs = runs
         self._lock = lock
         self._digests = Digests()
-        self.code = CodeState(plan.source, self._digests)
+        self.code = CodeState(plan.source, plan.project.file, self._digests)
 
     def of(
         self, step: Step, values: Mapping[str, object], before: Mapping[str, Sequence[str]]

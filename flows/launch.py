@@ -374,7 +374,7 @@ class Launch:
     def _lock_of(self, step: Step) -> str:
         """Return all that says what a step's command runs in."""
         ref = self._plan.environment(step)
-        container = f"# {ref.docker}\n" if ref is not None and ref.docker is not None else ""
+        container = f"# {ref.docker} {self._options.docker}\n" if ref is not None and ref.docker is not None else ""
         return container + self._environments[ref].lock
 
     def _snapshot(self, parent: RecordedRun) -> None:

@@ -31,6 +31,7 @@ CACHE = "toolkit.cache"
 CACHE_KEY = "toolkit.cache_key"
 """Tag of a step's run: its key."""
 HIT, MISS, RESUMED, REFRESHED, OFF = "hit", "miss", "resumed", "refreshed", "off"
+NOT_ASKED_FOR, NOT_DECLARED = "not asked for", "no outputs declared"
 
 _CANDIDATES = 5
 _COMPARED = 50
@@ -203,9 +204,9 @@ class StepCache:
             return None
         known = _Known(key=components.key, state="", components=components, manifest=manifest)
         if not wanted.step.cache:
-            known.state = "not asked for"
+            known.state = NOT_ASKED_FOR
         elif not self._entry(wanted.step).closed:
-            known.state = "no outputs declared"
+            known.state = NOT_DECLARED
             self._say(
                 f"{wanted.step.name}: not cached: its entry point declares neither `outputs` nor `metrics`, so nobody"
                 " knows what it leaves; declare them, or `outputs: {}` if it leaves nothing"
@@ -348,7 +349,7 @@ class StepCache:
         differences = nearest(own, self._earlier_keys(wanted.step.name))
         if differences is not None and differences[1]:
             text = ", ".join(str(change) for change in differences[1])
-            self._say(f"{wanted.label}: runs, for since run {differences[0].run_id[:8]} this changed: {text}")
+            self._say(f"{wanted.label}: runs again; changed since run {differences[0].run_id[:8]}: {text}")
 
     def _earlier_keys(self, step: str) -> list[tuple[StepKey, Components]]:
         with self._lock:

@@ -11,6 +11,7 @@ from toolkit.cli import run_changes
 from toolkit.cli.experiments import View
 from toolkit.cli.render import duration, moment, number, on_terminal, show, show_json, show_table, size
 from toolkit.cli.store import find_experiment, find_run, opened
+from toolkit.cli.why_cached import why_cached
 from toolkit.errors import InvalidValue
 from toolkit.ids import now_ms
 from toolkit.recording.stores import Stores
@@ -133,6 +134,7 @@ def _table(runs: Sequence[Run]) -> None:
 app.command("create")(run_changes.create)
 app.command("delete")(run_changes.delete)
 app.command("restore")(run_changes.restore)
+app.command("why-cached")(why_cached)
 
 
 @app.command("describe")
