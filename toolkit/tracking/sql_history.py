@@ -38,7 +38,7 @@ def page(connection: Connection, run_id: str, key: str, limit: int, page_token: 
         points = points.where(tuple_(*_ORDER) > tuple_(*position))
     rows = connection.execute(points.limit(limit + 1)).all()
     token = paging.encode("history", tuple(rows[limit - 1])) if len(rows) > limit else None
-    return Page(items=[_metric(key, row) for row in rows[:limit]], next_page_token=token)
+    return Page(items=_metrics(key, rows[:limit]), next_page_token=token)
 
 
 def sample(
@@ -72,12 +72,12 @@ def sample(
     if points > 1:
         rows = connection.execute(history.order_by(*_ORDER).limit(EXACT + 1)).all()
         if len(rows) <= EXACT:
-            return [_metric(key, row) for row in sampling.chosen(rows, points)]
+            return _metrics(key, sampling.chosen(rows, points))
     first, final = connection.execute(history.order_by(*_ORDER).limit(1)).first(), connection.execute(last).first()
     if first is None or final is None:
         return []
     if points <= 2:
-        return [_metric(key, row) for row in (first, final)[-points:]]
+        return _metrics(key, (first, final)[-points:])
     axis = metrics.c.timestamp if first.step == final.step else metrics.c.step
     if axis is metrics.c.timestamp:
         within.append(metrics.c.step == first.step)
@@ -89,7 +89,7 @@ def sample(
 
     places = sampling.spread(getattr(first, axis.name), getattr(final, axis.name), points, at_or_after)
     between = connection.execute(_first_of(within, axis, places[1:-1], dialect)).all()
-    return [_metric(key, row) for row in (first, *sorted(between, key=tuple), final)]
+    return _metrics(key, (first, *sorted(between, key=tuple), final))
 
 
 def _first_of(
@@ -105,9 +105,11 @@ def _first_of(
     return select(*(least(column).label(column.name) for column in _ORDER)).select_from(asked)
 
 
-def _metric(key: str, row: Row[*tuple[Any, ...]]) -> Metric:
-    step, timestamp, value, special = row
-    return Metric(key=key, value=from_stored(value, special), timestamp=timestamp, step=step)
+def _metrics(key: str, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[Metric]:
+    return [
+        Metric(key=key, value=from_stored(value, special) if special else value, timestamp=timestamp, step=step)
+        for step, timestamp, value, special in rows
+    ]
 
 
 def _key_id(connection: Connection, key: str) -> int | None:

@@ -322,7 +322,8 @@ def _latest(
     else:
         return latest
     for run, name, step, timestamp, value, special in found.all():
-        latest[run][name] = Metric(key=name, value=from_stored(value, special), timestamp=timestamp, step=step)
+        number = from_stored(value, special) if special else value
+        latest[run][name] = Metric(key=name, value=number, timestamp=timestamp, step=step)
     return latest
 
 

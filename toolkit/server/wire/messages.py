@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from toolkit.tracking.records import DatasetInput, Experiment, Metric, Run, RunInfo
 
 Message = dict[str, Any]
@@ -16,7 +18,10 @@ Locate = Callable[[str], str]
 
 def encode(message: Mapping[str, Any]) -> bytes:
     """Return a message as JSON in UTF-8."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    try:
+        return orjson.dumps(message)
+    except orjson.JSONEncodeError:  # halves of surrogate pairs, and integers of more than 64 bits
+        return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def number(value: float) -> float | str:
@@ -38,7 +43,16 @@ def metric(point: Metric) -> Message:
 
 def metrics(points: Sequence[Metric]) -> list[Message]:
     """Return points of metrics."""
-    return [metric(point) for point in points]
+    finite = math.isfinite
+    return [
+        {
+            "key": point.key,
+            "value": point.value if finite(point.value) else number(point.value),
+            "timestamp": point.timestamp,
+            "step": point.step,
+        }
+        for point in points
+    ]
 
 
 def experiment(record: Experiment, locate: Locate) -> Message:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
+import orjson
 from starlette.requests import Request
 
 from toolkit.errors import InvalidValue
@@ -67,7 +68,7 @@ class Fields:
     def of_body(cls, body: bytes) -> Fields:
         """Read the body of a request; one that is no JSON object counts as empty, as in MLflow."""
         try:
-            value = json.loads(body) if body else {}
+            value = _parsed(body) if body else {}
             if isinstance(value, str):  # very old clients encode twice
                 value = json.loads(value)
         except (ValueError, RecursionError):
@@ -219,6 +220,13 @@ class Fields:
         """Return the error for a field of another type than it must have."""
         hint = f" Hint: Value was of type '{type(value).__name__}'. See the API docs for more information about "
         return InvalidValue(invalid(self._path + name, value, f"{hint}request parameters."))
+
+
+def _parsed(body: bytes) -> Any:  # noqa: ANN401 - a JSON document
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:  # it knows no NaN, as Python's own clients write it
+        return json.loads(body)
 
 
 def _snake(match: re.Match[str]) -> str:
