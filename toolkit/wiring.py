@@ -449,9 +449,11 @@ def sweep(stores: Stores, settings: Settings) -> list[Run]:
 def collect_garbage(stores: Stores, wanted: Collection, report: Callable[[str], None]) -> Found:
     """Find, and remove if that is wanted, what was deleted and what nobody needs.
 
-    Here is the one place that says what else needs the files of runs and of logged models: the registry.
+    Here is the one place that says what else needs the files of runs and of logged models: the registry, and runs that
+    took over what others have left.
     """
     from toolkit.upkeep.collector import Collector  # noqa: PLC0415 - when it is wanted
+    from toolkit.upkeep.takers import needed_by_takers  # noqa: PLC0415 - the same
 
     if stores.database is None:
         raise StoreError(
@@ -460,7 +462,11 @@ def collect_garbage(stores: Stores, wanted: Collection, report: Callable[[str], 
         )
     catalog = open_catalog(stores)
     return Collector(
-        stores, wanted, needed=catalog.registered.needed_by, models=catalog.logged, report=report
+        stores,
+        wanted,
+        needed=needed_by_takers(stores.runs, catalog.registered.needed_by),
+        models=catalog.logged,
+        report=report,
     ).collect()
 
 

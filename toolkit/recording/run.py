@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from toolkit.artifacts.location import Place
 from toolkit.artifacts.store import StoredFile
-from toolkit.errors import ArtifactError, InvalidValue, NotFound, StoreError
+from toolkit.errors import ArtifactError, Conflict, InvalidValue, NotFound, StoreError
 from toolkit.ids import new_run_id, now_ms, random_run_name
 from toolkit.recording.context import user_name
 from toolkit.recording.lease import Leases
@@ -41,6 +42,15 @@ TAG_LIMIT = 8_000
 
 PARAM_LIMIT = 6_000
 """Longest value of a parameter, in characters (MLflow's limit)."""
+
+
+_FOLDER = re.compile(r"/([0-9a-f]{32})/artifacts/?$")
+
+
+def belongs_to_another(artifact_uri: str, run_id: str) -> bool:
+    """Tell whether artifacts lie in the folder of another run: one that took over what that has left."""
+    found = _FOLDER.search(artifact_uri)
+    return found is not None and found[1] != run_id
 
 
 class RecordedRun:
@@ -179,7 +189,7 @@ class RecordedRun:
         Where there is a journal, a store that fails raises nothing: the file waits in the spool. If even that fails,
         there is a warning, and the entry that is returned has no digest.
         """
-        place = self._place()
+        place = self._own_place()
         key = place.key(path)
         spool = self._spool
         if spool is None:
@@ -208,7 +218,7 @@ class RecordedRun:
         named = [(file, f"{prefix}{path}") for file, path in files_below(source)]
         if self._spool is not None:
             return [self.log_file(file, path) for file, path in named]
-        place = self._place()
+        place = self._own_place()
 
         def store(item: tuple[Path, str]) -> ArtifactEntry:
             return self._stored(place.store.put_file(place.key(item[1]), item[0]), item[1])
@@ -245,7 +255,7 @@ class RecordedRun:
 
     def log_stream(self, source: BinaryIO, path: str) -> ArtifactEntry:
         """Store what a stream gives until its end as the artifact ``path``."""
-        place = self._place()
+        place = self._own_place()
         key = place.key(path)
         spool = self._spool
         if spool is not None and not _is_here(place):
@@ -299,8 +309,13 @@ class RecordedRun:
         return found
 
     def remove(self, paths: Sequence[str]) -> list[str]:
-        """Delete artifacts; return those that were listed. First they are taken off the list, then their bytes go."""
+        """Delete artifacts; return those that were listed. First they are taken off the list, then their bytes go.
+
+        Bytes that another run has left, whose results this one took over, stay.
+        """
         gone = list(self.stores.runs.forget_artifacts(self.run_id, paths))
+        if belongs_to_another(self.info.artifact_uri, self.run_id):
+            return gone
         place = self._place()
         for path in gone:
             place.store.delete(place.key(path))
@@ -328,6 +343,19 @@ class RecordedRun:
 
     def _place(self) -> Place:
         return self.stores.artifacts_of(self.info)
+
+    def _own_place(self) -> Place:
+        """Return where new artifacts go.
+
+        Raises:
+            Conflict: The run took over what another has left: its artifacts are that one's.
+        """
+        if belongs_to_another(self.info.artifact_uri, self.run_id):
+            raise Conflict(
+                f"run {self.run_id} took over its results from another run, at {self.info.artifact_uri}: log files to"
+                " a run of their own"
+            )
+        return self._place()
 
     @property
     def _spool(self) -> Spool | None:

@@ -17,6 +17,7 @@ from toolkit.artifacts.location import below_root
 from toolkit.artifacts.store import StoredFile
 from toolkit.errors import Conflict, NotFound, ToolkitError
 from toolkit.ids import now_ms
+from toolkit.recording.run import belongs_to_another
 from toolkit.recording.stores import Stores
 from toolkit.tracking.logged_models import LoggedModel, LoggedModelQuery, LoggedModelStore
 from toolkit.tracking.records import Experiment, Lifecycle, Run, RunInfo, RunQuery
@@ -161,12 +162,16 @@ class Collector:
         with self._noting(f"run {info.run_id}"):
             if self._wanted.remove and self._runs.get_run(info.run_id).info.lifecycle_stage is Lifecycle.ACTIVE:
                 return False  # restored meanwhile
+            if self._wanted.remove:
+                self._runs.forget_step_keys([info.run_id])  # nobody takes over what is half gone
             self._strip_folder(info.artifact_uri, info.run_id)
         return len(self._found.failures) == failures
 
     def _strip_folder(self, artifact_uri: str, owner: str) -> None:
         """Remove the files of a run or a model, if they are in a folder of its own below the root."""
         folder = below_root(artifact_uri, self._stores.artifact_root)
+        if folder is not None and belongs_to_another(f"/{folder}", owner):
+            return  # a run that took its results over: they go with the run that made them
         if folder is None or f"/{folder}".rpartition(f"/{owner}/artifacts")[2]:
             self._found.outside.add()
             return
