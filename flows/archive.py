@@ -6,6 +6,7 @@ not believed.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -59,6 +60,8 @@ def unpack(archive: Path, target: Path, *, limit: int, shown: str | None = None)
             raise
         raise BadArchive(f"{name} is no zip file, or is damaged: {str(error) or type(error).__name__}") from None
     except OSError as error:
+        if error.errno == errno.EINVAL:  # it says that something begins before its own beginning
+            raise BadArchive(f"{name} is no zip file, or is damaged") from None
         raise BadArchive(f"{name} cannot be unpacked: {error.strerror or error}") from None
 
 

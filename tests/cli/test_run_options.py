@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from calls import Cli
+from repositories import make_repository
 
 PROJECT = """name: demo
 entry_points:
@@ -55,7 +56,8 @@ def assert_nothing_happened(home: Path) -> None:
         ([".#nowhere"], ["nowhere"]),
         (["MLproject"], ["MLproject", "directory"]),
         ([""], ["empty"]),
-        (["https://example.org/a.git"], ["https://example.org/a.git"]),
+        (["ext::sh -c true"], ["ext::sh", "https://"]),
+        ([".", "--version=--upload-pack=x"], ["--upload-pack=x", "branch"]),
         ([".", "-e", "mian"], ["'mian'", "main"]),
         ([".", "-w", "chian"], ["'chian'", "chain"]),
         ([".", "-e", "main", "-w", "chain"], ["-e", "-w"]),
@@ -221,3 +223,21 @@ def test_ctrl_c_before_the_run_begins_is_said(cli: Cli, monkeypatch: pytest.Monk
     answer = cli("run", str(tmp_path))
     assert answer.code == 130
     assert answer.err == "error: interrupted before the run began: nothing was recorded\n"
+
+
+def test_a_repository_at_a_version_is_shown(
+    cli: Cli, workdir: Path, toolkit_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    made = make_repository(workdir / "demo")
+    (made.work / "MLproject").write_text("not: committed\n")
+    for command, wanted in (("compile", "whole"), ("run", "cat version.txt; echo said none")):
+        dry = ["--dry-run"] if command == "run" else []
+        answer = cli(command, "demo", "--version", "v1", *dry)
+        assert answer.code == 0, answer.err
+        assert answer.out.startswith(wanted)
+    assert (toolkit_home / "sources").is_dir()
+    assert not (toolkit_home / "work").exists(), "nothing ran"
+    answer = cli("compile", "demo", "-v", "mian")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "did you mean 'main'?" in answer.err
