@@ -26,15 +26,12 @@ def names_mlflow(lines: str | Iterable[str]) -> bool:
     return _MLFLOW.search(lines if isinstance(lines, str) else "\n".join(lines)) is not None
 
 
-def mlflow_variables(
-    server: str, recorded: RecordedRun, experiment: str, tags: Mapping[str, str]
-) -> dict[str, str | None]:
+def mlflow_variables(server: str, recorded: RecordedRun, tags: Mapping[str, str]) -> dict[str, str | None]:
     """Return the variables by which MLflow's clients log to a step's own run.
 
     Args:
         server: Address of a server that has the run.
         recorded: The step's run.
-        experiment: Name of its experiment.
         tags: What runs are to have besides that the code makes; they are parts of the step's run unless it says else.
     """
     own = {PARENT: recorded.run_id, **tags}
@@ -43,7 +40,7 @@ def mlflow_variables(
         "MLFLOW_REGISTRY_URI": server,
         "MLFLOW_RUN_ID": recorded.run_id,
         "MLFLOW_EXPERIMENT_ID": recorded.info.experiment_id,
-        "MLFLOW_EXPERIMENT_NAME": experiment,  # another one of the user's would contradict the id
+        "MLFLOW_EXPERIMENT_NAME": None,  # the user's would contradict the id; with both, `mlflow run` refuses to start
         "MLFLOW_RUN_CONTEXT": json.dumps(own | _said_already()),
         **_which_step(own),
         **_who_asks(),

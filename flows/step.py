@@ -259,7 +259,7 @@ class StepRunner:
         }
         if self._context.tracking_server is not None:
             told = {"toolkit.step": self._step.name, "prefect.flow_run_id": self._context.flow_run_id}
-            changes |= mlflow_variables(self._context.tracking_server, recorded, self._context.experiment, told)
+            changes |= mlflow_variables(self._context.tracking_server, recorded, told)
             ref = self._plan.environment(self._step)
             changes |= stand_in(self._context.stores.home, self._plan.project, ref, prepared)
         return changes
