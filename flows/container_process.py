@@ -23,7 +23,8 @@ _POLL = 0.1
 _ENDS_IN = 10.0
 
 # The first process of a container gets no signal that it does not ask for, so a shell stands there and passes SIGTERM
-# on to all others: those of this container alone, which is what -1 means to a first process.
+# on to all others: those of this container alone, which is what -1 means to a first process. It then waits for them, as
+# they end with it.
 _FIRST = """
 again=
 stop() { again=1; if [ $$ -eq 1 ]; then kill -TERM -1; else kill -TERM "$child"; fi; }
@@ -34,7 +35,9 @@ command=$1; shift
 "$shell" "$@" -c "$command" </dev/null &
 child=$!
 wait "$child"; code=$?
+stopped=$again
 while [ -n "$again" ]; do again=; wait "$child"; code=$?; done
+while [ -n "$stopped" ] && [ $$ -eq 1 ] && kill -0 -1 2>/dev/null; do sleep 0.1; done
 exit "$code"
 """
 
