@@ -23,7 +23,7 @@ class KeptEnvironment:
         kind: What built it: ``uv`` or ``conda``; empty where that was never finished.
         python: Its Python's full version; empty where it has none, or was never finished.
         directory: The folder with all that belongs to it.
-        used: When it was last used, seconds since 1970-01-01 UTC, to an hour.
+        used: When it was last used, seconds since 1970-01-01 UTC.
         size: Bytes on disk.
         projects: Directories of the projects that used it, the latest first.
         in_use: Whether a process uses or builds it now.
@@ -78,27 +78,28 @@ def _look_at(folder: Path) -> KeptEnvironment:
         used = folder.stat().st_mtime
     with unused(folder) as free:
         in_use = not free
+    users = _users(folder / "used-by")
     return KeptEnvironment(
         key=folder.name,
         kind=str(record.get("kind", "uv" if record else "")),
         python=str(record.get("python", "")),
         directory=folder,
-        used=used,
+        used=max([used, *(last for last, _ in users)]),
         size=_size(folder),
-        projects=_projects(folder / "used-by"),
+        projects=tuple(path for _, path in users),
         in_use=in_use,
     )
 
 
-def _projects(folder: Path) -> tuple[str, ...]:
-    """Return the projects that used an environment, the latest first."""
+def _users(folder: Path) -> list[tuple[float, str]]:
+    """Return the projects that used an environment, the latest first, and when each last did."""
     found = []
     for note in folder.glob("*"):
         try:
             found.append((note.stat().st_mtime, note.read_text(encoding="utf-8", errors="surrogateescape")))
         except OSError:
             continue
-    return tuple(path for _, path in sorted(found, reverse=True))
+    return sorted(found, reverse=True)
 
 
 def _size(folder: Path) -> int:

@@ -30,6 +30,7 @@ COMMANDS = {
     "import": ("toolkit.cli.import_", "Bring experiments and runs from an export or from MLflow."),
     "export": ("toolkit.cli.export", "Write experiments and runs to a folder that import reads."),
     "gc": ("toolkit.cli.gc", "Show, or remove for good, what was deleted and what nobody needs."),
+    "envs": ("toolkit.cli.envs", "List and remove the environments that steps run in."),
     "artifacts": ("toolkit.cli.artifacts", "List and get the files that runs left."),
     "db": ("toolkit.cli.db", "Look after the database that runs are recorded in."),
 }
