@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+import traceback
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, get_type_hints
 
 import prefect
 from prefect.context import FlowRunContext
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from toolkit.errors import StepFailed
+from toolkit.errors import InvalidValue, Mark, RunFailed, StepFailed, ToolkitError
 from toolkit.flows.calls import Calls
 from toolkit.flows.context import RunContext
 from toolkit.flows.launch import Body
@@ -51,6 +52,7 @@ class CalledFlow(prefect.Flow[..., Any]):
             self._run(joined, bound.arguments)
             return joined.state
 
+        _resolve_types(inside, function)
         runner: Any = ThreadPoolTaskRunner(max_workers=max_parallel)
         super().__init__(fn=inside, **{"task_runner": runner, "persist_result": False, **options})
 
@@ -71,6 +73,18 @@ class CalledFlow(prefect.Flow[..., Any]):
         return self._function
 
 
+def _resolve_types(inside: Any, function: Callable[..., object]) -> None:  # noqa: ANN401 - a function with attributes
+    """Put types where their names stand: Prefect would look these up in this module."""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise InvalidValue(f"a type of {function.__name__}'s arguments is not known when it runs: {error}") from error
+    signature = inspect.signature(function)
+    arguments = [one.replace(annotation=hints.get(name, one.annotation)) for name, one in signature.parameters.items()]
+    inside.__annotations__ = hints
+    inside.__signature__ = signature.replace(parameters=arguments)
+
+
 class FlowProgram:
     """One run of a `CalledFlow`.
 
@@ -84,6 +98,11 @@ class FlowProgram:
         self.state: object = None
         self._body: Body | None = None
         self._joins = FlowRunContext.get() is not None
+
+    @property
+    def name(self) -> str:
+        """The flow's name."""
+        return self._flow.name
 
     def start(self, body: Body, run_name: str) -> None:
         """Run the flow, or its inside where a flow run is there already."""
@@ -116,14 +135,23 @@ class FlowProgram:
         except StepFailed:
             if not context.stop.requested and not any(one.status == "FAILED" for one in calls.outcomes):
                 raise
-        except BaseException:
+        except Exception as error:
             calls.give_up()
             calls.run()
-            if not context.stop.requested:
+            if isinstance(error, ToolkitError) and not context.stop.requested:
                 raise
+            if not context.stop.requested:
+                raise self._explained(error) from error
         finally:
             _CALLS.reset(token)
         return calls.run()
+
+    def _explained(self, error: Exception) -> RunFailed:
+        """Say where in the flow's own file something went wrong."""
+        file = self._flow.function.__code__.co_filename
+        lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+        mark = Mark(file=file, line=lines[-1]) if lines else None
+        return RunFailed(f"the flow raised {type(error).__name__}: {error}", mark=mark)
 
 
 def current_calls() -> Calls | None:

@@ -89,7 +89,7 @@ def flow_parameter_types(plan: Plan) -> dict[str, tuple[type | None, object]]:
         annotation = _annotation(parameter, value)
         if annotation is float and isinstance(value, int) and plan.single:
             annotation = Any  # `5` of an old file stays `5`
-        known = annotation if isinstance(annotation, type) else None
+        known = annotation if isinstance(annotation, type) and annotation is not Any else None
         found[name] = (known, _typed(parameter, value) if known is not None and value is not None else value)
     return found
 

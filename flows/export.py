@@ -204,7 +204,7 @@ class _FlowFile:
                 continue
             spec = self._plan.workflow.parameters[name]
             kind, value = types[name]
-            annotation = "Path" if spec.type == "path" else _ANNOTATIONS.get(kind, "Any") if kind else "Any"
+            annotation = "Path" if spec.type == "path" else _annotation(kind, value)
             if name not in self._plan.parameters or value is None:
                 arguments.append((f"{python}: {annotation}", False))
             else:
@@ -248,9 +248,9 @@ class _FlowFile:
         strange = {name: value for name, value in values.items() if not _plain_name(name)}
         if step.foreach:
             lists = [f"{text(name)}: {code.value(template)}" for name, template in step.foreach.items()]
-            positional.append(f"{{{', '.join(lists)}}}")
+            positional.append(_mapping(lists))
         if strange:
-            positional.append("{" + ", ".join(f"{text(name)}: {value}" for name, value in strange.items()) + "}")
+            positional.append(_mapping([f"{text(name)}: {value}" for name, value in strange.items()]))
         named = {name: value for name, value in values.items() if name not in strange}
         told = {need for template in (*step.parameters.values(), *step.foreach.values()) for need in template.steps}
         after = [self._runs[need] for need in step.needs if need not in told]
@@ -286,6 +286,13 @@ def _declared(parameter: Parameter) -> object:
     if parameter.description is not None:
         said["description"] = parameter.description
     return said
+
+
+def _annotation(kind: type | None, value: object) -> str:
+    """Return the type of a parameter; of one whose default is not of its declared type, what fits that."""
+    if kind is None:
+        return "int | float" if isinstance(value, int | float) else "str" if isinstance(value, str) else "object"
+    return _ANNOTATIONS.get(kind, "object")
 
 
 def _default(annotation: str, value: object) -> str:
@@ -326,6 +333,11 @@ def _unique(name: str, taken: Iterable[str]) -> str:
     while candidate in taken:
         candidate += "_"
     return candidate
+
+
+def _mapping(items: list[str]) -> str:
+    line = f"{{{', '.join(items)}}}"
+    return line if len(line) <= 80 else "{\n" + "".join(f"        {item},\n" for item in items) + "    }"
 
 
 def _bracketed(conditions: list[str]) -> list[str]:

@@ -60,9 +60,8 @@ class Code:
         holes = [piece for piece in pieces if isinstance(piece, Hole)]
         if len(holes) == 1 and all(isinstance(piece, Hole) or not piece.strip() for piece in pieces):
             try:
-                return ast.unparse(
-                    _Python(self._names, self._fans, waits=True).visit(parse_formula(holes[0].text).tree)
-                )
+                tree = parse_formula(holes[0].text).tree
+                return _unparsed(_Python(self._names, self._fans, waits=True).visit(tree))
             except _NoCode:
                 pass
         return f"{self._expression(source)}.result()"
@@ -111,7 +110,7 @@ class Code:
             if plain:
                 raise _NoCode
             return later
-        return ast.unparse(_Python(self._names, self._fans, waits=False).visit(tree))
+        return _unparsed(_Python(self._names, self._fans, waits=False).visit(tree))
 
     def _later(self, tree: ast.expr) -> str | None:
         """Return code for what a step will leave, where an expression is that and nothing else."""
@@ -272,6 +271,12 @@ class _Python(ast.NodeTransformer):
         else:
             raise _NoCode
         return ast.parse(code, mode="eval").body
+
+
+def _unparsed(tree: ast.AST) -> str:
+    """Return code, with its texts in double quotes where that is safe to say without reading it again."""
+    code = ast.unparse(tree)
+    return code if '"' in code or "\\" in code else code.replace("'", '"')
 
 
 def _check_comparison(node: ast.Compare) -> None:

@@ -84,11 +84,15 @@ def _bracket(begin: str, end: str, items: list[str], indent: int) -> str:
 
 def _quoted(value: str) -> str:
     """Return a text in double quotes, in single ones where that saves backslashes."""
-    if "\\" in value:
-        return repr(value)
     mark = "'" if value.count('"') > value.count("'") else '"'
-    inner = repr(value)[1:-1].replace("\\'", "'")
-    return mark + inner.replace(mark, f"\\{mark}") + mark
+    return mark + "".join(_written(character, mark) for character in value) + mark
+
+
+def _written(character: str, mark: str) -> str:
+    """Return a character as it stands in quotes."""
+    if character in ("\\", mark):
+        return f"\\{character}"
+    return character if character.isprintable() else repr(character)[1:-1]
 
 
 def _pieces(value: str) -> list[str]:

@@ -139,7 +139,7 @@ class Workflow:
         from toolkit.cli.progress import Progress  # noqa: PLC0415 - when something runs
         from toolkit.flows.plan import check_supported  # noqa: PLC0415 - the same
 
-        plan = self._plan(function, given)
+        plan = self._plan(function, given, name=self._short_name(program.name))
         check_supported(plan)
         program.parameters = plan.parameters
         outcome = run_plan(plan, request or RunRequest(uri=self._project), reporter or Progress(), program)
@@ -163,7 +163,11 @@ class Workflow:
             for name, argument in inspect.signature(function).parameters.items()
         }
 
-    def _plan(self, function: Callable[..., object], given: Mapping[str, object]) -> Plan:
+    def _short_name(self, flow: str) -> str:
+        """Return the flow's name within the project: ``main`` for the one that is named as the project is."""
+        return "main" if flow == self.name else flow.removeprefix(f"{self.name}: ")
+
+    def _plan(self, function: Callable[..., object], given: Mapping[str, object], *, name: str) -> Plan:
         """Read all that is declared as an MLproject is read, and bind the flow's parameters."""
         from toolkit.flows.plan import Plan, located  # noqa: PLC0415 - when something runs
         from toolkit.flows.source import fetch  # noqa: PLC0415 - the same
@@ -171,7 +175,7 @@ class Workflow:
 
         source = fetch(self._project, caller=Path.cwd())
         project, entries, spec = self._read(source.directory)
-        spec = replace(spec, parameters=self.parameters(function))
+        spec = replace(spec, name=name, parameters=self.parameters(function))
         bound = bind(spec.parameters, given, owner=f"flow {self.name!r}", typed=True, allow_undeclared=False)
         return Plan(
             source=source,
