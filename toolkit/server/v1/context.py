@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request, Response
-from pydantic_core import to_json
+from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticCustomError, to_json
 
 from toolkit.recording.stores import Stores
 from toolkit.server.v1.pictures import Pictures
@@ -58,6 +59,24 @@ def _context(request: Request) -> Context:
 
 Here = Annotated[Context, Depends(_context)]
 """The context, as an endpoint takes it."""
+
+
+MOST_TOLD = 100
+"""How many things that are wrong with a body are looked at: to write down a million of them takes a minute."""
+
+
+def _few_faults(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    """Read a body. Where too much of it is wrong, say only how much: whoever sent that did not mean this endpoint."""
+    try:
+        return read(value)
+    except ValidationError as error:
+        if (count := error.error_count()) <= MOST_TOLD:
+            raise
+    raise PydanticCustomError("too_many_faults", "{count} things are not as described", {"count": count})
+
+
+Given = Annotated[T, WrapValidator(_few_faults)]
+"""A body, as an endpoint takes it."""
 
 
 class View:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from toolkit.errors import InvalidValue, JournalError, StoreError, ToolkitError
 from toolkit.server.v1 import records
-from toolkit.server.v1.context import Context
+from toolkit.server.v1.context import MOST_TOLD, Context
 from toolkit.tracking import limits
 from toolkit.tracking.entries import Begun, Ended, Entry, Listed, Logged, Used
 from toolkit.tracking.http_codec import JOURNAL_TYPE, Json, code_of, entries_in
@@ -104,6 +104,8 @@ def read_entries(content_type: str, body: bytes) -> Sequence[Read]:
     try:
         return [_entry(each) for each in _ENTRIES.validate_json(body).entries]
     except ValidationError as error:
+        if (count := error.error_count()) > MOST_TOLD:
+            raise InvalidValue(f"body: {count} things are not as described") from None
         first = error.errors()[0]
         raise InvalidValue(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 

@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter, Response
 
 from toolkit.server.v1 import records
-from toolkit.server.v1.context import Here, Reading, answer, paged
+from toolkit.server.v1.context import Given, Here, Reading, answer, paged
 from toolkit.tracking.records import Lifecycle, SearchQuery
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
@@ -16,7 +16,7 @@ _LIFECYCLES = {"active": Lifecycle.ACTIVE, "deleted": Lifecycle.DELETED, "any": 
 
 
 @router.post("", response_model=records.ExperimentTold)
-def create_experiment(here: Here, body: records.NewExperiment) -> Response:
+def create_experiment(here: Here, body: Given[records.NewExperiment]) -> Response:
     """Make an experiment. There must be no active one of this name."""
     made = here.stores.runs.create_experiment(
         body.name,
@@ -29,20 +29,20 @@ def create_experiment(here: Here, body: records.NewExperiment) -> Response:
 
 
 @router.post("/ensure", response_model=records.ExperimentTold)
-def ensure_experiment(here: Here, body: records.ExperimentName) -> Response:
+def ensure_experiment(here: Here, body: Given[records.ExperimentName]) -> Response:
     """Return the active experiment of a name; make it if there is none."""
     return answer(here.experiment(here.stores.runs.ensure_experiment(body.name)))
 
 
 @router.post("/find", response_model=records.ExperimentFound)
-def find_experiment(here: Here, view: Reading, body: records.ExperimentName) -> Response:
+def find_experiment(here: Here, view: Reading, body: Given[records.ExperimentName]) -> Response:
     """Return the active experiment of a name, else the deleted one, else none."""
     found = view.read(lambda store: store.find_experiment(body.name))
     return answer({"experiment": None if found is None else here.experiment(found)})
 
 
 @router.post("/search", response_model=records.ExperimentPage)
-def search_experiments(here: Here, view: Reading, body: records.Search) -> Response:
+def search_experiments(here: Here, view: Reading, body: Given[records.Search]) -> Response:
     """Search; the default order: newest first."""
     query = SearchQuery(**dict(body))
     return paged("experiments", view.read(lambda store: store.search_experiments(query)), here.experiment)
@@ -69,7 +69,7 @@ def get_experiment(here: Here, view: Reading, experiment_id: str) -> Response:
 
 
 @router.patch("/{experiment_id}", response_model=records.ExperimentTold)
-def update_experiment(here: Here, experiment_id: str, body: records.ExperimentChange) -> Response:
+def update_experiment(here: Here, experiment_id: str, body: Given[records.ExperimentChange]) -> Response:
     """Rename, tag, delete or restore an experiment. Deleting takes its runs along."""
     changed = here.stores.runs.update_experiment(
         experiment_id, name=body.name, tags=body.tags, lifecycle=body.lifecycle

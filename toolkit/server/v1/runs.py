@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from toolkit.errors import NotFound
 from toolkit.server.v1 import records
-from toolkit.server.v1.context import Here, Reading, answer, paged
+from toolkit.server.v1.context import Given, Here, Reading, answer, paged
 from toolkit.tracking.records import NewRun, Owner, Run, RunQuery, SearchQuery
 from toolkit.tracking.store import RunStore
 
@@ -22,7 +22,7 @@ def owner_of(given: records.OwnerAsked | None) -> Owner | None:
 
 
 @router.post("/runs", response_model=records.RunTold)
-def create_run(here: Here, body: records.RunAsked) -> Response:
+def create_run(here: Here, body: Given[records.RunAsked]) -> Response:
     """Make a run. The same id again returns the run that is there, so a lost answer may be asked for again."""
     values = {**dict(body), "owner": owner_of(body.owner)}
     if body.artifact_uri is not None:
@@ -31,34 +31,34 @@ def create_run(here: Here, body: records.RunAsked) -> Response:
 
 
 @router.post("/runs/list", response_model=records.RunPage)
-def list_runs(here: Here, view: Reading, body: records.RunList) -> Response:
+def list_runs(here: Here, view: Reading, body: Given[records.RunList]) -> Response:
     """List runs with all that they logged, newest start first."""
     query = RunQuery(**dict(body))
     return paged("runs", view.read(lambda store: store.list_runs(query)), here.run)
 
 
 @router.post("/runs/search", response_model=records.RunPage)
-def search_runs(here: Here, view: Reading, body: records.Search) -> Response:
+def search_runs(here: Here, view: Reading, body: Given[records.Search]) -> Response:
     """Search runs by MLflow's filters and more; load only some of what they logged."""
     query = SearchQuery(**dict(body))
     return paged("runs", view.read(lambda store: store.search_runs(query)), here.run)
 
 
 @router.post("/runs/count", response_model=records.Count)
-def count_runs(view: Reading, body: records.Search) -> Response:
+def count_runs(view: Reading, body: Given[records.Search]) -> Response:
     """Count the runs that a search finds on all its pages."""
     query = SearchQuery(**dict(body))
     return answer({"count": view.read(lambda store: store.count_runs(query))})
 
 
 @router.post("/runs/sizes", response_model=records.Sizes)
-def run_sizes(view: Reading, body: records.RunIds) -> Response:
+def run_sizes(view: Reading, body: Given[records.RunIds]) -> Response:
     """Return how much runs have logged; unknown ones are left out."""
     return answer({"sizes": view.read(lambda store: store.run_sizes(body.run_ids))})
 
 
 @router.post("/purge", response_model=records.Removed)
-def purge(here: Here, body: records.ToPurge) -> Response:
+def purge(here: Here, body: Given[records.ToPurge]) -> Response:
     """Remove deleted runs and experiments for good. Others are passed over."""
     gone = here.stores.runs.purge(run_ids=body.run_ids, experiment_ids=body.experiment_ids)
     return answer({"removed": list(gone)})
@@ -71,7 +71,7 @@ def get_run(here: Here, view: Reading, run_id: str) -> Response:
 
 
 @router.patch("/runs/{run_id}", response_model=records.RunTold)
-def update_run(here: Here, run_id: str, body: records.RunChanged) -> Response:
+def update_run(here: Here, run_id: str, body: Given[records.RunChanged]) -> Response:
     """Change a run's state, name or lifecycle."""
     return answer(here.run(here.stores.runs.update_run(run_id, **dict(body))))
 

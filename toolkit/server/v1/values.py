@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.server.v1 import records
-from toolkit.server.v1.context import Here, Reading, answer, paged
+from toolkit.server.v1.context import Given, Here, Reading, answer, paged
 from toolkit.server.v1.entries import JOURNAL_BODY, apply, read_entries
 from toolkit.server.v1.large import read_body
 from toolkit.tracking.http_codec import Json, columns_out
@@ -20,7 +20,7 @@ _MOST_SERIES, _MOST_POINTS = 1_000, 1_000_000
 
 
 @router.post("/runs/{run_id}/batch", response_model=records.Done)
-def log_batch(here: Here, run_id: str, body: records.Batch) -> Response:
+def log_batch(here: Here, run_id: str, body: Given[records.Batch]) -> Response:
     """Log metrics (as objects, as columns, or both), parameters and tags, all or none of them."""
     here.stores.runs.log_batch(run_id, metrics=[*map(_point, body.metrics), *_points(body.columns)], **_texts(body))
     return answer({})
@@ -57,7 +57,7 @@ async def apply_entries(here: Here, request: Request, name: str, first: int) -> 
 
 
 @router.post("/runs/{run_id}/inputs", response_model=records.Done)
-def log_inputs(here: Here, run_id: str, body: records.Inputs) -> Response:
+def log_inputs(here: Here, run_id: str, body: Given[records.Inputs]) -> Response:
     """Note the datasets that a run uses."""
     here.stores.runs.log_inputs(run_id, [_input(each) for each in body.inputs])
     return answer({})
@@ -93,7 +93,7 @@ def sample_history(
 
 
 @router.post("/series", response_model=records.SeriesTold)
-def sample_many(view: Reading, body: records.SeriesAsked) -> Response:
+def sample_many(view: Reading, body: Given[records.SeriesAsked]) -> Response:
     """Return metrics of many runs for a chart: at most 1,000 series, and a million points together."""
     count = len(body.run_ids) * len(body.keys)
     if count > _MOST_SERIES or count * body.points > _MOST_POINTS:
@@ -133,13 +133,13 @@ def _file(entry: ArtifactEntry) -> Json:
 
 
 @router.post("/runs/{run_id}/artifacts", response_model=records.Done)
-def record_artifacts(here: Here, run_id: str, body: records.Artifacts) -> Response:
+def record_artifacts(here: Here, run_id: str, body: Given[records.Artifacts]) -> Response:
     """List files that were stored; one that is listed already takes the new size and digest."""
     here.stores.runs.record_artifacts(run_id, [ArtifactEntry(**dict(each)) for each in body.artifacts])
     return answer({})
 
 
 @router.post("/runs/{run_id}/artifacts/forget", response_model=records.PathsTold)
-def forget_artifacts(here: Here, run_id: str, body: records.Paths) -> Response:
+def forget_artifacts(here: Here, run_id: str, body: Given[records.Paths]) -> Response:
     """Take files off a run's list; return those that were on it."""
     return answer({"paths": list(here.stores.runs.forget_artifacts(run_id, body.paths))})
