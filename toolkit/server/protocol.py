@@ -39,14 +39,14 @@ class OneWrite:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as the transport has it
         return getattr(self._transport, name)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send data, or keep it until the next comes if it is the head of an answer."""
         if not self._head and data[:9] == _HEAD and len(data) <= MAX_HEAD:
-            self._head = data
+            self._head = bytes(data)
             self._loop.call_soon(self._send)
         elif self._head and len(data) <= MAX_HEAD:
             head, self._head = self._head, b""
-            self._transport.write(head + data)
+            self._transport.write(b"".join((head, data)))
         else:
             self._send()
             self._transport.write(data)
