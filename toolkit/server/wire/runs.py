@@ -179,11 +179,7 @@ def log_batch(call: Call) -> Message:
     _check_number("params", len(params), MOST_PARAMS)
     _check_number("tags", len(tags), MOST_TAGS)
     together = len(metrics) + len(params) + len(tags)
-    if together > MOST_TOGETHER:
-        raise InvalidValue(
-            f"A batch logging request can contain at most {MOST_TOGETHER} metrics, params, and tags in total. Got "
-            f"{together} metrics, params, and tags. Please split up requests and try again."
-        )
+    _check_number("metrics, params, and tags", together, MOST_TOGETHER)
     _check_unique([key for key, _ in params])
     run_id, points = fields.run_id(), _metrics(metrics)
     call.stores.runs.log_batch(run_id, metrics=points, params=dict(params), tags=dict(tags))
