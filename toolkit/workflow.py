@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Step", "Workflow", "best", "expression"]
 
 _ENTRY_KEYS = ("command", "parameters", "outputs", "metrics", "description", "strict")
-_TYPES = {float: "float", int: "int", bool: "bool", str: "string", list: "list", dict: "dict", Path: "path"}
+_TYPES: Mapping[Any, str] = {
+    **{float: "float", int: "int", bool: "bool", str: "string", Path: "path"},
+    **dict.fromkeys((list, tuple, Sequence), "list"),
+    **dict.fromkeys((dict, Mapping), "dict"),
+}
 
 
 class Workflow:

@@ -185,7 +185,7 @@ def test_a_flow_that_a_person_has_written_is_a_run(machine: Machine, tmp_path: P
     parts = sorted(part["run_name"] for part in run["children"])
     if broken:
         assert done.code == 1
-        assert "edited.py:14" in done.err
+        assert "edited.py:15" in done.err
         assert "my own mistake" in done.err
         assert "Traceback" not in done.err
         assert (run["status"], machine.flow_state(run), parts) == ("FAILED", "FAILED", ["double"])
