@@ -116,7 +116,7 @@ def check_out(address: GitAddress, version: str | None, root: Path, report: Call
     git = _git(address)
     try:
         meaning = _ask(git, address, version)
-        with slot.claim():
+        with slot.claim(report):
             return _fetched(git, address, version, meaning, slot, report)
     except GitFailed as error:
         raise _explained(error, address, version, slot) from None
@@ -217,6 +217,10 @@ def _fetched(
         with slot.building() as target:
             commit = _fetch(git, address, version, meaning, target)
             directory = slot.find(commit) or slot.keep(target, commit)
+        if _lacks_large_files(git, directory):
+            report(
+                f"{address.url} has files in Git LFS, which is not set up here: they are pointers (see git lfs install)"
+            )
     slot.note(Noted(version=version or "", tree=commit, branch=meaning.branch, time=time.time(), fixed=meaning.fixed))
     return Checkout(directory=directory, commit=commit, branch=meaning.branch)
 
@@ -280,6 +284,20 @@ def _fetch_submodules(git: Git, target: Path) -> None:
         raise ProjectError(
             f"a submodule cannot be fetched: {_line(error)}; see its URL in .gitmodules, and whether you may read it"
         ) from None
+
+
+def _lacks_large_files(git: Git, tree: Path) -> bool:
+    """Tell whether files of a tree were left as pointers to where they are."""
+    try:
+        attributes = (tree / ".gitattributes").read_bytes()
+    except OSError:
+        return False
+    if b"filter=lfs" not in attributes:
+        return False
+    try:
+        return not git.run("config", "--get", "filter.lfs.smudge", directory=tree).strip()
+    except GitFailed:  # no such key
+        return True
 
 
 # -- what went wrong ---------------------------------------------------------------------------------

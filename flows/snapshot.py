@@ -1,7 +1,8 @@
 """A project's files as one archive, named by their digest: to run the same code again, or on another machine.
 
-`pack` writes it, `store` puts it into an artifact store (once, however many runs have this code), `obtain` gets it back
-and checks it. What `obtain` returns is a zip file, and so a project: `source.fetch` takes it like any other.
+`pack` writes it, `store` puts it into an artifact store, once, however many runs have this code, `obtain` gets it back,
+and `open_snapshot` checks it. A server takes files of runs only: through one, `store_with_run` and `obtain_from_run` do
+the same with the artifacts of a run. A snapshot is a zip file, and so a project: `source.fetch` takes it as any other.
 """
 
 from __future__ import annotations
@@ -16,9 +17,14 @@ from toolkit.errors import NotFound, ProjectError, TooLarge
 from toolkit.flows import codebase
 from toolkit.flows.codebase import MANIFEST, LeftOut
 from toolkit.flows.source import LARGEST_SOURCE, Fetching, Source, fetch, project_files
+from toolkit.recording.run import RecordedRun
+from toolkit.recording.stores import Stores
+from toolkit.tracking.records import RunInfo
 
 FOLDER = "snapshots"
 """Where in an artifact store snapshots are, unless somebody says otherwise."""
+RUN_FOLDER = "source"
+"""Where among the artifacts of a run."""
 
 _NAMED = 5
 """How many files a message names."""
@@ -124,6 +130,23 @@ def obtain(digest: str, artifacts: ArtifactStore, target: Path, folder: str = FO
                 f"there is no snapshot {digest} in {artifacts.root}: pack the project and store it again"
             ) from None
     return path
+
+
+def store_with_run(snapshot: Snapshot, run: RecordedRun) -> str:
+    """Put a snapshot among the artifacts of a run; return the artifact's path.
+
+    Raises:
+        ArtifactError: The store fails, and the run was begun ``strict``.
+    """
+    path = key(snapshot.digest, RUN_FOLDER)
+    run.log_file(snapshot.path, path)
+    return path
+
+
+def obtain_from_run(digest: str, stores: Stores, run: RunInfo, target: Path) -> Path:
+    """Get a snapshot from the artifacts of a run; else as `obtain`."""
+    place = stores.artifacts_of(run)
+    return obtain(digest, place.store, target, place.key(RUN_FOLDER))
 
 
 def open_snapshot(archive: Path, fetching: Fetching, *, digest: str | None = None, subdir: str | None = None) -> Source:

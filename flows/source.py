@@ -269,7 +269,7 @@ def _from_archive(address: ArchiveAddress, version: str | None, fetching: Fetchi
 
 def _unpacked(address: ArchiveAddress, wanted: str | None, slot: Slot, fetching: Fetching) -> tuple[str, Path]:
     """Return the digest of an archive and the folder that it is unpacked in."""
-    with slot.claim(), slot.building() as scratch:
+    with slot.claim(fetching.report), slot.building() as scratch:
         if address.file is None:
             file = scratch.with_suffix(".download")
             note = _downloaded(address, slot, fetching, file)

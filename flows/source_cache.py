@@ -14,16 +14,18 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 _KEPT = 20
 """How many versions of one address are kept, beside those used within a day."""
 _DAY = 86_400.0
+_PATIENCE = 2.0
+"""Seconds to wait for another process before that is said."""
 _UNFINISHED = ".unfinished-"
 
 
@@ -75,16 +77,23 @@ class Slot:
         return directory
 
     @contextmanager
-    def claim(self) -> Iterator[None]:
-        """Hold the right to change what is kept; wait for whoever holds it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder.with_suffix(".lock"), thread_local=False):
+    def claim(self, report: Callable[[str], None]) -> Iterator[None]:
+        """Hold the right to change what is kept; wait for whoever holds it, saying so."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{self.folder}.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=_PATIENCE)
+        except Timeout:
+            report(f"waiting for another process that fetches {self.address}")
+            lock.acquire()
+        try:
+            self.folder.mkdir(exist_ok=True)  # only now: whoever held the claim may have removed it
             for left in self.folder.glob(f"{_UNFINISHED}*"):  # whoever made them died: the lock is ours
                 shutil.rmtree(left, ignore_errors=True)
-            try:
-                yield
-            finally:
-                self._tidy()
+            yield
+        finally:
+            self._tidy()
+            lock.release()
 
     @contextmanager
     def building(self) -> Iterator[Path]:

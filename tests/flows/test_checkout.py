@@ -313,6 +313,64 @@ def test_without_git_installed(monkeypatch: pytest.MonkeyPatch, get: Fetched, tm
         get("https://example.org/demo.git")
 
 
+SSH = """#!/bin/sh
+echo "$@" >> {log}
+if [ -f {log}.broken ]; then cat {log}.broken >&2; exit 255; fi
+if (: < /dev/tty) 2>/dev/null; then echo "there is a terminal to ask on" >&2; exit 255; fi
+while [ "$1" != ada@host.example ] && [ "$1" != host.example ]; do shift; done
+shift
+exec sh -c "$*"
+"""
+"""What stands in for ssh: it notes how it is called, and runs what the other machine would."""
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    program, log = tmp_path / "ssh", tmp_path / "ssh.log"
+    program.write_text(SSH.format(log=log))
+    program.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(program))
+    monkeypatch.setenv("GIT_SSH_VARIANT", "ssh")
+    return log
+
+
+def test_ssh_in_both_spellings(made: Repository, get: Fetched, ssh: Path) -> None:
+    for uri in (
+        f"ada@host.example:{made.work}",
+        f"ssh://ada@host.example{made.work}",
+        f"ssh://host.example{made.work}",
+    ):
+        source = get(f"{uri}#parts/train.d", "v1")
+        assert (version_of(source), source.commit, source.repo_url) == ("part", made.second, uri)
+        assert (source.root.name, source.name) == ("demo", f"{uri}#parts/train.d")
+    source = get(f"ssh://ada:s3cret@host.example{made.work}")
+    assert "s3cret" not in repr(source) + ssh.read_text()
+
+
+@pytest.mark.parametrize(
+    ("complaint", "said"),
+    [
+        ("ada@host.example: Permission denied (publickey).", r"wants a login, .*load your key \(ssh-add\)"),
+        ("Host key verification failed.", "the host's key is not known here: connect to it once with ssh"),
+        ("ssh: Could not resolve hostname host.example: Name or service not known", "does not answer .* nothing of it"),
+    ],
+    ids=["no-key", "new-host", "away"],
+)
+def test_what_ssh_complains_about(complaint: str, said: str, get: Fetched, ssh: Path) -> None:
+    ssh.with_name("ssh.log.broken").write_text(complaint + "\n")
+    with pytest.raises((ProjectNotFound, SourceUnavailable), match=said) as caught:
+        get("ada@host.example:team/demo.git")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_stay_pointers_are_told(get: Fetched, tmp_path: Path) -> None:
+    made = make_repository(tmp_path / "demo")
+    (made.work / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    commit(made.work, "large")
+    get(made.work.as_uri(), "main")
+    assert get.said[-1].startswith(f"{made.work.as_uri()} has files in Git LFS, which is not set up here")
+
+
 # -- what an attacker would like ---------------------------------------------------------------------
 
 

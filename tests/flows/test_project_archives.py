@@ -6,7 +6,7 @@ import hashlib
 import io
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch, web: Served) -> None:
         kept.clear()
 
 
-def zipped(members: dict[str, bytes | str]) -> bytes:
+def zipped(members: Mapping[str, bytes | str]) -> bytes:
     """Return a zip file; a name may be that of a link, with ``->`` before what it points to."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as opened:
@@ -85,9 +85,9 @@ def test_a_zip_file_in_every_spelling(tmp_path: Path) -> None:
 
 
 def test_an_archive_of_a_repository_has_its_project_one_folder_down(tmp_path: Path) -> None:
-    members: dict[str, bytes | str] = {f"demo-main/{name}": content for name, content in WHOLE.items()}
+    members = {f"demo-main/{name}": content for name, content in WHOLE.items()}
     (tmp_path / "main.zip").write_bytes(zipped(members))
-    (tmp_path / "plain.zip").write_bytes(zipped(dict(WHOLE)))
+    (tmp_path / "plain.zip").write_bytes(zipped(WHOLE))
     source = get("main.zip", tmp_path)
     assert source.directory.name == "demo-main"
     assert source.digest == get("plain.zip", tmp_path).digest
@@ -279,7 +279,7 @@ def test_a_download_that_is_too_long_is_broken_off(tmp_path: Path, web: Served) 
 
 def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MOST_FILES", 2)
-    (tmp_path / "demo.zip").write_bytes(zipped(dict(WHOLE)))
+    (tmp_path / "demo.zip").write_bytes(zipped(WHOLE))
     with pytest.raises(TooLarge, match="holds 3 files: wanted at most 2"):
         get("demo.zip", tmp_path)
 

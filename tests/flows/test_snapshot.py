@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 from repositories import commit, git, make_repository
+from server import serving
 
 from toolkit.artifacts.local import LocalArtifactStore
 from toolkit.errors import NotFound, ProjectError, TooLarge
 from toolkit.flows import repository, snapshot
 from toolkit.flows.provenance import read_provenance, source_tags
 from toolkit.flows.source import Fetching, fetch, project_files
+from toolkit.recording.lease import Leases
+from toolkit.recording.run import RecordedRun
+from toolkit.settings import load
+from toolkit.wiring import open_stores
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +74,24 @@ def test_it_is_stored_and_fetched_once(project: Path, store: LocalArtifactStore,
     assert snapshot.obtain(packed.digest, store, tmp_path / "there") == got
     with pytest.raises(NotFound, match="there is no snapshot 0000"):
         snapshot.obtain("0000", store, tmp_path / "there")
+
+
+def test_it_goes_to_another_machine_through_a_server(project: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "server") as server:
+        stores = open_stores(load().model_copy(update={"home": tmp_path / "home", "tracking_uri": server.url}))
+        try:
+            source = fetch(str(project), caller=tmp_path)
+            leases = Leases(stores.runs, lease_ms=60_000)
+            run = RecordedRun.start(stores, leases, experiment_id="0", strict=True)
+            packed = snapshot.pack(source, tmp_path / "packed")
+            assert snapshot.store_with_run(packed, run) == f"source/{source.digest}.zip"
+            run.end()
+            info = stores.runs.get_run(run.run_id).info
+            got = snapshot.obtain_from_run(packed.digest, stores, info, tmp_path / "there")
+        finally:
+            stores.close()
+    back = snapshot.open_snapshot(got, Fetching(root=tmp_path / "sources"), digest=packed.digest)
+    assert back.digest == source.digest
 
 
 def test_what_is_left_out_is_told(project: Path, tmp_path: Path) -> None:
