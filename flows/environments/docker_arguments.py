@@ -224,7 +224,7 @@ def _gpus(value: str, options: ContainerOptions, _: Mapping[str, str]) -> None:
 
 
 def _publish(value: str, options: ContainerOptions, _: Mapping[str, str]) -> None:
-    from docker.utils import build_port_bindings  # noqa: PLC0415 - the same
+    from docker.utils.ports import build_port_bindings  # noqa: PLC0415 - the same
 
     for port, places in build_port_bindings([value]).items():
         options.engine.setdefault("ports", {})[port] = places

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import stat
 import tarfile
 import tempfile
@@ -207,6 +208,11 @@ def _is_socket(place: Path) -> bool:
 
 
 def _open(address: str, environ: Mapping[str, str]) -> Engine:
+    place = urlsplit(address)
+    if place.scheme in ("unix", "http+unix"):  # the SDK does not close a socket that cannot be connected
+        with socket.socket(socket.AF_UNIX) as knock:
+            knock.settimeout(_ANSWERS_IN)
+            knock.connect(place.netloc + place.path)
     variables = {**environ, "DOCKER_HOST": address}
     client = docker.from_env(environment=variables, timeout=_ANSWERS_IN)
     client.api.timeout = 120

@@ -295,18 +295,29 @@ def test_a_long_build_says_that_it_goes_on(
 # -- removing ----------------------------------------------------------------------------------------
 
 
+def age(home: Path, key: str, seconds: float) -> None:
+    """Let an environment look as if it had not been used for so long."""
+    folder = home / "envs" / key
+    for file in (folder / "ready.json", *(folder / "used-by").iterdir()):
+        os.utime(file, (time.time() - seconds, time.time() - seconds))
+
+
 def test_unused_environments_are_listed_and_removed(build: Build, tmp_path: Path) -> None:
     old, kept, young = (build(f"six=={version}", home=tmp_path) for version in ("1.15.0", "1.16.0", "1.17.0"))
     for environment in (old, kept):
-        marker = tmp_path / "envs" / environment.key / "ready.json"
-        os.utime(marker, (time.time() - 10_000, time.time() - 10_000))
+        age(tmp_path, environment.key, 10_000)
+    assert prune(tmp_path, older_than=5_000) == []  # they are in use
+    for environment in (old, kept, young):
+        environment.release()
     listed = prune(tmp_path, keep={kept.key}, older_than=5_000, dry_run=True)
     assert [(unused.key, unused.size > 1_000) for unused in listed] == [(old.key, True)]
     assert old.directory is not None
     assert old.directory.exists()
     assert [unused.key for unused in prune(tmp_path, keep={kept.key}, older_than=5_000)] == [old.key]
     assert not (tmp_path / "envs" / old.key).exists()
-    assert build("six==1.16.0", home=tmp_path).reused  # and now it counts as used
+    again = build("six==1.16.0", home=tmp_path)
+    again.release()
+    assert again.reused  # and now it counts as used
     assert prune(tmp_path, older_than=5_000) == []
     assert build("six==1.17.0", home=tmp_path).directory == young.directory
 
