@@ -83,6 +83,8 @@ def asked(run: Run) -> Asked:
         raise InvalidValue(f"run {run.info.run_id} is not the run of a workflow, and cannot be resumed{of}")
     try:
         told = json.loads(tags[REQUEST])
+        if not isinstance(told["uri"], str) or not isinstance(told["parameters"], dict):
+            raise TypeError
         return Asked(**{name: told.get(name) for name in Asked.__slots__})
     except (KeyError, ValueError, TypeError, AttributeError):
         raise InvalidValue(
