@@ -10,15 +10,23 @@ from typing import Any
 
 import pytest
 from machine import Done, Machine, write_project
+from peer import NO_MLFLOW, mlflow_python
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "mlflow-unmodified"
+CORPUS = ROOT.parent / "shared" / "mlprojects"
+"""MLflow's own MLproject files, where they are at hand."""
 
 
 def run(machine: Machine, project: Path, *options: str) -> Done:
     """Run a project; skip where its environment cannot be had."""
-    done = machine.toolkit("run", str(project), "--json", *options, cwd=project, MLFLOW_DISABLE_TELEMETRY="true")
-    if done.code == 2 and "environment" in done.err and "mlflow-skinny" in done.err:
+    variables = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "UV_COMPILE_BYTECODE": "0",  # most of what MLflow brings is never imported
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    done = machine.toolkit("run", str(project), "--json", *options, cwd=project, **variables)
+    if done.code == 2 and "environment" in done.err and "mlflow" in done.err:
         pytest.skip(f"MLflow's client cannot be installed here: {done.err.strip().splitlines()[-1]}")
     return done
 
@@ -105,6 +113,115 @@ sys.exit(int(sys.argv[1]))
     parent = machine.show(done.json["run_id"])
     assert (step["status"], parent["status"]) == ("FINISHED", "FINISHED")
     assert step["tags"]["toolkit.exit_code"] == "0"
+
+
+@pytest.fixture
+def whole_mlflow() -> str:
+    """What a python_env says that has all of MLflow; only where it has been installed before: it is large."""
+    if mlflow_python() is None:
+        pytest.skip(NO_MLFLOW)
+    return (ROOT / "examples" / "mlflow-multistep" / "python_env.yaml").read_text()
+
+
+def copied(example: str, like: str, folder: Path) -> Path:
+    """Copy an example; with MLflow's own MLproject file of this name where it is at hand."""
+    project = Path(shutil.copytree(ROOT / "examples" / example, folder / example))
+    if (CORPUS / like / "MLproject").exists():
+        shutil.copy(CORPUS / like / "MLproject", project)
+    return project
+
+
+@pytest.mark.slow
+def test_the_example_runs_with_the_whole_of_mlflow(machine: Machine, tmp_path: Path, whole_mlflow: str) -> None:
+    project = Path(shutil.copytree(EXAMPLE, tmp_path / "example"))
+    (project / "python_env.yaml").write_text(whole_mlflow)
+    done = run(machine, project, "-P", "alpha=0.1")
+    assert done.code == 0, done.err
+    step = step_of(machine, done)
+    assert (step["status"], step["children"], step["params"]["model"]) == ("FINISHED", [], "ElasticNet")
+    assert {"rmse", "mae", "r2"} <= set(step["metrics"])
+
+
+@pytest.mark.slow
+def test_steps_that_mlflow_runs_are_below_the_step_that_runs_them(
+    machine: Machine, tmp_path: Path, whole_mlflow: str
+) -> None:
+    """MLflow's multistep example: its nested runs, what they hand on by the proxy, and its own cache."""
+    project = copied("mlflow-multistep", "multistep_workflow", tmp_path)
+    given = ("-P", "als_max_iter=2", "-P", "max_row_limit=500", "--experiment-name", "multistep")
+    done = run(machine, project, *given)
+    assert done.code == 0, done.err
+    step = step_of(machine, done)
+    assert step["status"] == "FINISHED"
+    children = [machine.show(child["run_id"]) for child in step["children"]]
+    found = {child["tags"]["mlflow.project.entryPoint"]: child for child in children}
+    assert set(found) == {"load_raw_data", "etl_data", "als", "train_keras"}
+    assert {child["status"] for child in children} == {"FINISHED"}
+    assert {child["tags"]["toolkit.step"] for child in children} == {"main"}
+    assert found["etl_data"]["params"]["max_row_limit"] == "500"
+    assert found["etl_data"]["metrics"] == {"rows": 500.0}
+    assert found["als"]["params"].items() >= {"max_iter": "2", "rank": "12", "reg_param": "0.1"}.items()
+    assert set(found["train_keras"]["metrics"]) == {"train_mse", "test_mse"}
+    again = run(machine, project, *given)
+    assert again.code == 0, again.err
+    for name in ("load_raw_data", "etl_data", "als"):
+        assert f"taking over {name} from run {found[name]['run_id']}" in again.err
+    (trained,) = step_of(machine, again)["children"]
+    assert machine.show(trained["run_id"])["tags"]["mlflow.project.entryPoint"] == "train_keras"
+    assert len(machine.runs("--experiment", "multistep")) == 2, "a run was made beside those of toolkit run"
+
+
+@pytest.mark.slow
+def test_a_search_in_threads_finds_all_that_it_has_tried(machine: Machine, tmp_path: Path, whole_mlflow: str) -> None:
+    """MLflow's hyperparameter example: its ``mlflow run`` takes the step's environment, without pyenv."""
+    project = copied("mlflow-hyperparameters", "hyperparam", tmp_path)
+    data = project / "points.csv"
+    given = ("-P", "max_runs=2", "-P", "max_p=2", "-P", "epochs=3", "-P", f"training_data={data}")
+    done = run(machine, project, "-e", "random", *given)
+    assert done.code == 0, done.err
+    step = step_of(machine, done)
+    tried = [machine.show(child["run_id"]) for child in step["children"]]
+    assert [child["status"] for child in tried] == ["FINISHED"] * 3
+    assert {child["params"]["lr"] for child in tried} > {"0.0"}
+    assert "best of 3" in done.err
+    best = min(tried, key=lambda child: child["metrics"]["val_rmse"])
+    assert step["tags"]["best_run"] == best["run_id"]
+    assert machine.show(done.json["run_id"])["metrics"]["val_rmse"] == best["metrics"]["val_rmse"]
+
+
+@pytest.mark.slow
+def test_runs_of_a_client_without_an_active_run_are_below_the_step(
+    machine: Machine, tmp_path: Path, whole_mlflow: str
+) -> None:
+    """As in a main that calls `mlflow.run` at once, and in libraries that have a client of their own."""
+    project = write_project(
+        tmp_path / "p",
+        """
+        python_env: python_env.yaml
+        entry_points:
+          main: {command: "python main.py"}
+          part: {parameters: {x: float}, command: "python part.py {x}"}
+        """,
+        part_py="import sys, mlflow; mlflow.log_metric('twice', 2 * float(sys.argv[1]))",
+        main_py="""
+import mlflow
+client = mlflow.MlflowClient()
+mlflow.run(".", "part", parameters={"x": 1.5}, env_manager="local", run_name="part")
+own = client.create_run("0", run_name="own")
+client.create_run("0", run_name="below", tags={"mlflow.parentRunId": own.info.run_id})
+for run in client.search_runs(["0"], "status = 'RUNNING' and run_name IN ('own', 'below')"):
+    client.set_terminated(run.info.run_id)
+""",
+    )
+    (project / "python_env.yaml").write_text(whole_mlflow)
+    done = run(machine, project)
+    assert done.code == 0, done.err
+    step = step_of(machine, done)
+    found = {child["run_name"]: machine.show(child["run_id"]) for child in step["children"]}
+    assert set(found) == {"part", "own"}
+    assert (found["part"]["status"], found["part"]["metrics"]) == ("FINISHED", {"twice": 3.0})
+    assert found["own"]["tags"]["toolkit.step"] == "main"
+    assert [child["run_name"] for child in found["own"]["children"]] == ["below"]
 
 
 @pytest.mark.slow
