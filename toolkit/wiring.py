@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from toolkit.flows.step_cache import CacheOptions
     from toolkit.registry.catalog import Catalog
     from toolkit.tracking.journal import Journal
-    from toolkit.tracking.records import Experiment, Run, UsedDataset
+    from toolkit.tracking.records import DatasetInput, Experiment, Run, UsedDataset
     from toolkit.upkeep.garbage import Collection, Found
 
 
@@ -198,6 +198,25 @@ def datasets_of(stores: Stores, experiment_ids: Sequence[str], *, limit: int) ->
     def read() -> Sequence[UsedDataset]:
         with database.read() as connection:
             return sql_inputs.used(connection, numbers, limit)
+
+    return database.persist(read)
+
+
+def inputs_of(stores: Stores, run_ids: Sequence[str]) -> Mapping[str, Sequence[DatasetInput]]:
+    """Return the datasets that each of these runs uses; who uses none is left out.
+
+    Raises:
+        StoreError: The stores are no database of this process's, or it cannot be used.
+    """
+    from toolkit.tracking import sql_inputs  # noqa: PLC0415 - when datasets are wanted
+
+    if stores.database is None:
+        raise StoreError(f"the datasets of {stores.place} are reached through its REST API only")
+    database = stores.database
+
+    def read() -> Mapping[str, Sequence[DatasetInput]]:
+        with database.read() as connection:
+            return sql_inputs.of_runs(connection, run_ids, database.dialect)
 
     return database.persist(read)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, and_, bindparam, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, Row, Select, and_, bindparam, select
 
-from toolkit.db.dialect import insert
+from toolkit.db.dialect import among, insert, listed, texts_parameter
 from toolkit.db.fixed import Fixed
 from toolkit.db.tables import datasets, input_tags, inputs, runs
 from toolkit.tracking.filter_fields import Field
@@ -46,12 +47,23 @@ def write(connection: Connection, run: int, given: Sequence[DatasetInput], diale
 
 def read(connection: Connection, run: int) -> Sequence[DatasetInput]:
     """Return the inputs of a run, in the order in which their datasets became known."""
-    rows = _reading(connection.dialect.name).run(connection, run=run).all()
-    found: dict[int, Dataset] = {}
+    return _inputs(_reading(connection.dialect.name).run(connection, run=run).all(), {})
+
+
+def of_runs(connection: Connection, run_ids: Sequence[str], dialect: str) -> dict[str, Sequence[DatasetInput]]:
+    """Return the inputs of each of these runs that has any."""
+    rows: dict[str, list[Row[Any]]] = {}
+    for row in _of_runs(dialect).run(connection, runs=listed(run_ids, dialect)):
+        rows.setdefault(row.run_id, []).append(row)
+    known: dict[int, Dataset] = {}  # a dataset of a thousand runs is held once
+    return {run_id: _inputs(each, known) for run_id, each in rows.items()}
+
+
+def _inputs(rows: Sequence[Row[Any]], known: dict[int, Dataset]) -> Sequence[DatasetInput]:
     tags: dict[int, dict[str, str]] = {}
     for row in rows:
-        if row.id not in found:
-            found[row.id] = Dataset(
+        if row.id not in known:
+            known[row.id] = Dataset(
                 name=row.name,
                 digest=row.digest,
                 source_type=row.source_type,
@@ -59,10 +71,10 @@ def read(connection: Connection, run: int) -> Sequence[DatasetInput]:
                 schema=row.schema,
                 profile=row.profile,
             )
-            tags[row.id] = {}
+        of_dataset = tags.setdefault(row.id, {})
         if row.key is not None:
-            tags[row.id][row.key] = row.value
-    return tuple(DatasetInput(dataset=dataset, tags=tags[key]) for key, dataset in found.items())
+            of_dataset[row.key] = row.value
+    return tuple(DatasetInput(dataset=known[key], tags=each) for key, each in tags.items())
 
 
 def used(connection: Connection, experiment_ids: Sequence[int], limit: int) -> Sequence[UsedDataset]:
@@ -86,15 +98,21 @@ def used(connection: Connection, experiment_ids: Sequence[int], limit: int) -> S
 
 @cache
 def _reading(dialect: str) -> Fixed:
+    wanted = _wanted(select(datasets, input_tags.c.key, input_tags.c.value))
+    return Fixed(wanted.where(inputs.c.run == bindparam("run", type_=BigInteger)), dialect)
+
+
+@cache
+def _of_runs(dialect: str) -> Fixed:
+    wanted = _wanted(select(datasets, input_tags.c.key, input_tags.c.value, runs.c.run_id))
+    wanted = wanted.join(runs, runs.c.id == inputs.c.run)
+    return Fixed(wanted.where(among(runs.c.run_id, texts_parameter("runs", dialect), dialect)), dialect)
+
+
+def _wanted(columns: Select[Any]) -> Select[Any]:
     of_run = and_(input_tags.c.run == inputs.c.run, input_tags.c.dataset == inputs.c.dataset)
-    wanted = (
-        select(datasets, input_tags.c.key, input_tags.c.value)
-        .join(inputs, inputs.c.dataset == datasets.c.id)
-        .outerjoin(input_tags, of_run)
-        .where(inputs.c.run == bindparam("run", type_=BigInteger))
-        .order_by(datasets.c.id, input_tags.c.key)
-    )
-    return Fixed(wanted, dialect)
+    wanted = columns.join(inputs, inputs.c.dataset == datasets.c.id).outerjoin(input_tags, of_run)
+    return wanted.order_by(datasets.c.id, input_tags.c.key)
 
 
 def values_of(run: ColumnElement[int], field: Field) -> tuple[FromClause, ColumnElement[str], ColumnElement[bool]]:

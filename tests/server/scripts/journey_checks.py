@@ -13,6 +13,7 @@ import warnings
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT", "1")  # it would import each model elsewhere
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 warnings.simplefilter("ignore")
 

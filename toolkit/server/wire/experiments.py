@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote, urlparse
+
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.server.wire import messages
 from toolkit.server.wire.call import Call, Endpoint
@@ -11,6 +13,8 @@ from toolkit.tracking.records import Experiment, Lifecycle, SearchQuery, UsedDat
 from toolkit.wiring import datasets_of
 
 DEFAULT_PAGE = 1000
+MOST_UNQUOTED = 10
+"""How often something may have been percent-encoded."""
 MOST_SEARCHED = 20
 """Experiments whose datasets are asked for at once."""
 
@@ -33,10 +37,26 @@ def create(call: Call) -> Message:
     """Make an experiment."""
     fields = call.fields
     location = fields.maybe_text("artifact_location") or None
+    if location is not None:
+        _check_location(location)
     made = call.stores.runs.create_experiment(
         fields.needed("name"), artifact_location=location, tags=dict(fields.pairs("tags"))
     )
     return {"experiment_id": made.experiment_id}
+
+
+def _check_location(location: str) -> None:
+    """Refuse what MLflow's server refuses: an address that would lead elsewhere than it seems to."""
+    parts = urlparse(location)
+    if parts.scheme == "runs":
+        raise InvalidValue(f"Artifact location cannot be a runs:/ URI. Given: '{location}'")
+    if parts.fragment or parts.params:
+        raise InvalidValue("'artifact_location' URL can't include fragments or params.")
+    query = parts.query
+    for _ in range(MOST_UNQUOTED):
+        query = unquote(query)
+    if ".." in query:
+        raise InvalidValue("'artifact_location': invalid query string")
 
 
 def get(call: Call) -> Message:

@@ -98,8 +98,12 @@ def run(record: Run, locate: Locate) -> Message:
         data["params"] = pairs(record.data.params)
     if record.data.tags:
         data["tags"] = pairs(record.data.tags)
-    inputs = {"dataset_inputs": [dataset_input(item) for item in record.inputs]} if record.inputs else {}
-    return {"info": run_info(record.info, locate), "data": data, "inputs": inputs, "outputs": {}}
+    return {"info": run_info(record.info, locate), "data": data, "inputs": inputs(record.inputs), "outputs": {}}
+
+
+def inputs(items: Sequence[DatasetInput]) -> Message:
+    """Return the datasets that a run uses."""
+    return {"dataset_inputs": [dataset_input(item) for item in items]} if items else {}
 
 
 def dataset_input(item: DatasetInput) -> Message:

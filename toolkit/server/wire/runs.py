@@ -11,6 +11,7 @@ from toolkit.ids import new_run_id, now_ms, random_run_name
 from toolkit.server.wire import logged_models, messages, models
 from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.experiments import DEFAULT_PAGE, view
+from toolkit.server.wire.long_values import short_params, short_tags
 from toolkit.server.wire.messages import Message
 from toolkit.server.wire.request import Fields
 from toolkit.tracking.records import (
@@ -26,6 +27,7 @@ from toolkit.tracking.records import (
 )
 from toolkit.tracking.step_token import tags_in
 from toolkit.tracking.system_tags import RUN_NAME
+from toolkit.wiring import inputs_of
 
 MOST_METRICS, MOST_PARAMS, MOST_TAGS, MOST_TOGETHER = 1_000, 100, 100, 1_000
 
@@ -108,10 +110,22 @@ def search(call: Call) -> Message:
     )
     found: Page[Run] = call.stores.runs.search_runs(query) if experiment_ids else Page(items=())
     items = [messages.run(run, call.locate) for run in found.items]
-    used = call.catalog.logged.models_of([run.info.run_id for run in found.items]) if items else {}
-    for item in items if used else ():
-        models.add_models(item, used.get(item["info"]["run_id"]))
+    _add_used(call, items)
     return messages.page("runs", items, found.next_page_token)
+
+
+def _add_used(call: Call, items: Sequence[Message]) -> None:
+    """Add what runs of a list use and made: lists of our own do not load it."""
+    if not items:
+        return
+    run_ids = [item["info"]["run_id"] for item in items]
+    datasets, logged = inputs_of(call.stores, run_ids), call.catalog.logged.models_of(run_ids)
+    if not datasets and not logged:
+        return
+    for run_id, item in zip(run_ids, items, strict=True):
+        if run_id in datasets:
+            item["inputs"] = messages.inputs(datasets[run_id])
+        models.add_models(item, logged.get(run_id))
 
 
 # -- what runs log -----------------------------------------------------------------------------------
@@ -152,13 +166,15 @@ def log_metric(call: Call) -> Message:
 
 def log_parameter(call: Call) -> Message:
     """Log one parameter."""
-    call.stores.runs.log_batch(call.fields.run_id(), params={call.fields.needed("key"): call.fields.text("value")})
+    params = short_params([(call.fields.needed("key"), call.fields.text("value"))])
+    call.stores.runs.log_batch(call.fields.run_id(), params=params)
     return {}
 
 
 def set_tag(call: Call) -> Message:
     """Set one tag."""
-    call.stores.runs.log_batch(call.fields.run_id(), tags={call.fields.needed("key"): call.fields.text("value")})
+    tags = short_tags([(call.fields.needed("key"), call.fields.text("value"))])
+    call.stores.runs.log_batch(call.fields.run_id(), tags=tags)
     return {}
 
 
@@ -182,7 +198,7 @@ def log_batch(call: Call) -> Message:
     _check_number("metrics, params, and tags", together, MOST_TOGETHER)
     _check_unique([key for key, _ in params])
     run_id, points = fields.run_id(), _metrics(metrics)
-    call.stores.runs.log_batch(run_id, metrics=points, params=dict(params), tags=dict(tags))
+    call.stores.runs.log_batch(run_id, metrics=points, params=short_params(params), tags=short_tags(tags))
     measured = [index for index, item in enumerate(metrics) if "model_id" in item or "modelId" in item]
     if measured:
         items = [Fields(metrics[index], f"metrics[{index}].") for index in measured]
