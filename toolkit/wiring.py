@@ -15,6 +15,7 @@ from toolkit.errors import InvalidSetting, InvalidValue, JournalError, StoreErro
 from toolkit.recording import current
 from toolkit.recording.lease import Leases, sweep_lost
 from toolkit.recording.stores import Stores
+from toolkit.registry.lineage import DEEPEST, Direction, Key, Lineage
 from toolkit.settings import Settings, environment, load, set_default_variables
 from toolkit.transport.address import Access, is_server
 
@@ -180,6 +181,21 @@ def open_catalog(stores: Stores) -> Catalog:
     if stores.database is None:
         raise StoreError(f"the models of {stores.place} are reached through its REST API only")
     return Catalog(logged=SqlLoggedModelStore(stores.database), registered=SqlRegistryStore(stores.database))
+
+
+def lineage_of(stores: Stores, start: Key, direction: Direction, *, depth: int = DEEPEST) -> Lineage:
+    """Return what a thing comes from and what became of it.
+
+    Raises:
+        InvalidValue: The depth is out of its bounds.
+        NotFound: There is no such thing.
+        StoreError: The stores are no database of this process's, or it cannot be used.
+    """
+    from toolkit.registry.sql_lineage import read_lineage  # noqa: PLC0415 - SQLAlchemy
+
+    if stores.database is None:
+        raise StoreError(f"the lineage of {stores.place} is read through its REST API only")
+    return read_lineage(stores.database, start, direction, depth=depth)
 
 
 def datasets_of(stores: Stores, experiment_ids: Sequence[str], *, limit: int) -> Sequence[UsedDataset]:
@@ -620,7 +636,7 @@ def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
     if request.experiment_name is not None and request.experiment_id is not None:
         raise InvalidValue("an experiment was given by name and by id: choose one")
     fetched = fetch_source(request, reporter.note)
-    with working_copy(fetched, load().home / "work", reporter.note) as source:
+    with working_copy(fetched, load().home / "copies", reporter.note) as source:
         plan = _plan(source, request)
         check_runnable(plan)
         return run_plan(plan, request, reporter)

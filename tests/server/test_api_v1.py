@@ -58,6 +58,7 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
     owner = {"host": OWNER.host, "pid": OWNER.pid, "started": OWNER.started}
     search = {"filter": "params.a = '1'", "order_by": ["metrics.m0"], "fields": ["metrics.*"]}
     file = {"path": "c", "size": 1, "sha256": "1" * 64}
+    step_key = {"run_id": run_id, "key": "k", "family": "f", "reusable": True, "created": 1, "components": "{}"}
     calls: list[tuple[type[Any], str, str, object]] = [
         (records.About, "GET", "/about", None),
         (records.ExperimentTold, "POST", "/experiments", {"name": "wine", "tags": {"a": "b"}}),
@@ -86,6 +87,10 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         (records.Done, "POST", f"/runs/{run_id}/artifacts", {"artifacts": [file]}),
         (records.PathsTold, "POST", f"/runs/{run_id}/artifacts/forget", {"paths": ["c", "d"]}),
         (records.Applied, "PUT", "/journal/j/entries?first=0", {"entries": [None]}),
+        (records.LineageTold, "GET", f"/lineage?kind=run&id={run_id}", None),
+        (records.Done, "POST", "/step-keys", step_key),
+        (records.StepKeysTold, "POST", "/step-keys/find", {"family": "f"}),
+        (records.RunIdsTold, "POST", "/step-keys/forget", {"run_ids": [run_id]}),
         (records.Renewed, "POST", "/leases/renew", {"owner": owner, "run_ids": [run_id], "lease_ms": 1}),
         (records.Candidates, "POST", "/leases/candidates", {"host": "h"}),
         (records.Lost, "POST", f"/runs/{run_id}/lost", {"reason": "r", "owner": owner, "expired": False}),
@@ -420,3 +425,23 @@ def test_a_server_that_stops_ends_its_streams(tmp_path: Path) -> None:
         thread.join(10)
         listener.close()
     assert kinds == ["end"]
+
+
+# -- lineage -----------------------------------------------------------------------------------------
+
+
+def test_lineage_is_told_as_a_graph(server: Server) -> None:
+    run = add_run(server.stores.runs)
+    dataset = Dataset(name="wine", digest="d1", source_type="local", source="wine.csv")
+    server.stores.runs.log_inputs(run.info.run_id, [DatasetInput(dataset=dataset)])
+    found = server.call("GET", "/api/v1/lineage", kind="run", id=run.info.run_id).json
+    start, data = {"kind": "run", "id": run.info.run_id}, {"kind": "dataset", "id": "d1"}
+    assert found == {
+        "start": start,
+        "nodes": [{**start, "name": run.info.run_name, "state": "RUNNING"}, {**data, "name": "wine", "state": ""}],
+        "edges": [{"source": data, "target": start, "relation": "used", "detail": ""}],
+        "whole": True,
+    }
+    assert server.call("GET", "/api/v1/lineage", kind="run", id="0" * 32).status == 404
+    for query in ({"kind": "cat", "id": "x"}, {"kind": "run"}, {"kind": "run", "id": "x", "depth": "-1"}):
+        assert server.call("GET", "/api/v1/lineage", **query).status == 400

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from toolkit.artifacts.key import is_key
 from toolkit.recording.stores import Stores
-from toolkit.server.v1 import events, experiments, leases, records, runs, server, step_keys, values
+from toolkit.server.v1 import events, experiments, leases, lineage, records, runs, server, step_keys, values
 from toolkit.server.v1.context import Context
 from toolkit.server.v1.entries import Entries
 from toolkit.server.v1.faults import handle
@@ -71,7 +71,7 @@ def api_route(
         watch=Watch(),
         stopping=stopping or threading.Event(),
     )
-    for each in (experiments, runs, events, values, step_keys, leases, server):
+    for each in (experiments, runs, events, values, lineage, step_keys, leases, server):
         app.include_router(each.router, prefix=f"{prefix}{PATH}")
     handle(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # FastAPI's own way to add to it

@@ -407,6 +407,41 @@ class RunIdsTold(_Told):
     run_ids: list[str]
 
 
+# -- lineage -----------------------------------------------------------------------------------------
+
+
+class ThingTold(_Told):
+    """What a thing is called: a dataset by its digest, a run or logged model by its id, a version as name/number."""
+
+    kind: Literal["dataset", "run", "model", "version"]
+    id: str
+
+
+class NodeTold(ThingTold):
+    """A thing. ``state`` is a run's status, a logged model's status or a version's stage."""
+
+    name: str
+    state: str
+
+
+class EdgeTold(_Told):
+    """How two things hang together; data flows from the source to the target."""
+
+    source: ThingTold
+    target: ThingTold
+    relation: Literal["used", "made", "registered", "contains"]
+    detail: str
+
+
+class LineageTold(_Told):
+    """A graph: its nodes by their distance from the start. ``whole`` is false where some were left out."""
+
+    start: ThingTold
+    nodes: list[NodeTold]
+    edges: list[EdgeTold]
+    whole: bool
+
+
 # -- leases, pictures, the server --------------------------------------------------------------------
 
 

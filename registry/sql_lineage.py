@@ -1,0 +1,175 @@
+"""Lineage in SQL: what hangs together with what, read for many nodes by a few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, null, select
+
+from toolkit.db.dialect import one_of_texts
+from toolkit.db.engine import Database
+from toolkit.db.tables import (
+    datasets,
+    input_tags,
+    inputs,
+    logged_models,
+    model_inputs,
+    model_outputs,
+    model_versions,
+    registered_models,
+    runs,
+)
+from toolkit.registry.lineage import Direction, Edge, Key, Kind, Lineage, Node, Relation, trace
+from toolkit.tracking.system_tags import CONTEXT
+
+
+def read_lineage(database: Database, start: Key, direction: Direction, *, depth: int) -> Lineage:
+    """Return the graph around a thing, as it is at one moment.
+
+    Raises:
+        InvalidValue: The depth is out of its bounds.
+        NotFound: There is no such thing.
+        StoreError: The database cannot be used.
+    """
+    with database.read() as connection:
+        return trace(SqlLineage(connection, database.dialect), start, direction, depth=depth)
+
+
+class SqlLineage:
+    """A `toolkit.registry.lineage.LineageSource` in a transaction.
+
+    Args:
+        connection: In a transaction.
+        dialect: Kind of database.
+    """
+
+    def __init__(self, connection: Connection, dialect: str) -> None:
+        self._connection = connection
+        self._dialect = dialect
+
+    def describe(self, keys: Sequence[Key]) -> Iterator[Node]:
+        """See `LineageSource.describe`."""
+        of = _by_kind(keys)
+        found = select(datasets.c.digest, datasets.c.name, null()).order_by(datasets.c.id)
+        yield from self._nodes(Kind.DATASET, found, datasets.c.digest, of)
+        yield from self._nodes(Kind.RUN, select(runs.c.run_id, runs.c.name, runs.c.status), runs.c.run_id, of)
+        found = select(logged_models.c.model_id, logged_models.c.name, logged_models.c.status)
+        yield from self._nodes(Kind.MODEL, found, logged_models.c.model_id, of)
+        wanted = set(of[Kind.VERSION])
+        for row in self._versions(registered_models.c.name, [name.rpartition("/")[0] for name in wanted]):
+            if (key := _version(row)).id in wanted:
+                yield Node(key, f"{row.name} version {row.number}", row.stage)
+
+    def edges_up(self, keys: Sequence[Key]) -> Iterator[Edge]:
+        """See `LineageSource.edges_up`."""
+        of = _by_kind(keys)
+        yield from self._used(runs.c.run_id, of[Kind.RUN])
+        yield from self._used_models(runs.c.run_id, of[Kind.RUN])
+        yield from self._contained(runs.c.run_id, of[Kind.RUN])
+        yield from self._made(logged_models.c.model_id, of[Kind.MODEL])
+        wanted = set(of[Kind.VERSION])
+        rows = self._versions(registered_models.c.name, [name.rpartition("/")[0] for name in wanted])
+        yield from (edge for row in rows if _version(row).id in wanted for edge in _origin(row))
+
+    def edges_down(self, keys: Sequence[Key]) -> Iterator[Edge]:
+        """See `LineageSource.edges_down`."""
+        of = _by_kind(keys)
+        yield from self._used(datasets.c.digest, of[Kind.DATASET])
+        yield from self._used_models(logged_models.c.model_id, of[Kind.MODEL])
+        yield from self._contained(runs.c.parent_run_id, of[Kind.RUN])
+        yield from self._made(runs.c.run_id, of[Kind.RUN])
+        for column, kind in ((model_versions.c.run_id, Kind.RUN), (model_versions.c.model_id, Kind.MODEL)):
+            for row in self._versions(column, of[kind]):
+                yield from (edge for edge in _origin(row) if edge.source.kind is kind)
+
+    def _rows(
+        self, statement: Select[*tuple[Any, ...]], column: ColumnElement[Any], ids: Sequence[str]
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        if not ids:
+            return ()
+        return self._connection.execute(statement.where(one_of_texts(column, ids, self._dialect))).all()
+
+    def _nodes(
+        self, kind: Kind, statement: Select[*tuple[Any, ...]], column: ColumnElement[Any], of: dict[Kind, list[str]]
+    ) -> Iterator[Node]:
+        seen = set()
+        for identity, name, state in self._rows(statement, column, of[kind]):
+            if identity not in seen:  # the same data in two experiments is one
+                seen.add(identity)
+                yield Node(Key(kind, identity), name, state or "")
+
+    def _used(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
+        context = and_(
+            input_tags.c.run == inputs.c.run, input_tags.c.dataset == inputs.c.dataset, input_tags.c.key == CONTEXT
+        )
+        wanted = (
+            select(datasets.c.digest, runs.c.run_id, input_tags.c.value)
+            .select_from(inputs)
+            .join(datasets, datasets.c.id == inputs.c.dataset)
+            .join(runs, runs.c.id == inputs.c.run)
+            .outerjoin(input_tags, context)
+        )
+        for digest, run_id, purpose in self._rows(wanted, column, ids):
+            yield Edge(Key(Kind.DATASET, digest), Key(Kind.RUN, run_id), Relation.USED, purpose or "")
+
+    def _used_models(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
+        wanted = (
+            select(logged_models.c.model_id, runs.c.run_id)
+            .select_from(model_inputs)
+            .join(logged_models, logged_models.c.id == model_inputs.c.model)
+            .join(runs, runs.c.id == model_inputs.c.run)
+        )
+        for model_id, run_id in self._rows(wanted, column, ids):
+            yield Edge(Key(Kind.MODEL, model_id), Key(Kind.RUN, run_id), Relation.USED)
+
+    def _made(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
+        noted = (
+            select(runs.c.run_id, logged_models.c.model_id)
+            .select_from(model_outputs)
+            .join(logged_models, logged_models.c.id == model_outputs.c.model)
+            .join(runs, runs.c.id == model_outputs.c.run)
+        )
+        begun = select(runs.c.run_id, logged_models.c.model_id).join(
+            runs, runs.c.run_id == logged_models.c.source_run_id
+        )
+        for run_id, model_id in {tuple(row) for wanted in (noted, begun) for row in self._rows(wanted, column, ids)}:
+            yield Edge(Key(Kind.RUN, run_id), Key(Kind.MODEL, model_id), Relation.MADE)
+
+    def _contained(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
+        wanted = select(runs.c.parent_run_id, runs.c.run_id).where(runs.c.parent_run_id.is_not(None))
+        for parent, run_id in self._rows(wanted, column, ids):
+            yield Edge(Key(Kind.RUN, parent), Key(Kind.RUN, run_id), Relation.CONTAINS)
+
+    def _versions(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterable[Row[*tuple[Any, ...]]]:
+        wanted = (
+            select(
+                registered_models.c.name,
+                model_versions.c.number,
+                model_versions.c.stage,
+                model_versions.c.run_id,
+                model_versions.c.model_id,
+            )
+            .join(registered_models, registered_models.c.id == model_versions.c.model)
+            .where(registered_models.c.deleted.is_(None), model_versions.c.deleted.is_(None))
+        )
+        return self._rows(wanted, column, ids)
+
+
+def _version(row: Row[*tuple[Any, ...]]) -> Key:
+    return Key(Kind.VERSION, f"{row.name}/{row.number}")
+
+
+def _origin(row: Row[*tuple[Any, ...]]) -> Iterator[Edge]:
+    """Yield what a version was made from: its logged model, else its run."""
+    if row.model_id:
+        yield Edge(Key(Kind.MODEL, row.model_id), _version(row), Relation.REGISTERED)
+    elif row.run_id:
+        yield Edge(Key(Kind.RUN, row.run_id), _version(row), Relation.MADE)
+
+
+def _by_kind(keys: Iterable[Key]) -> dict[Kind, list[str]]:
+    found: dict[Kind, list[str]] = {kind: [] for kind in Kind}
+    for key in keys:
+        found[key.kind].append(key.id)
+    return found
