@@ -26,6 +26,9 @@ HARDENED: Mapping[str, str] = {
 }
 """Settings of git for each call."""
 
+_PATIENCE: Mapping[str, str] = {"http.lowSpeedLimit": "1", "http.lowSpeedTime": "120"}
+"""A web server that sends nothing for so many seconds is given up."""
+
 REMOTE = ("https", "http", "ssh", "git")
 """Protocols by which repositories, and their submodules, are fetched from elsewhere."""
 
@@ -106,7 +109,7 @@ class Git:
 
     def _environment(self) -> dict[str, str]:
         variables = settings.environment(**_ASKING, GIT_ALLOW_PROTOCOL=":".join(self.protocols) or "none")
-        entries = [*HARDENED.items(), ("advice.detachedHead", "false"), *self._logins()]
+        entries = [*HARDENED.items(), *_PATIENCE.items(), *self._logins()]
         first = variables.get("GIT_CONFIG_COUNT", "")
         count = int(first) if first.isdigit() else 0
         for number, (key, value) in enumerate(entries, start=count):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from toolkit.flows.source import Source
 
@@ -27,21 +30,45 @@ def working_copy(source: Source, work: Path, report: Callable[[str], None]) -> I
     if not source.fetched:
         yield source
         return
+    with _folder(source, work) as folder:
+        top = folder / source.root.name
+        before: dict[str, tuple[int, int]] | None = None
+        try:
+            shutil.copytree(source.root, top, symlinks=True, copy_function=_copy)
+            before = _state(top)
+            yield replace(source, root=top, directory=top / source.directory.relative_to(source.root))
+        finally:
+            left = (
+                [] if before is None else sorted(path for path, now in _state(top).items() if before.get(path) != now)
+            )
+            if left:
+                kept = folder.rename(work / f"left-{secrets.token_hex(6)}") / top.name
+                names = ", ".join(left[:5]) + (", …" if len(left) > 5 else "")
+                report(f"the run left {names} beside its code; kept in {kept}")
+
+
+@contextmanager
+def _folder(source: Source, work: Path) -> Iterator[Path]:
+    """Give a folder that is nobody else's for a while, and remove it.
+
+    One version has the same folder in run after run, as long as they do not meet: an environment that points into its
+    project can be used again.
+    """
     work.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=work, prefix="source-"))
-    top = folder / source.root.name
-    before: dict[str, tuple[int, int]] | None = None
+    key = hashlib.sha256(os.fsencode(source.root)).hexdigest()[:12]
+    folder = work / f"source-{key}"
+    lock = FileLock(work / f".source-{key}.lock", thread_local=False)
     try:
-        shutil.copytree(source.root, top, symlinks=True, copy_function=_copy)
-        before = _state(top)
-        yield replace(source, root=top, directory=top / source.directory.relative_to(source.root))
+        lock.acquire(timeout=0)
+    except Timeout:
+        folder = folder.with_name(f"{folder.name}-{secrets.token_hex(4)}")
+    try:
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that died
+        folder.mkdir()
+        yield folder
     finally:
-        left = [] if before is None else sorted(path for path, now in _state(top).items() if before.get(path) != now)
-        if left:
-            names = ", ".join(left[:5]) + (", …" if len(left) > 5 else "")
-            report(f"the run left {names} beside its code; kept in {top}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
 def _copy(source: str, target: str) -> str:

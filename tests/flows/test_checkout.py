@@ -276,6 +276,16 @@ def test_the_network_away_offers_what_is_kept(made: Repository, get: Fetched, tm
     assert version_of(get(url, made.first[:7])) == "version 1"
 
 
+def test_a_server_that_is_silent_is_away(
+    made: Repository, get: Fetched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("toolkit.flows.checkout._ASKING", 0.3)
+    silent = _Silent()
+    with pytest.raises(SourceUnavailable, match=r"does not answer \(timed out: git did not come to an end in 0 s\)"):
+        get(f"http://127.0.0.1:{silent.port}/demo.git")
+    silent.close()
+
+
 def test_a_private_repository_without_login(made: Repository, web: Served, get: Fetched) -> None:
     url = web.publish(made.work, "private.git")
     web.login = "ada:s3cret%"
@@ -534,6 +544,25 @@ def test_damaged_notes_are_no_matter(made: Repository, get: Fetched) -> None:
 # -- a copy for a run --------------------------------------------------------------------------------
 
 
+def folders(work: Path) -> list[str]:
+    return [path.name for path in work.iterdir() if path.is_dir()]
+
+
+def test_runs_that_meet_have_copies_of_their_own(made: Repository, get: Fetched, tmp_path: Path) -> None:
+    source, work = get(made.work.as_uri(), "main"), tmp_path / "work"
+    with working_copy(source, work, print) as one, working_copy(source, work, print) as other:
+        assert one.root != other.root
+        (other.root / "x").write_text("x")
+        assert not (one.root / "x").exists()
+        (other.root / "x").unlink()
+    assert folders(work) == []
+    (one.root / "of a run that died").mkdir(parents=True)
+    with working_copy(source, work, print) as again:
+        assert again.root == one.root, "an environment may point into it"
+        assert not (again.root / "of a run that died").exists()
+    assert folders(work) == []
+
+
 def test_a_run_works_in_a_copy(made: Repository, get: Fetched, tmp_path: Path) -> None:
     source = get(f"{made.work.as_uri()}#parts/train.d", "main")
     said: list[str] = []
@@ -544,14 +573,15 @@ def test_a_run_works_in_a_copy(made: Repository, get: Fetched, tmp_path: Path) -
         (copy.directory / "__pycache__").mkdir()
         (copy.directory / "__pycache__" / "a.pyc").write_bytes(b"")
     assert said == []
-    assert list((tmp_path / "work").iterdir()) == []
+    assert folders(tmp_path / "work") == []
     with working_copy(source, tmp_path / "work", said.append) as copy:
         (copy.directory / "model.bin").write_text("left")
         (copy.root / "version.txt").write_text("changed")
     (line,) = said
     assert "parts/train.d/model.bin, version.txt" in line
-    assert str(copy.root) in line
-    assert (copy.directory / "model.bin").read_text() == "left"
+    kept = Path(line.rpartition(" kept in ")[2])
+    assert (kept / "parts" / "train.d" / "model.bin").read_text() == "left"
+    assert folders(tmp_path / "work") == [kept.parent.name]
     assert version_of(get(made.work.as_uri(), "main")) == "version 3"
     assert not (source.directory / "model.bin").exists()
 

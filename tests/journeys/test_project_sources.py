@@ -59,7 +59,7 @@ def test_a_repository_behind_a_web_server(machine: Machine, web: Served, made: R
     away = machine.toolkit("run", url, "-v", "v1", cwd=tmp_path, **NO_PROXY)
     assert (away.code, away.err.count("\n")) == (2, 1)
     assert "it wants a login" in away.err
-    assert not list((machine.home / "work").glob("source-*")), "copies are removed"
+    assert not list((machine.home / "copies").glob("[a-z]*")), "copies are removed"
     dry = machine.toolkit("run", f"{url}#parts/train.d", "-v", made.second, "--dry-run", cwd=tmp_path)
     assert dry.out == "cat version.txt; echo said none\n"
 

@@ -267,11 +267,15 @@ def test_uploads_that_were_broken_off_and_leftovers_of_steps(stores: Stores, too
     for name in (ended, running, "another store's"):
         (toolkit_home / "work" / name).mkdir(parents=True)
         (toolkit_home / "work" / name / "scratch").write_text("12345")
+    for name in ("source-of a run", "left-1"):
+        (toolkit_home / "copies" / name).mkdir(parents=True)
+    (toolkit_home / "copies" / "left-1" / "model").write_text("123")
     assert collect(stores, lease_ms=HOUR) == Found()
     shown = collect(stores, remove=False)
-    assert (shown.staging.count, shown.leftovers.count, shown.leftovers.size) == (1, 1, 5)
-    assert collect(stores).leftovers.count == 1
+    assert (shown.staging.count, shown.leftovers.count, shown.leftovers.size) == (1, 2, 8)
+    assert collect(stores).leftovers.count == 2
     assert not list(staging.iterdir())
+    assert [path.name for path in (toolkit_home / "copies").iterdir()] == ["source-of a run"]
     assert sorted(path.name for path in (toolkit_home / "work").iterdir()) == sorted([running, "another store's"])
 
 

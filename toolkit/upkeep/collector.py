@@ -281,6 +281,7 @@ class Collector:
                 )
                 self._found.staging.count += cleared
         self._sweep_work(self._stores.home / "work")
+        self._sweep_copies(self._stores.home / "copies")
 
     def _sweep_work(self, work: Path) -> None:
         """Remove the working folders of steps that have ended long ago."""
@@ -290,11 +291,21 @@ class Collector:
                     ended = self._runs.get_run(folder.name).info.status.terminal
                 except NotFound:
                     ended = self._wanted.unknown_runs
-                if ended and folder.lstat().st_mtime * 1000 < self._now - self._wanted.lease_ms:
-                    size = sum(file.lstat().st_size for file in folder.rglob("*") if not file.is_symlink())
-                    if self._wanted.remove:
-                        shutil.rmtree(folder)
-                    self._found.leftovers.add(size)
+                if ended:
+                    self._sweep_folder(folder)
+
+    def _sweep_copies(self, copies: Path) -> None:
+        """Remove what runs left long ago beside code that was fetched for them."""
+        for folder in sorted(copies.glob("left-*")):
+            with self._noting(str(folder)):
+                self._sweep_folder(folder)
+
+    def _sweep_folder(self, folder: Path) -> None:
+        if folder.lstat().st_mtime * 1000 < self._now - self._wanted.lease_ms:
+            size = sum(file.lstat().st_size for file in folder.rglob("*") if not file.is_symlink())
+            if self._wanted.remove:
+                shutil.rmtree(folder)
+            self._found.leftovers.add(size)
 
     def _needed_still(self, run_id: str) -> str | None:
         """Say what needs a run's files, or that they were counted with the run, in a collection that only shows."""
