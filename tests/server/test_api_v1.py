@@ -58,7 +58,14 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
     owner = {"host": OWNER.host, "pid": OWNER.pid, "started": OWNER.started}
     search = {"filter": "params.a = '1'", "order_by": ["metrics.m0"], "fields": ["metrics.*"]}
     file = {"path": "c", "size": 1, "sha256": "1" * 64}
-    step_key = {"run_id": run_id, "key": "k", "family": "f", "reusable": True, "created": 1, "components": "{}"}
+    step_key = {
+        "run_id": run_id,
+        "key": "5" * 64,
+        "family": "6" * 64,
+        "reusable": True,
+        "created": 1,
+        "components": "{}",
+    }
     calls: list[tuple[type[Any], str, str, object]] = [
         (records.About, "GET", "/about", None),
         (records.ExperimentTold, "POST", "/experiments", {"name": "wine", "tags": {"a": "b"}}),
@@ -89,7 +96,7 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         (records.Applied, "PUT", "/journal/j/entries?first=0", {"entries": [None]}),
         (records.LineageTold, "GET", f"/lineage?kind=run&id={run_id}", None),
         (records.Done, "POST", "/step-keys", step_key),
-        (records.StepKeysTold, "POST", "/step-keys/find", {"family": "f"}),
+        (records.StepKeysTold, "POST", "/step-keys/find", {"family": "6" * 64}),
         (records.RunIdsTold, "POST", "/step-keys/forget", {"run_ids": [run_id]}),
         (records.Renewed, "POST", "/leases/renew", {"owner": owner, "run_ids": [run_id], "lease_ms": 1}),
         (records.Candidates, "POST", "/leases/candidates", {"host": "h"}),
