@@ -365,6 +365,106 @@ CASES = (
         peer="says that the path is invalid, in other words",
     ),
     get("files of no run", f"artifacts/list?run_id={NOBODY}", f"Run with id={NOBODY} not found", **ALL_NONE),
+    # what is deleted, or too long
+    post(
+        "a run in a deleted experiment",
+        "runs/create",
+        {"experiment_id": "{gone}"},
+        "The experiment {gone} must be in the 'active' state.",
+    ),
+    post(
+        "a deleted experiment to be tagged",
+        "experiments/set-experiment-tag",
+        {"experiment_id": "{gone}", "key": "k", "value": "v"},
+        "The experiment {gone} must be in the 'active' state.",
+    ),
+    post(
+        "a deleted experiment to be renamed",
+        "experiments/update",
+        {"experiment_id": "{gone}", "new_name": "n"},
+        peer="answers 500, which clients try again",
+    ),
+    post("a deleted run to be renamed", "runs/update", {"run_id": "{deleted}", "run_name": "n"}),
+    post("a parameter of a deleted run", "runs/log-parameter", {"run_id": "{deleted}", "key": "k", "value": "v"}),
+    post("a batch of a deleted run", "runs/log-batch", {"run_id": "{deleted}", "tags": [{"key": "k", "value": "v"}]}),
+    post(
+        "an input of a deleted run",
+        "runs/log-inputs",
+        {
+            "run_id": "{deleted}",
+            "datasets": [{"dataset": {"name": "d", "digest": "d", "source_type": "s", "source": "s"}}],
+        },
+    ),
+    post(
+        "a long tag of an experiment",
+        "experiments/set-experiment-tag",
+        {"experiment_id": "{experiment}", "key": "k", "value": "x" * 20_001},
+        peer="cuts it",
+    ),
+    post("a metric far from now", "runs/log-metric", {**METRIC, "timestamp": -1}),
+    post("a metric beyond 64 bits", "runs/log-metric", {**METRIC, "step": 2**63}, peer="answers without a code"),
+    post(
+        "a batch of no run",
+        "runs/log-batch",
+        {"run_id": NOBODY, "tags": [{"key": "k", "value": "v"}]},
+        f"Run with id={NOBODY} not found",
+        **ALL_NONE,
+    ),
+    post("inputs of no run", "runs/log-inputs", {"run_id": NOBODY, "datasets": []}, **ALL_NONE),
+    post(
+        "outputs of no run", "runs/outputs", {"run_id": NOBODY, "models": [{"model_id": "m-1", "step": 0}]}, **ALL_NONE
+    ),
+    Case(
+        name="no model to be described",
+        method="PATCH",
+        path="registered-models/update",
+        body={"name": "x", "description": "d"},
+        **ALL_NONE,
+    ),
+    Case(
+        name="no tag of no model",
+        method="DELETE",
+        path="registered-models/delete-tag",
+        body={"name": "x", "key": "k"},
+        **ALL_NONE,
+    ),
+    Case(
+        name="no version to be deleted",
+        method="DELETE",
+        path="model-versions/delete",
+        body={"name": "m1", "version": "9"},
+        **ALL_NONE,
+    ),
+    get("files of no version", "model-versions/get-download-uri?name=m1&version=9", **ALL_NONE),
+    post("a version named by nothing", "model-versions/set-tag", {"name": "m1", "key": "k", "value": "v"}),
+    get("models by what they have not", "registered-models/search?filter=size%3E1"),
+    get("versions by what they have not", "model-versions/search?filter=size%3E1"),
+    get("too many models", "registered-models/search?max_results=1001"),
+    get("too many versions", "model-versions/search?max_results=200001"),
+    post(
+        "logged models by what they have not", "logged-models/search", {"experiment_ids": ["0"], "filter": "size > 1"}
+    ),
+    Case(
+        name="a logged model in an unknown state",
+        method="PATCH",
+        path=f"logged-models/m-{NOBODY}",
+        body={"status": "GONE"},
+        peer="answers without a code",
+    ),
+    Case(
+        name="no logged model to be finished",
+        method="PATCH",
+        path=f"logged-models/m-{NOBODY}",
+        body={"model_id": f"m-{NOBODY}", "status": "LOGGED_MODEL_READY"},
+        **ALL_NONE,
+    ),
+    Case(
+        name="no logged model to be tagged",
+        method="PATCH",
+        path=f"logged-models/m-{NOBODY}/tags",
+        body={"tags": [{"key": "k", "value": "v"}]},
+        **ALL_NONE,
+    ),
     # the request itself
     get(
         "no such endpoint",
@@ -400,6 +500,8 @@ class Known:
             self.names[name] = made["run"]["info"]["run_id"]
         self.make("runs/log-parameter", {"run_id": self.names["run"], "key": "k", "value": "a"})
         self.make("runs/delete", {"run_id": self.names["deleted"]})
+        self.names["gone"] = self.make("experiments/create", {"name": "e2"})["experiment_id"]
+        self.make("experiments/delete", {"experiment_id": self.names["gone"]})
         self.make("registered-models/create", {"name": "m1"})
         self.make("model-versions/create", {"name": "m1", "source": "s3://b/m"})
 

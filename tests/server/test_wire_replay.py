@@ -28,7 +28,7 @@ def is_in(wanted: Any, got: Any) -> bool:  # noqa: ANN401 - JSON
     """Tell whether all that is wanted is there; lists have no more than that, and an empty object is empty."""
     if isinstance(wanted, dict):
         if not wanted or not isinstance(got, dict):
-            return wanted == got
+            return bool(wanted == got)
         return all(key in got and is_in(item, got[key]) for key, item in wanted.items())
     if isinstance(wanted, list):
         return isinstance(got, list) and len(got) == len(wanted) and all(map(is_in, wanted, got))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlparse
 
-from toolkit.errors import InvalidValue, NotFound
+from toolkit.errors import Conflict, InvalidValue, NotFound
 from toolkit.server.wire import messages
 from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.messages import Message
@@ -112,18 +112,29 @@ def restore(call: Call) -> Message:
 
 def set_tag(call: Call) -> Message:
     """Set a tag."""
-    tags = {call.fields.needed("key"): call.fields.text("value")}
-    call.stores.runs.update_experiment(call.fields.needed("experiment_id"), tags=tags)
+    experiment_id, tags = call.fields.needed("experiment_id"), {call.fields.needed("key"): call.fields.text("value")}
+    _active(call, experiment_id)
+    call.stores.runs.update_experiment(experiment_id, tags=tags)
     return {}
 
 
 def delete_tag(call: Call) -> Message:
     """Remove a tag that must be there."""
     experiment_id, key = call.fields.needed("experiment_id"), call.fields.needed("key")
-    if key not in call.stores.runs.get_experiment(experiment_id).tags:
+    if key not in _active(call, experiment_id).tags:
         raise NotFound(f"No tag with name: {key} in experiment with id {experiment_id}")
     call.stores.runs.update_experiment(experiment_id, tags={key: None})
     return {}
+
+
+def _active(call: Call, experiment_id: str) -> Experiment:
+    """Return an experiment that is not deleted."""
+    found = call.stores.runs.get_experiment(experiment_id)
+    if found.lifecycle_stage is Lifecycle.DELETED:
+        raise Conflict(
+            f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted: restore it first"
+        )
+    return found
 
 
 def search_datasets(call: Call) -> Message:
