@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, case, literal_column, or_, select, update
 
-from toolkit.db.dialect import clock_ms
+from toolkit.db.dialect import clock_ms, one_of_texts
 from toolkit.db.tables import runs
 from toolkit.tracking.records import Owner, RunStatus
 
@@ -21,7 +21,7 @@ def renew(connection: Connection, owner: Owner, run_ids: Sequence[str], lease_ms
         return []
     renewing = (
         update(runs)
-        .where(runs.c.run_id.in_(run_ids), runs.c.status == RunStatus.RUNNING.value)
+        .where(one_of_texts(runs.c.run_id, run_ids, dialect), runs.c.status == RunStatus.RUNNING.value)
         .values(
             lease_until=clock_ms(dialect) + lease_ms if lease_ms else None,
             owner_host=owner.host,

@@ -36,6 +36,7 @@ INFO = (
     runs.c.deleted,
 )
 _STATUSES = {status.value: status for status in RunStatus}
+_FEW = 100  # so many values are given one by one, which the planner likes; a statement cannot have any number of them
 
 
 class Found(NamedTuple):
@@ -203,16 +204,16 @@ def page(connection: Connection, query: RunQuery, dialect: str) -> Page[Run]:
     Raises:
         InvalidValue: The page token is none of this list.
     """
-    rows = connection.execute(listing(query).limit(query.limit + 1)).all()
+    rows = connection.execute(listing(query, dialect).limit(query.limit + 1)).all()
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     token = paging.encode("runs", (rows[-1].start_time, rows[-1].run_id)) if more else None
     return Page(items=with_data(connection, rows, dialect), next_page_token=token)
 
 
-def listing(query: RunQuery) -> Select[Any]:
+def listing(query: RunQuery, dialect: str) -> Select[Any]:
     """Return the statement that lists runs, without its limit."""
-    statement = select(*INFO).where(*_conditions(query)).order_by(runs.c.start_time.desc(), runs.c.run_id)
+    statement = select(*INFO).where(*_conditions(query, dialect)).order_by(runs.c.start_time.desc(), runs.c.run_id)
     if query.page_token is not None:
         start, run_id = paging.decode(query.page_token, "runs", (int, str))
         # The first condition is there for the index: SQLite does not walk it by the second.
@@ -220,16 +221,21 @@ def listing(query: RunQuery) -> Select[Any]:
     return statement
 
 
-def _conditions(query: RunQuery) -> Iterable[ColumnElement[bool]]:
+def _conditions(query: RunQuery, dialect: str) -> Iterable[ColumnElement[bool]]:
     if query.experiment_ids:
         numbers = [number for text in query.experiment_ids if (number := number_of(text)) is not None]
-        yield runs.c.experiment == numbers[0] if len(numbers) == 1 else runs.c.experiment.in_(numbers)
+        if len(numbers) == 1:
+            yield runs.c.experiment == numbers[0]
+        elif len(numbers) <= _FEW:
+            yield runs.c.experiment.in_(numbers)
+        else:
+            yield one_of(runs.c.experiment, numbers, dialect)
     if query.parent_run_id is not None:
         yield runs.c.parent_run_id == query.parent_run_id
     if query.top_level:
         yield runs.c.parent_run_id.is_(None)
     if query.status:
-        yield runs.c.status.in_([status.value for status in query.status])
+        yield runs.c.status.in_(sorted({status.value for status in query.status}))
     if query.run_id_prefix:
         yield runs.c.run_id >= query.run_id_prefix
         if (end := after_prefix(query.run_id_prefix)) is not None:

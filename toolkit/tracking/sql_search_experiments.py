@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, FromClause, and_, select
 
+from toolkit.db.dialect import one_of
 from toolkit.db.tables import experiment_tags, experiments
 from toolkit.tracking.filter_fields import Kind
 from toolkit.tracking.records import Experiment, Lifecycle, Page
@@ -21,7 +22,8 @@ def page(connection: Connection, search: Search, dialect: str) -> Page[Experimen
     source, terms = _joined(search)
     where = [condition(search.tree, of_experiment(dialect))]
     if query.experiment_ids:
-        where.append(experiments.c.id.in_([n for text in query.experiment_ids if (n := number_of(text)) is not None]))
+        numbers = [n for text in query.experiment_ids if (n := number_of(text)) is not None]
+        where.append(one_of(experiments.c.id, numbers, dialect))
     if query.lifecycle is not None:
         where.append((experiments.c.deleted.is_(None)) == (query.lifecycle is Lifecycle.ACTIVE))
     if search.position is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, exists, func, select
 
-from toolkit.db.dialect import one_of
+from toolkit.db.dialect import one_of, one_of_texts
 from toolkit.db.tables import artifacts, datasets, experiments, inputs, logged_models, metrics, params, runs, tags
 from toolkit.ids import is_run_id
 from toolkit.tracking.records import RunSize
@@ -19,7 +19,9 @@ def purge_runs(connection: Connection, run_ids: Sequence[str], dialect: str) -> 
     """Remove deleted runs with all that they logged, and data that no run uses any more; return their ids."""
     wanted = [run_id for run_id in run_ids if is_run_id(run_id)]
     found = connection.execute(
-        select(runs.c.id, runs.c.run_id, runs.c.experiment).where(runs.c.run_id.in_(wanted), runs.c.deleted.isnot(None))
+        select(runs.c.id, runs.c.run_id, runs.c.experiment).where(
+            one_of_texts(runs.c.run_id, wanted, dialect), runs.c.deleted.isnot(None)
+        )
     ).all()
     if not found:
         return []
@@ -49,7 +51,9 @@ def purge_experiments(connection: Connection, experiment_ids: Sequence[str], dia
 def run_sizes(connection: Connection, run_ids: Sequence[str], dialect: str) -> dict[str, RunSize]:
     """Return how much each run has logged, by one statement a kind of value."""
     wanted = [run_id for run_id in run_ids if is_run_id(run_id)]
-    rows = connection.execute(select(runs.c.id, runs.c.run_id).where(runs.c.run_id.in_(wanted))).all()
+    rows = connection.execute(
+        select(runs.c.id, runs.c.run_id).where(one_of_texts(runs.c.run_id, wanted, dialect))
+    ).all()
     keys = [row.id for row in rows]
     counts: dict[str, dict[int, int]] = {}
     for name, table in _COUNTED.items():
