@@ -1,4 +1,4 @@
-"""What a run costs beside the user's own work, next to MLflow's: import, help, one no-op step, twenty, the first ever.
+"""What a run costs beside the user's own work, next to MLflow's: import, help, a no-op step, many, an environment.
 
     python benchmarks/run_overhead.py [--with-mlflow] [--mlflow PATH] [--runs N]
 
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,10 +38,18 @@ class Row:
     limit: float
 
 
-def measure(argv: Sequence[str], environment: dict[str, str], *, runs: int, directory: Path = ROOT) -> list[float]:
-    """Return the seconds that a command takes, several times after one that does not count."""
+def measure(
+    argv: Sequence[str],
+    environment: dict[str, str],
+    *,
+    runs: int,
+    directory: Path = ROOT,
+    before: Callable[[], None] = lambda: None,
+) -> list[float]:
+    """Return the seconds that a command takes, several times after one that does not count; ``before`` runs untimed."""
     seconds = []
     for _ in range(runs + 1):
+        before()
         began = time.perf_counter()
         done = subprocess.run(argv, env=environment, cwd=directory, capture_output=True, text=True, check=False)
         seconds.append(time.perf_counter() - began)
@@ -63,6 +71,16 @@ def fan_out(count: int) -> str:
     return f"{NO_OP}workflows:\n  main:\n    steps:\n      main: {{foreach: {{n: {list(range(count))}}}}}\n".replace(
         "    command: 'true'", "    parameters: {n: int}\n    command: 'true'"
     )
+
+
+def scikit_learn(folder: Path) -> str:
+    """Write a project whose environment has scikit-learn, and whose command does next to nothing; return its place."""
+    command = "python -c 'import sys; print(sys.prefix)'"
+    text = f'name: scikit-learn\npython_env: python_env.yaml\nentry_points:\n  main:\n    command: "{command}"\n'
+    place = project(folder, "scikit-learn", text)
+    wanted = f'python: "{platform.python_version()}"\nbuild_dependencies: []\ndependencies: [scikit-learn]\n'
+    Path(place, "python_env.yaml").write_text(wanted, encoding="utf-8")
+    return place
 
 
 def mlflow_command(wanted: str | None, *, make: bool) -> str | None:
@@ -99,12 +117,19 @@ def rows(folder: Path, mlflow: str | None, runs: int) -> list[Row]:
     ours.pop("PYTHONDONTWRITEBYTECODE", None)
     ours["TOOLKIT_HOME"] = str(folder / "home")
     theirs = {**ours, "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
+    theirs["MLFLOW_ENV_ROOT"] = str(folder / "mlflow-envs")
     theirs["PATH"] = f"{Path(mlflow).parent if mlflow else ''}:{ours['PATH']}"
     single = project(folder, "single", NO_OP)
+    learning = scikit_learn(folder)
     one, twenty = (project(folder, f"fan-{count}", fan_out(count)) for count in (1, 20))
 
-    def peer(*argv: str, command: str | None = mlflow) -> list[float]:
-        return measure([command, *argv], theirs, runs=runs, directory=folder) if command else []
+    def forget() -> None:
+        """Remove all environments: the packages stay in uv's cache."""
+        for root in (folder / "home" / "envs", folder / "mlflow-envs"):
+            shutil.rmtree(root, ignore_errors=True)
+
+    def peer(*argv: str, command: str | None = mlflow, before: Callable[[], None] = lambda: None) -> list[float]:
+        return measure([command, *argv], theirs, runs=runs, directory=folder, before=before) if command else []
 
     python = str(Path(mlflow).with_name("python")) if mlflow else None
     first = first_run(toolkit, single, ours, folder)
@@ -127,6 +152,18 @@ def rows(folder: Path, mlflow: str | None, runs: int) -> list[Row]:
                 ours=measure([toolkit, "run", single], ours, runs=runs),
                 peer=peer("run", single, "--env-manager", "local"),
                 limit=1.7,
+            ),
+            Row(
+                work="one step in a new uv environment with scikit-learn, packages in uv's cache",
+                ours=measure([toolkit, "run", learning], ours, runs=runs, before=forget),
+                peer=peer("run", learning, "--env-manager", "uv", before=forget),
+                limit=4.0,
+            ),
+            Row(
+                work="the same again",
+                ours=measure([toolkit, "run", learning], ours, runs=runs),
+                peer=peer("run", learning, "--env-manager", "uv"),
+                limit=1.9,
             ),
             Row(work="first run ever, empty home", ours=first, limit=15.0),
             Row(

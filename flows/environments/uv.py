@@ -234,7 +234,8 @@ def _python_version(directory: Path) -> str:
 def _uv(plan: _Plan, place: Place, report: Report) -> Builder:
     """Return what runs uv for one environment, in the project's directory."""
     environ = settings.environment()
-    environ.setdefault("UV_COMPILE_BYTECODE", "1")
+    if environ.get("PYTHONDONTWRITEBYTECODE"):  # else Python keeps what it compiles: what is used, when it is used
+        environ.setdefault("UV_COMPILE_BYTECODE", "1")
     environ["NO_COLOR"] = "1"
     return Builder(
         name="uv",

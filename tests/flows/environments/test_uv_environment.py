@@ -98,7 +98,19 @@ def test_a_command_runs_in_it(build: Build) -> None:
     prefix, module, virtual = run(environment, f'python -c "{place}"').splitlines()
     assert prefix == virtual == str(environment.directory)
     assert module.startswith(prefix)
-    assert list(Path(module).parent.glob("__pycache__/six.*.pyc"))  # compiled: the first import is quick
+    assert list(Path(module).parent.glob("__pycache__/six.*.pyc"))  # kept: the next import is quick
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_everything_is_compiled_only_where_python_would_not_keep_what_it_compiles(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: bool
+) -> None:
+    monkeypatch.delenv("UV_COMPILE_BYTECODE", raising=False)
+    if not writes:
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    directory = build("six", home=tmp_path).directory
+    assert directory is not None
+    assert bool(list(directory.rglob("six.*.pyc"))) is not writes
 
 
 def test_a_command_that_calls_a_pip_from_outside_reaches_only_its_environment(build: Build) -> None:
