@@ -99,15 +99,20 @@ class ToolkitRun(SubmittedRun):  # type: ignore[misc]  # MLflow is not there whe
         self._run_id: str | None = None
         self._last = ""
         self._known = threading.Event()
-        self._process = subprocess.Popen(
-            list(command),
-            env={**variables, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # Ctrl-C reaches MLflow, which calls `cancel`
-        )
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                env={**variables, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # Ctrl-C reaches MLflow, which calls `cancel`
+            )
+        except OSError as error:
+            raise ExecutionException(
+                f"{command[0]} cannot be started ({error.strerror}): see TOOLKIT_PROGRAM, or the backend's configuration"
+            ) from error
         self._reader = threading.Thread(target=self._read, name="toolkit-run")  # MLflow's process waits for its end
         self._reader.start()
 

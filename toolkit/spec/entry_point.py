@@ -180,7 +180,7 @@ def _lint_command(entry: EntryPoint, findings: Findings) -> None:
     try:
         fields, reading = read_command(entry)
     except ProjectError as error:
-        findings.add(error.message, error.mark)
+        findings.add(error.message, error.mark, rule="undeclared-parameter")
         return
     place = entry.command_spelling.place if entry.command_spelling else None
     for number, field in enumerate(fields):
@@ -189,6 +189,7 @@ def _lint_command(entry: EntryPoint, findings: Findings) -> None:
                 f"${{{field.source}}} in the command of {entry.name!r} is a dollar sign and a placeholder:"
                 f" write ${{{{{field.source}}}}} for a variable of the shell",
                 place("{", field.brace) if place else entry.command_mark,
+                rule="dollar-placeholder",
             )
     inner = [field for number, field in enumerate(fields) if reading.contexts[number].quoting in _QUOTES]
     if inner and _SECOND_SHELL.search(entry.command):
@@ -196,10 +197,12 @@ def _lint_command(entry: EntryPoint, findings: Findings) -> None:
             f"{{{inner[0].source}}} in the command of {entry.name!r} is read by a second shell, which takes the value"
             f" for code: hand it on as an argument, such as bash -c '… \"$1\"' - {{{inner[0].source}}}",
             place("{", inner[0].brace) if place else entry.command_mark,
+            rule="second-shell",
         )
     if reading.pipes and not entry.strict:
         findings.add(
             f"the command of {entry.name!r} has a pipe, so a failure before it goes unnoticed:"
             " 'strict: true' runs it under set -euo pipefail",
             place("|", reading.pipes[0]) if place else entry.command_mark,
+            rule="pipe",
         )

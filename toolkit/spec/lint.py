@@ -16,9 +16,9 @@ class Findings:
     def __init__(self) -> None:
         self._warnings: list[project.Warning] = []
 
-    def add(self, message: str, mark: Mark | None) -> None:
-        """Note a warning."""
-        self._warnings.append(project.Warning(message=message, mark=mark))
+    def add(self, message: str, mark: Mark | None, *, rule: str) -> None:
+        """Note a warning, by the name of its rule."""
+        self._warnings.append(project.Warning(message=message, mark=mark, rule=rule))
 
     def unknown_keys(self, node: Node, known: Iterable[str], what: str) -> None:
         """Warn about keys that mean nothing here; MLflow ignores them, and so do we."""
@@ -27,12 +27,12 @@ class Findings:
             if key not in names:
                 guess = hint(key, names)
                 close = f"; {guess}" if guess.endswith("?") else ""
-                self.add(f"{what} has the unknown key {key!r}, which is ignored{close}", mark)
+                self.add(f"{what} has the unknown key {key!r}, which is ignored{close}", mark, rule="unknown-key")
 
     def duplicates(self, node: Node) -> None:
         """Warn about keys that stand in a mapping twice; the last one counts, as in MLflow."""
         for key, mark in node.duplicates:
-            self.add(f"the key {key!r} stands there twice, the last one counts", mark)
+            self.add(f"the key {key!r} stands there twice, the last one counts", mark, rule="duplicate-key")
 
     @property
     def warnings(self) -> tuple[project.Warning, ...]:

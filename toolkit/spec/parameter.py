@@ -95,4 +95,4 @@ def _check_default(parameter: Parameter, findings: Findings, *, typed: bool) -> 
     except InvalidParameter as error:
         if typed:
             raise
-        findings.add(f"the default of {error.message}", error.mark)
+        findings.add(f"the default of {error.message}", error.mark, rule="default-type")

@@ -22,6 +22,7 @@ class Warning:  # noqa: A001 - read as spec.Warning; it is what lint prints
 
     message: str
     mark: Mark | None = None
+    rule: str = "invalid"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,178 @@
+"""Stock MLflow with our plugins in its own environment, where nothing of ours is installed but this package itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from machine import Done, Machine, write_project
+from peer import NO_MLFLOW, mlflow_python
+from process import server_process
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = """
+name: tried
+entry_points:
+  make:
+    parameters: {count: {type: int, default: 3}}
+    command: "seq {count} > data.txt; echo '{{\\"rows\\": '{count}'}}' > metrics.json"
+    outputs: {data: data.txt}
+    metrics: metrics.json
+  main:
+    parameters: {text: {type: string, default: hello}}
+    command: "echo {text}"
+  fail: {command: "exit 3"}
+  slow: {command: "sleep 60"}
+workflows:
+  chain:
+    parameters: {count: {type: int, default: 2}}
+    steps:
+      make: {parameters: {count: "${{ parameters.count }}"}}
+      main: {parameters: {text: "${{ steps.make.metrics.rows }}"}}
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with our package as `pip install --no-deps` would leave it, beside MLflow's own."""
+    if mlflow_python() is None:
+        pytest.skip(NO_MLFLOW)
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "toolkit").symlink_to(ROOT / "toolkit")
+    info = folder / "toolkit-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toolkit\nVersion: 0.1.0\n")
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    lines = [f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in entries.items()) for group, entries in groups.items()]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+    yield folder
+
+
+def mlflow(machine: Machine, installed: Path, code: list[str], cwd: Path, **variables: str) -> Done:
+    """Run MLflow's Python, with our program on the PATH of another environment."""
+    python = mlflow_python()
+    assert python is not None
+    done = subprocess.run(
+        [python, *code],
+        cwd=cwd,
+        env=machine.variables(PYTHONPATH=str(installed), **variables),
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def run_project(machine: Machine, installed: Path, cwd: Path, *options: str, **variables: str) -> Done:
+    return mlflow(machine, installed, ["-m", "mlflow", "run", ".", "-b", "toolkit", *options], cwd, **variables)
+
+
+def in_store(machine: Machine, installed: Path, cwd: Path, uri: str) -> list[Any]:
+    """Return the runs of a store, as MLflow's own client sees them."""
+    code = (
+        "import json, mlflow; print(json.dumps([[r.info.status, r.data.params, r.data.metrics, r.data.tags] "
+        "for r in mlflow.MlflowClient().search_runs([e.experiment_id for e in mlflow.search_experiments()])]))"
+    )
+    done = mlflow(machine, installed, ["-c", code], cwd, MLFLOW_TRACKING_URI=uri)
+    assert done.code == 0, done.err
+    found: list[Any] = json.loads(done.out.splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+def test_mlflow_runs_a_project_as_our_flow_recorded_by_our_server(
+    machine: Machine, installed: Path, tmp_path: Path
+) -> None:
+    write_project(tmp_path, PROJECT)
+    (tmp_path / "backend.json").write_text(json.dumps({"workflow": "chain", "env_manager": "local"}))
+    with server_process(machine.home) as server:
+        options = ["-c", "backend.json", "-P", "count=4", "--experiment-name", "tries", "--run-name", "first try"]
+        done = run_project(machine, installed, tmp_path, *options, MLFLOW_TRACKING_URI=server.url)
+        assert done.code == 0, done.err
+        assert "is no toolkit server" not in done.err
+        found = re.search(r"Run \(ID '(\w+)'\) succeeded", done.err)
+        assert found
+        failed = run_project(machine, installed, tmp_path, "-e", "fail", MLFLOW_TRACKING_URI=server.url)
+        wrong = run_project(machine, installed, tmp_path, "-e", "fial", MLFLOW_TRACKING_URI=server.url)
+    run = machine.show(found[1])
+    assert (run["run_name"], run["status"], run["params"]) == ("first try", "FINISHED", {"count": "4"})
+    assert run["metrics"] == {"make.rows": 4.0}
+    assert run["tags"]["mlflow.project.backend"] == "toolkit"
+    assert [child["run_name"] for child in run["children"]] == ["make", "main"]
+    assert machine.flow_state(run) == "COMPLETED"
+    assert failed.code != 0
+    assert "exited with 3" in failed.err
+    assert wrong.code != 0
+    assert "there is no entry point 'fial'" in wrong.err
+
+
+@pytest.mark.slow
+def test_a_store_of_mlflows_own_gets_the_whole_and_is_said_to(
+    machine: Machine, installed: Path, tmp_path: Path
+) -> None:
+    write_project(tmp_path, PROJECT)
+    uri = f"sqlite:///{tmp_path}/theirs.db"
+    (tmp_path / "backend.json").write_text(json.dumps({"workflow": "chain"}))
+    done = run_project(machine, installed, tmp_path, "-c", "backend.json", MLFLOW_TRACKING_URI=uri)
+    assert done.code == 0, done.err
+    assert done.err.count("is no toolkit server") == 1
+    ((status, params, metrics, tags),) = in_store(machine, installed, tmp_path, uri)
+    assert (status, params, metrics) == ("FINISHED", {"count": "2"}, {"make.rows": 2.0})
+    assert machine.show(tags["toolkit.run_id"])["status"] == "FINISHED"
+    assert tags["mlflow.project.backend"] == "toolkit"
+
+
+CANCELLED = """
+import mlflow, time
+run = mlflow.projects.run(".", entry_point="slow", backend="toolkit", synchronous=False)
+before = mlflow.entities.RunStatus.to_string(run.get_status())
+run.cancel()
+print(before, mlflow.entities.RunStatus.to_string(run.get_status()), run.wait(), mlflow.get_run(run.run_id).info.status)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_is_not_waited_for_can_be_cancelled(machine: Machine, installed: Path, tmp_path: Path) -> None:
+    write_project(tmp_path, PROJECT)
+    uri = f"sqlite:///{tmp_path}/theirs.db"
+    done = mlflow(machine, installed, ["-c", CANCELLED], tmp_path, MLFLOW_TRACKING_URI=uri)
+    assert done.code == 0, done.err
+    assert done.out.split() == ["RUNNING", "KILLED", "False", "KILLED"]
+    (tags,) = [tags for _, _, _, tags in in_store(machine, installed, tmp_path, uri)]
+    assert machine.show(tags["toolkit.run_id"])["status"] == "KILLED"
+
+
+def test_what_is_wrong_is_one_line(machine: Machine, installed: Path, tmp_path: Path) -> None:
+    write_project(tmp_path, PROJECT)
+    code = (
+        "import mlflow, sys\n"
+        "for config, variables in [({'workflw': 'x'}, {}), ({}, {'TOOLKIT_PROGRAM': '/nowhere/toolkit'}), ({}, {'PATH': '/x'})]:\n"
+        "    import os; os.environ |= variables\n"
+        "    try: mlflow.projects.run('.', backend='toolkit', backend_config=config)\n"
+        "    except mlflow.exceptions.ExecutionException as error: print(error)\n"
+        "    os.environ.pop('TOOLKIT_PROGRAM', None)\n"
+    )
+    uri = f"sqlite:///{tmp_path}/theirs.db"
+    done = mlflow(machine, installed, ["-c", code], tmp_path, MLFLOW_TRACKING_URI=uri)
+    unknown, missing, absent = done.out.splitlines()
+    assert "'workflw'" in unknown
+    assert "/nowhere/toolkit" in missing
+    assert "TOOLKIT_PROGRAM" in absent
+
+
+def test_the_context_needs_nothing_of_ours(machine: Machine, installed: Path, tmp_path: Path) -> None:
+    code = "import json; from mlflow.tracking.context.registry import resolve_tags; print(json.dumps(resolve_tags()))"
+    told = {"TOOLKIT_RUN_ID": "abc", "PREFECT__FLOW_RUN_ID": "def"}
+    done = mlflow(machine, installed, ["-c", code], tmp_path, **told)
+    assert done.code == 0, done.err
+    tags = json.loads(done.out.splitlines()[-1])
+    assert (tags["mlflow.parentRunId"], tags["prefect.flow_run_id"]) == ("abc", "def")
+    assert "Unexpected" not in done.err
+    assert "unexpected" not in done.err
