@@ -33,6 +33,7 @@ class Provenance:
         dirty: Whether files were not as committed: then the snapshot of the run has them.
         code_digest: SHA-256 over the project's files.
         archive: SHA-256 of the zip file that it came from.
+        subdir: The project's directory in the repository, or in the archive.
     """
 
     uri: str | None
@@ -42,6 +43,7 @@ class Provenance:
     dirty: bool
     code_digest: str | None
     archive: str | None
+    subdir: str | None = None
 
     @property
     def exact_version(self) -> str | None:
@@ -49,6 +51,21 @@ class Provenance:
         if self.archive is not None:
             return f"sha256:{self.archive}"
         return None if self.dirty else self.commit
+
+    @property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """What can be given to `source.fetch` to get this very code, as URI and version, the likeliest first.
+
+        The directory of the user's that it was may be gone, or on another machine; the repository's address is not.
+        Empty where only a snapshot has the code.
+        """
+        version = self.exact_version
+        if version is None:
+            return ()
+        found = [self.uri] if self.uri else []
+        if self.commit is not None and self.repo_url:
+            found.append(f"{self.repo_url}#{self.subdir}" if self.subdir else self.repo_url)
+        return tuple((uri, version) for uri in dict.fromkeys(found))
 
 
 def source_tags(source: Source) -> dict[str, str]:
@@ -81,6 +98,7 @@ def read_provenance(tags: Mapping[str, str]) -> Provenance:
         dirty=tags.get(tag.GIT_DIRTY) == "True",
         code_digest=tags.get(CODE_DIGEST),
         archive=tags.get(ARCHIVE),
+        subdir=tags.get(tag.SOURCE_NAME, "").partition("#")[2] or None,
     )
 
 

@@ -96,6 +96,19 @@ def find(directory: Path) -> Repository | None:
     )
 
 
+def is_published(directory: Path) -> bool:
+    """Tell whether the checked-out commit was on the remote when Git last spoke to it: whether others can fetch it.
+
+    Args:
+        directory: A directory in the repository.
+
+    Raises:
+        Unreadable: Git cannot say.
+    """
+    (answer,) = _ask(directory, [("for-each-ref", "--count=1", "--contains=HEAD", "refs/remotes/")])
+    return bool(answer.strip())
+
+
 def diff(directory: Path, target: Path, *, limit: int) -> int:
     """Write what is not as committed below a directory, of the files that Git tracks, as a patch.
 

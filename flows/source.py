@@ -114,6 +114,16 @@ def fetch(uri: str, *, caller: Path, version: str | None = None, fetching: Fetch
         repo_url = None
     if fetching is None:
         raise ProjectError(f"{shown(address.url)} has to be fetched, and nothing is fetched here: give a directory")
+    try:
+        return _fetched(address, wanted, fetching, repo_url)
+    except OSError as error:
+        why = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
+        raise ProjectError(f"{address.url} cannot be kept in {fetching.root}: {why}") from None
+
+
+def _fetched(
+    address: GitAddress | ArchiveAddress, wanted: str | None, fetching: Fetching, repo_url: str | None
+) -> Source:
     if isinstance(address, GitAddress):
         return _from_git(address, wanted, fetching, repo_url)
     if wanted is not None and not is_archive_version(wanted):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from toolkit.errors import ProjectError
 from toolkit.flows.source import Source
 
 
@@ -34,7 +35,7 @@ def working_copy(source: Source, work: Path, report: Callable[[str], None]) -> I
         top = folder / source.root.name
         before: dict[str, tuple[int, int]] | None = None
         try:
-            shutil.copytree(source.root, top, symlinks=True, copy_function=_copy)
+            _copy_tree(source.root, top)
             before = _state(top)
             yield replace(source, root=top, directory=top / source.directory.relative_to(source.root))
         finally:
@@ -69,6 +70,19 @@ def _folder(source: Source, work: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder.
+
+    Raises:
+        ProjectError: There is no room for it, or it cannot be read.
+    """
+    try:
+        shutil.copytree(source, target, symlinks=True, copy_function=_copy)
+    except OSError as error:  # shutil.Error, with a list of them, is one
+        first = error.args[0][0][2] if isinstance(error, shutil.Error) and error.args[0] else error
+        raise ProjectError(f"{source} cannot be copied to {target}, where the run was to work: {first}") from None
 
 
 def _copy(source: str, target: str) -> str:

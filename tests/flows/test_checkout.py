@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -432,6 +433,49 @@ def test_no_version_becomes_an_option_or_an_expression(version: str, made: Repos
 def test_no_sub_directory_leads_out(subdir: str, made: Repository, get: Fetched) -> None:
     with pytest.raises(ProjectNotFound, match="must name a directory below the project"):
         get(f"{made.work}#{subdir}", "main")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"url": "ext::sh -c touch% {mark}"},
+        {"url": "-u./touch {mark}"},
+        {"url": "ssh://-oProxyCommand=touch {mark}/x"},
+        {"update": "!touch {mark}"},
+        {"path": "../outside"},
+        {"path": ".git/hooks"},
+    ],
+    ids=["transport", "option", "ssh-option", "command", "path-up", "path-hooks"],
+)
+def test_no_submodule_runs_or_writes_anything_elsewhere(
+    changes: dict[str, str], nested: Path, get: Fetched, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    for key, value in changes.items():
+        git(nested, "config", "--file=.gitmodules", f"submodule.middle.{key}", value.format(mark=mark))
+    commit(nested, "evil")
+    git(tmp_path, "clone", "-q", "--bare", str(nested), "evil.git")
+    with contextlib.suppress(ProjectError):
+        get("evil.git", caller=tmp_path)
+    assert not mark.exists()
+    assert not list(get.root.rglob("outside"))
+
+
+def test_a_submodule_whose_name_leads_out(nested: Path, get: Fetched, tmp_path: Path) -> None:
+    modules = (nested / ".gitmodules").read_text().replace('"middle"', '"../../../outside"')
+    (nested / ".gitmodules").write_text(modules)
+    commit(nested, "evil")
+    git(tmp_path, "clone", "-q", "--bare", str(nested), "evil.git")
+    with contextlib.suppress(ProjectError):
+        get("evil.git", caller=tmp_path)
+    assert not list(tmp_path.rglob("outside"))
+
+
+def test_no_room_is_one_line(made: Repository, get: Fetched, tmp_path: Path) -> None:
+    get.root.write_text("a file where the folder should be")
+    with pytest.raises(ProjectError, match=r"cannot be kept in .*sources: ") as caught:
+        get(made.work.as_uri(), "main")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_link_in_a_repository_leads_nowhere(get: Fetched, tmp_path: Path) -> None:

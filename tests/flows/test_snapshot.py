@@ -208,3 +208,24 @@ def test_the_diff_of_a_dirty_tree_is_bounded(tmp_path: Path) -> None:
 def _diff(directory: Path, target: Path) -> str:
     repository.diff(directory, target, limit=1000)
     return target.read_text()
+
+
+def test_a_directory_of_a_clone_is_found_again_by_the_address_of_its_remote(tmp_path: Path) -> None:
+    made = make_repository(tmp_path / "demo")
+    git(tmp_path, "clone", "-q", "--bare", str(made.work), "demo.git")
+    git(tmp_path, "clone", "-q", str(tmp_path / "demo.git"), "mine")
+    mine = tmp_path / "mine"
+    source = fetch("mine#parts/train.d", caller=tmp_path)
+    said = read_provenance(source_tags(source))
+    assert said.places == (
+        (f"{mine}#parts/train.d", made.newest),
+        (f"{tmp_path / 'demo.git'}#parts/train.d", made.newest),
+    )
+    for uri, version in said.places:
+        again = fetch(uri, caller=Path("/"), version=version, fetching=Fetching(root=tmp_path / "sources"))
+        assert again.digest == source.digest
+    assert repository.is_published(mine)
+    commit(mine, "local")
+    assert not repository.is_published(mine)
+    (mine / "version.txt").write_text("dirty\n")
+    assert read_provenance(source_tags(fetch("mine", caller=tmp_path))).places == ()
