@@ -407,3 +407,34 @@ def test_a_workflow_that_was_made_by_hand_can_be_checked() -> None:
 
 def test_parameters_of_a_step_may_be_null_to_take_the_default() -> None:
     assert step("train: {parameters: {data: ., alpha: }}").parameters["alpha"].evaluate(Scope(parameters={})) is None
+
+
+def test_what_a_workflow_says_of_the_cache_holds_for_steps_that_do_not_say() -> None:
+    text = HEAD + "workflows: {main: {cache: true, steps: {prepare: {}, report: {cache: false}}}}\n"
+    steps = parse(text).workflows["main"].steps
+    assert (steps["prepare"].cache, steps["report"].cache) == (True, False)
+    with pytest.raises(ProjectError, match="'cache' of workflow 'main' must be true or false, not 'often'"):
+        parse(text.replace("cache: true", "cache: often"))
+
+
+@pytest.mark.parametrize(
+    ("declared", "inputs", "closed"),
+    [
+        ("", None, False),
+        ("inputs: prepare.py", ("prepare.py",), False),
+        ("inputs: [prepare.py, 'lib/*.py'], outputs: {}", ("prepare.py", "lib/*.py"), True),
+        ("inputs: [], outputs: {data: data.csv}", (), True),
+        ("metrics: metrics.json", None, True),
+        ("outputs:", None, False),
+    ],
+)
+def test_what_an_entry_point_reads_and_leaves(declared: str, inputs: tuple[str, ...] | None, closed: bool) -> None:
+    """An empty mapping says that nothing is left; nothing said says nothing."""
+    entry = parse(f"entry_points: {{go: {{command: go, {declared}}}}}\n").entry_points["go"]
+    assert (entry.inputs, entry.closed) == (inputs, closed)
+
+
+@pytest.mark.parametrize("inputs", ["[/etc/passwd]", "../data.csv", "[lib/../../x]"])
+def test_inputs_are_the_projects(inputs: str) -> None:
+    with pytest.raises(ProjectError, match=r"'inputs' of entry point 'go' is .*: it must be a path inside"):
+        parse(f"entry_points: {{go: {{command: go, inputs: {inputs}}}}}\n")
