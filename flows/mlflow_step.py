@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from toolkit.recording.context import PARENT
+from toolkit.errors import NotFound
+from toolkit.recording.context import HOST, PARENT, PROJECT_BACKEND
 from toolkit.recording.run import RecordedRun
 from toolkit.settings import environment
+from toolkit.tracking.records import Run, RunStatus, SearchQuery
 from toolkit.tracking.step_token import step_token
+from toolkit.tracking.store import RunStore
 
 _MLFLOW = re.compile(r"(?mi)^\s*mlflow(-skinny|-tracing)?\s*(\[|[=<>!~@;#]|$)")
 _LOGINS = tuple(
@@ -18,7 +21,14 @@ _LOGINS = tuple(
     for whose in ("MLFLOW", "TOOLKIT")
     for name in ("USERNAME", "PASSWORD", "TOKEN", "AUTH", "AWS_SIGV4")
 )
+_STEP, _FLOW_RUN = "toolkit.step", "prefect.flow_run_id"
+_ELSEWHERE = ("databricks", "kubernetes")
 _PROXIES = ("http_proxy", "all_proxy")
+
+
+def step_tags(step: str, flow_run_id: str) -> dict[str, str]:
+    """Return what runs are to say that a step's code makes besides the step's own."""
+    return {_STEP: step, _FLOW_RUN: flow_run_id}
 
 
 def names_mlflow(lines: str | Iterable[str]) -> bool:
@@ -46,6 +56,39 @@ def mlflow_variables(server: str, recorded: RecordedRun, tags: Mapping[str, str]
         **_who_asks(),
         **_past_proxies(urlsplit(server).hostname or ""),
     }
+
+
+def end_left_open(runs: RunStore, run_id: str, status: RunStatus, tags: Mapping[str, str]) -> None:
+    """End what MLflow's clients have left open below a step that has ended; for MLflow such runs go on for ever.
+
+    Runs of toolkit's own are watched by who made them, and a project that was sent to other machines may go on there.
+
+    Args:
+        runs: Where they are.
+        run_id: The step's run.
+        status: Its final state, which is theirs.
+        tags: What `step_tags` says of them.
+    """
+    marks = " AND ".join(f"tags.\"{name}\" = '{value}'" for name, value in tags.items() if "'" not in value)
+    query = SearchQuery(
+        filter=f"attributes.status = 'RUNNING' AND {marks}", fields=(f"tags.{HOST}", f"tags.{PROJECT_BACKEND}")
+    )
+    for run in runs.search_runs(query).items:
+        watched = HOST in run.data.tags or run.data.tags.get(PROJECT_BACKEND) in _ELSEWHERE
+        if not watched and _is_below(runs, run, run_id):
+            runs.update_run(run.info.run_id, status=status, reason="left open by the step's code")
+
+
+def _is_below(runs: RunStore, run: Run, above: str) -> bool:
+    seen = set()
+    parent = run.info.parent_run_id
+    while parent is not None and parent != above and parent not in seen:
+        seen.add(parent)
+        try:
+            parent = runs.get_run(parent).info.parent_run_id
+        except NotFound:
+            return False
+    return parent == above
 
 
 def _who_asks() -> dict[str, str]:

@@ -16,7 +16,7 @@ from toolkit.flows.container_step import CONTAINER_TAG, ContainerStep
 from toolkit.flows.context import RunContext
 from toolkit.flows.environments.prepared import PreparedEnvironment
 from toolkit.flows.mlflow_environment import stand_in
-from toolkit.flows.mlflow_step import mlflow_variables
+from toolkit.flows.mlflow_step import end_left_open, mlflow_variables, step_tags
 from toolkit.flows.plan import Plan
 from toolkit.flows.process import CommandProcess, CommandSpec, Exit
 from toolkit.flows.workspace import Workspace
@@ -258,8 +258,7 @@ class StepRunner:
             "PYTHONUNBUFFERED": "1",
         }
         if self._context.tracking_server is not None:
-            told = {"toolkit.step": self._step.name, "prefect.flow_run_id": self._context.flow_run_id}
-            changes |= mlflow_variables(self._context.tracking_server, recorded, told)
+            changes |= mlflow_variables(self._context.tracking_server, recorded, self._marks)
             ref = self._plan.environment(self._step)
             changes |= stand_in(self._context.stores.home, self._plan.project, ref, prepared)
         return changes
@@ -278,6 +277,14 @@ class StepRunner:
             if self._context.tracking_server is not None and recorded.read().info.status.terminal:
                 self._context.stores.runs.update_run(recorded.run_id, status=RunStatus.RUNNING)
         recorded.end(status, reason)
+        with suppress(StoreError):  # the step has ended, whatever is below it
+            if self._context.tracking_server is not None:
+                end_left_open(self._context.stores.runs, recorded.run_id, status, self._marks)
+
+    @property
+    def _marks(self) -> dict[str, str]:
+        """What runs say that the command makes besides the step's own."""
+        return step_tags(self._step.name, self._context.flow_run_id)
 
     def _record_end(self, recorded: RecordedRun, ended: Exit) -> None:
         recorded.set_tags({"toolkit.exit_code": ended.code, PROCESS_TAG: None})
