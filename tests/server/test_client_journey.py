@@ -115,7 +115,7 @@ def test_the_oldest_client(oldest: Lines, name: str) -> None:
 
 def test_the_journeys_are_whole() -> None:
     assert (len(set(NEW)), len(set(OLD))) == (len(NEW), len(OLD))
-    assert len(NEW) >= 40
+    assert len(NEW) >= 60
     assert len(OLD) >= 30
 
 
