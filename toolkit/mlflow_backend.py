@@ -79,7 +79,8 @@ class ToolkitBackend(AbstractBackend):  # type: ignore[misc]  # MLflow is not th
             f"toolkit: {_shown(tracking_uri)} is no toolkit server, so the steps are recorded in toolkit's own store;"
             " MLflow's run gets the parameters, the metrics and the status of the whole when it ends"
         )
-        submitted = ToolkitRun(command, variables, mirror=_Mirror(client, experiment.experiment_id, _program(config)))
+        mirror = _Mirror(client, experiment.experiment_id, _program(config), variables)
+        submitted = ToolkitRun(command, variables, mirror=mirror)
         submitted.begun()
         return submitted
 
@@ -111,7 +112,7 @@ class ToolkitRun(SubmittedRun):  # type: ignore[misc]  # MLflow is not there whe
             )
         except OSError as error:
             raise ExecutionException(
-                f"{command[0]} cannot be started ({error.strerror}): see TOOLKIT_PROGRAM, or the backend's configuration"
+                f"{command[0]} cannot be started ({error.strerror}): say in TOOLKIT_PROGRAM how toolkit is called"
             ) from error
         self._reader = threading.Thread(target=self._read, name="toolkit-run")  # MLflow's process waits for its end
         self._reader.start()
@@ -180,9 +181,17 @@ class _Mirror:
         client: Client of the store.
         experiment_id: Its experiment.
         program: The program that knows the run of toolkit's.
+        variables: Its environment.
     """
 
-    def __init__(self, client: Any, experiment_id: str, program: Sequence[str]) -> None:  # noqa: ANN401 - MLflow's
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401 - MLflow's
+        experiment_id: str,
+        program: Sequence[str],
+        variables: Mapping[str, str],
+    ) -> None:
+        self._variables = dict(variables)
         self._client = client
         self._experiment_id = experiment_id
         self._program = program
@@ -198,7 +207,11 @@ class _Mirror:
     def end(self, code: int) -> None:
         """Give it what the whole has recorded, and its state."""
         done = subprocess.run(
-            [*self._program, "runs", "show", self._theirs, "--json"], capture_output=True, text=True, check=False
+            [*self._program, "runs", "show", self._theirs, "--json"],
+            env=self._variables,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         told = json.loads(done.stdout) if done.returncode == 0 else {}
         for name, value in told.get("params", {}).items():

@@ -31,7 +31,11 @@ __all__ = ["Step", "Workflow", "best", "expression"]
 
 _ENTRY_KEYS = ("command", "parameters", "outputs", "metrics", "description", "strict")
 _TYPES: Mapping[Any, str] = {
-    **{float: "float", int: "int", bool: "bool", str: "string", Path: "path"},
+    float: "float",
+    int: "int",
+    bool: "bool",
+    str: "string",
+    Path: "path",
     **dict.fromkeys((list, tuple, Sequence), "list"),
     **dict.fromkeys((dict, Mapping), "dict"),
 }

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ workflows:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with our package as `pip install --no-deps` would leave it, beside MLflow's own."""
     if mlflow_python() is None:
         pytest.skip(NO_MLFLOW)
@@ -51,7 +50,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
     lines = [f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in entries.items()) for group, entries in groups.items()]
     (info / "entry_points.txt").write_text("\n".join(lines))
-    yield folder
+    return folder
 
 
 def mlflow(machine: Machine, installed: Path, code: list[str], cwd: Path, **variables: str) -> Done:
@@ -149,18 +148,24 @@ def test_a_run_that_is_not_waited_for_can_be_cancelled(machine: Machine, install
     assert machine.show(tags["toolkit.run_id"])["status"] == "KILLED"
 
 
+MISTAKES = """
+import mlflow, os
+for config, variable, value in [
+    ({"workflw": "x"}, "X", "x"), ({}, "TOOLKIT_PROGRAM", "/nowhere/toolkit"), ({"program": ""}, "PATH", "/nowhere")
+]:
+    os.environ[variable] = value
+    try:
+        mlflow.projects.run(".", backend="toolkit", backend_config=config)
+    except mlflow.exceptions.ExecutionException as error:
+        print(error)
+    os.environ.pop("TOOLKIT_PROGRAM", None)
+"""
+
+
 def test_what_is_wrong_is_one_line(machine: Machine, installed: Path, tmp_path: Path) -> None:
     write_project(tmp_path, PROJECT)
-    code = (
-        "import mlflow, sys\n"
-        "for config, variables in [({'workflw': 'x'}, {}), ({}, {'TOOLKIT_PROGRAM': '/nowhere/toolkit'}), ({}, {'PATH': '/x'})]:\n"
-        "    import os; os.environ |= variables\n"
-        "    try: mlflow.projects.run('.', backend='toolkit', backend_config=config)\n"
-        "    except mlflow.exceptions.ExecutionException as error: print(error)\n"
-        "    os.environ.pop('TOOLKIT_PROGRAM', None)\n"
-    )
     uri = f"sqlite:///{tmp_path}/theirs.db"
-    done = mlflow(machine, installed, ["-c", code], tmp_path, MLFLOW_TRACKING_URI=uri)
+    done = mlflow(machine, installed, ["-c", MISTAKES], tmp_path, MLFLOW_TRACKING_URI=uri)
     unknown, missing, absent = done.out.splitlines()
     assert "'workflw'" in unknown
     assert "/nowhere/toolkit" in missing
