@@ -538,9 +538,13 @@ class Known:
         assert told["message"].startswith(self.filled(case.says)), told
 
 
-@pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
-    with serving(tmp_path_factory.mktemp("errors") / "home") as server:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def ours(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
+    url = None
+    if request.param == "postgresql":
+        made = request.getfixturevalue("postgres_server")
+        url = made.url(made.new_database(request.getfixturevalue("postgres_template")))
+    with serving(tmp_path_factory.mktemp("errors") / "home", tracking_uri=url) as server:
         yield Known(server.port)
 
 

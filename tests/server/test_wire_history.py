@@ -13,9 +13,13 @@ SAMPLED = "metrics/get-history-bulk-interval"
 POINTS = 40
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("history") / "home") as found:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    url = None
+    if request.param == "postgresql":
+        made = request.getfixturevalue("postgres_server")
+        url = made.url(made.new_database(request.getfixturevalue("postgres_template")))
+    with serving(tmp_path_factory.mktemp("history") / "home", tracking_uri=url) as found:
         yield found
 
 

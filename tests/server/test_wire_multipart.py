@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -255,6 +256,29 @@ def test_many_clients_complete_one_upload(server: Server) -> None:
 
     assert answers == [200] * 6
     assert len(upload.got().body) == 4_000_000
+
+
+def test_an_upload_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
+    content = [os.urandom(1_500_000), b"rest"]
+    with serving(tmp_path / "home") as server:
+        upload = Upload(server, 2)
+        upload.send(1, content[0])
+        upload.send(2, content[1])
+    folder = tmp_path / "home" / "uploads"
+    torn = folder / ".staging" / "torn"
+    torn.write_bytes(b"half a part")
+    os.utime(torn, (time.time() - parts.KEPT - 1,) * 2)
+
+    with server_process(tmp_path / "home") as killed:
+        before = killed.call("POST", f"{MPU}/create/{upload.folder}", {"path": "other", "num_parts": 1})
+        killed.stop(signal.SIGKILL)
+    with serving(tmp_path / "home") as server:
+        upload.server = server
+        assert upload.complete().json == {}
+        assert upload.got().body == b"".join(content)
+
+    assert before[0] == 200
+    assert not torn.exists()
 
 
 @pytest.fixture

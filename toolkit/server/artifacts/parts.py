@@ -22,7 +22,7 @@ from typing import BinaryIO, cast
 
 from toolkit.artifacts.local import LocalArtifactStore
 from toolkit.artifacts.store import StoredFile
-from toolkit.errors import InvalidValue, NotFound, StorageFull
+from toolkit.errors import ArtifactError, InvalidValue, NotFound, StorageFull
 from toolkit.server.artifacts.address import Address
 from toolkit.server.artifacts.files import Files
 from toolkit.server.artifacts.reading import AtEnd
@@ -67,6 +67,7 @@ class Parts:
         self._folder = folder
         self._store = LocalArtifactStore(folder, create=False)
         self._turns = Turns(folder / "turns")
+        self._clear()
 
     def begin(self, address: Address, count: int) -> str:
         """Begin an upload in so many parts; return its id, which is a secret of whoever began it.
@@ -205,9 +206,13 @@ class Parts:
 
     def _clear(self) -> int:
         """Remove what nobody ended; return how many uploads are under way."""
+        if not self._folder.is_dir():
+            return 0
+        with suppress(ArtifactError):
+            self._store.clear_staging(older_than=KEPT)
         under_way = 0
         oldest = time.time() - KEPT
-        with suppress(FileNotFoundError), os.scandir(self._folder) as found:
+        with os.scandir(self._folder) as found:
             for entry in found:
                 if not _ID.fullmatch(entry.name):
                     continue
