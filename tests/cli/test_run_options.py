@@ -241,3 +241,29 @@ def test_a_repository_at_a_version_is_shown(
     answer = cli("compile", "demo", "-v", "mian")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert "did you mean 'main'?" in answer.err
+
+
+# -- files that are written ---------------------------------------------------------------------------
+
+
+def test_a_flow_file_is_never_overwritten_unasked(cli: Cli, project: Path, toolkit_home: Path) -> None:
+    written = cli("compile", ".", "-w", "chain", "-P", "sizes=[3]", "-o", "flow.py")
+    assert (written.code, written.out) == (0, "")
+    assert "python flow.py --help" in written.err
+    text = (project / "flow.py").read_text()
+    assert "def chain(sizes: Sequence[Any] = (3,)) -> None:" in text
+    (project / "flow.py").write_text("mine")
+    again = cli("compile", ".", "-w", "chain", "-o", "flow.py")
+    assert again.is_one_clear_error()
+    assert "--force" in again.err
+    assert (project / "flow.py").read_text() == "mine"
+    assert cli("compile", ".", "-w", "chain", "-P", "sizes=[3]", "-o", "flow.py", "--force").code == 0
+    assert (project / "flow.py").read_text() == text
+    assert cli("compile", ".", "-w", "chain", "-P", "sizes=[3]", "-o", "-").out.startswith('"""The flow demo: chain.')
+    assert sorted(path.name for path in project.iterdir()) == ["MLproject", "flow.py"]
+
+
+@pytest.mark.parametrize("target", [".", "nowhere/flow.py", "MLproject/flow.py"])
+def test_a_place_where_no_file_can_be_is_one_clear_line(cli: Cli, project: Path, target: str) -> None:
+    assert cli("compile", ".", "-w", "chain", "-o", target).is_one_clear_error()
+    assert cli("compile", ".", "-w", "chain", "-o", "flow.py", "--json").is_one_clear_error()

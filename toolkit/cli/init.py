@@ -38,7 +38,10 @@ def init(
     chosen = _name(name, directory)
     files = template_files(template, chosen)
     _check(directory, files)
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidValue(f"{directory} cannot be made ({error.strerror}): name another directory") from None
     for file, text in files.items():
         write_new_file(directory / file, text)
     if as_json:
