@@ -17,6 +17,7 @@ from toolkit.errors import InvalidValue, ProjectNotFound
 _SCHEME = re.compile(r"(?i)([a-z][a-z0-9+.-]*)://")
 _SCP_FORM = re.compile(r"[A-Za-z0-9_][\w.+-]*@([A-Za-z0-9_][\w.-]*|\[[0-9A-Fa-f:.]+\]):(?!-)(?!//)(?=.)")
 _HOST = re.compile(r"(?:[A-Za-z0-9_][\w.-]*|\[[0-9A-Fa-f:.%]+\])(?::[0-9]{1,5})?")
+_HOST_AND_PATH = re.compile(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z]{2,}/[\w.-]+/[\w./#-]+$")
 _TRANSPORT = re.compile(r"[A-Za-z0-9+.-]+::")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _GIT_SCHEMES = ("https", "http", "ssh", "git")
@@ -78,6 +79,11 @@ class ArchiveAddress:
     file: Path | None = None
 
     @property
+    def place(self) -> str:
+        """Where it is, as people read it."""
+        return str(self.file or self.url)
+
+    @property
     def name(self) -> str:
         """Name of the archive, without ``.zip``."""
         return _name(unquote(self.url).rpartition("/")[2][: -len(".zip")], "archive")
@@ -111,8 +117,10 @@ def read_address(uri: str, caller: Path) -> Address:
     elif (remote := _remote(given)) is not None:
         return remote
     *_, (shortest, _) = _readings(given, caller)
+    meant = f"did you mean https://{given}?" if _HOST_AND_PATH.match(given) else ""
     raise ProjectNotFound(
-        f"there is no directory {shortest}: give the directory of a project, such as '.', or the URL of a repository"
+        f"there is no directory {shortest}: "
+        + (meant or "give the directory of a project, such as '.', or the URL of a repository")
     )
 
 
@@ -136,13 +144,14 @@ def is_archive_version(version: str) -> bool:
     return _ARCHIVE_VERSION.fullmatch(version) is not None
 
 
-def enter(root: Path, subdir: str | None, *, own: bool) -> Path:
+def enter(root: Path, subdir: str | None, *, own: bool, shown: str | None = None) -> Path:
     """Return the sub-directory of a project's root.
 
     Args:
         root: The directory.
         subdir: What stood after ``#``.
         own: Whether the directory is the user's own: then a link in it may lead elsewhere.
+        shown: What messages call the root.
 
     Raises:
         ProjectNotFound: There is none, or it is not below the root.
@@ -154,7 +163,7 @@ def enter(root: Path, subdir: str | None, *, own: bool) -> Path:
         raise ProjectNotFound(f"'#{_plain(subdir)}' must name a directory below the project: no '.' and '..' in it")
     directory = root.joinpath(*parts)
     if not _exists(directory):
-        raise ProjectNotFound(f"there is no directory {'/'.join(parts)} in {root}")
+        raise ProjectNotFound(f"there is no directory {'/'.join(parts)} in {shown or root}")
     if not own and not directory.resolve().is_relative_to(root.resolve()):
         raise ProjectNotFound(f"'#{_plain(subdir)}' is a link that leads out of the project: name a directory in it")
     if not directory.is_dir():

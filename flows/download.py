@@ -83,7 +83,8 @@ def download(address: ArchiveAddress, target: Path, *, limit: int, etag: str | N
         raise _refused(address, error.code) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise SourceUnavailable(f"{address.url} does not answer ({str(reason) or type(error).__name__})") from None
+        words = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
+        raise SourceUnavailable(f"{address.url} does not answer ({words})") from None
 
 
 def _save(answer: http.client.HTTPResponse, target: Path, address: ArchiveAddress, limit: int) -> Downloaded:

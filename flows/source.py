@@ -128,7 +128,7 @@ def _fetched(
         return _from_git(address, wanted, fetching, repo_url)
     if wanted is not None and not is_archive_version(wanted):
         raise InvalidValue(
-            f"{address.url} is an archive, which has no version {wanted!r}: wanted none, or sha256:<digest>"
+            f"{address.place} is an archive, which has no version {wanted!r}: wanted none, or sha256:<digest>"
         )
     return _from_archive(address, wanted, fetching)
 
@@ -224,7 +224,7 @@ def _from_git(address: GitAddress, version: str | None, fetching: Fetching, repo
         raise InvalidValue(f"{address.url} is a Git repository: the version must be a branch, a tag or a commit")
     checkout = check_out(address, version, fetching.root, fetching.report)
     root = checkout.directory.resolve()
-    directory = enter(root, address.subdir, own=False)
+    directory = enter(root, address.subdir, own=False, shown=f"{address.url}{f' {version}' if version else ''}")
     git, warnings = _state(directory)
     known = None if git is None else git.files
     name = f"{address.url}#{address.subdir}" if address.subdir else address.url
@@ -255,10 +255,9 @@ def _from_archive(address: ArchiveAddress, version: str | None, fetching: Fetchi
     here = None if wanted is None else slot.find(wanted)
     sha256, kept = (wanted, here) if wanted and here else _unpacked(address, wanted, slot, fetching)
     root = archive.top(kept).resolve()
-    directory = enter(root, address.subdir, own=False)
+    directory = enter(root, address.subdir, own=False, shown=address.place)
     known = codebase.every_path(directory)
-    place = address.url if address.file is None else str(address.file)
-    name = f"{place}#{address.subdir}" if address.subdir else place
+    name = f"{address.place}#{address.subdir}" if address.subdir else address.place
     return Source(
         uri=name,
         directory=directory,
@@ -288,12 +287,12 @@ def _unpacked(address: ArchiveAddress, wanted: str | None, slot: Slot, fetching:
             note = Noted(version="", tree=_file_digest(file))
         if wanted not in (None, note.tree):
             raise ProjectError(
-                f"{address.url} has the digest sha256:{note.tree}, and sha256:{wanted} is wanted: it is another file"
+                f"{address.place} has the digest sha256:{note.tree}, and sha256:{wanted} is wanted: it is another file"
             )
         found = slot.find(note.tree)
         if found is None:
             with slot.building() as target:
-                archive.unpack(file, target, limit=fetching.limit, shown=str(address.file or address.url))
+                archive.unpack(file, target, limit=fetching.limit, shown=address.place)
                 found = slot.keep(target, note.tree)
         slot.note(replace(note, time=time.time()))
         return note.tree, found

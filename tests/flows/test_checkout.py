@@ -170,6 +170,8 @@ def test_a_sub_directory_with_a_dot_in_its_name(made: Repository, web: Served, g
     assert source.directory.parents[1].name == "demo"
     assert (source.name, source.uri, source.repo_url) == (f"{url}#parts/train.d", f"{url}#parts/train.d", url)
     assert get(url, "v1").digest != source.digest
+    with pytest.raises(ProjectNotFound, match=r"there is no directory part in http://.*/demo\.git v1$"):
+        get(f"{url}#part", "v1")
 
 
 def test_a_directory_at_another_version_is_not_touched(get: Fetched, tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ def test_a_directory_whose_own_name_has_a_number_sign_wins(project: Path, tmp_pa
         ("x" * 5000, "there is no directory"),
         ("file://otherhost/project", "on another machine"),
         ("~nobody-here-of-this-name/project", "there is no directory"),
+        ("github.com/mlflow/mlflow-example#sub", r"did you mean https://github.com/mlflow/mlflow-example#sub\?$"),
     ],
 )
 def test_what_is_no_directory_is_said_clearly(project: Path, uri: str, says: str) -> None:
