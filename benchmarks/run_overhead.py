@@ -73,6 +73,17 @@ def fan_out(count: int) -> str:
     )
 
 
+def cached_chain(count: int) -> str:
+    """Return a project whose workflow has that many steps, each of what the one before it left, all cached."""
+    lines = ["name: chain", "entry_points:", "  work:", "    parameters: {n: int, data: string}"]
+    lines += ["    command: 'echo {n} {data} > out.txt'", "    outputs: {out: out.txt}"]
+    lines += ["workflows:", "  main:", "    cache: true", "    steps:"]
+    for n in range(count):
+        data = f'"${{{{ steps.s{n - 1}.outputs.out }}}}"' if n else "start"
+        lines.append(f"      s{n}: {{entry_point: work, parameters: {{n: {n}, data: {data}}}}}")
+    return "\n".join(lines) + "\n"
+
+
 def scikit_learn(folder: Path) -> str:
     """Write a project whose environment has scikit-learn, and whose command does next to nothing; return its place."""
     command = "python -c 'import sys; print(sys.prefix)'"
@@ -121,7 +132,8 @@ def rows(folder: Path, mlflow: str | None, runs: int) -> list[Row]:
     theirs["PATH"] = f"{Path(mlflow).parent if mlflow else ''}:{ours['PATH']}"
     single = project(folder, "single", NO_OP)
     learning = scikit_learn(folder)
-    one, twenty = (project(folder, f"fan-{count}", fan_out(count)) for count in (1, 20))
+    one, twenty, hundred = (project(folder, f"fan-{count}", fan_out(count)) for count in (1, 20, 100))
+    chain = project(folder, "chain", cached_chain(10))
 
     def forget() -> None:
         """Remove all environments: the packages stay in uv's cache."""
@@ -170,6 +182,12 @@ def rows(folder: Path, mlflow: str | None, runs: int) -> list[Row]:
                 work="twenty parallel no-op steps, more than one",
                 ours=[many - single_run for many, single_run in zip(run_twenty, run_one, strict=True)],
                 limit=3.0,
+            ),
+            Row(work="100 no-op steps", ours=measure([toolkit, "run", hundred], ours, runs=runs), limit=10.0),
+            Row(
+                work="fully cached workflow of 10 steps",
+                ours=measure([toolkit, "run", chain], ours, runs=runs),  # the one that does not count fills the cache
+                limit=2.5,
             ),
         ]
     finally:
