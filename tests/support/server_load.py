@@ -64,6 +64,8 @@ class Line:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.retry_after: str | None = None
+        """What the last answer said."""
 
     def ask(self, request: Request) -> tuple[int, bytes]:
         """Send a request; return the status and the body.
@@ -79,6 +81,7 @@ class Line:
                 headers["Content-Length"] = str(len(request.body))
             self._connection.request(request.method, request.path, body, headers, encode_chunked=request.pieces)
             answer = self._connection.getresponse()
+            self.retry_after = answer.getheader("Retry-After")
             return answer.status, answer.read()
         except BaseException:
             self._connection.close()
@@ -432,6 +435,21 @@ def all_writers(seed: int) -> list[Writer]:
     return [Batches(), Batches(), Columns(), Journal(), Creations(), NamedCreations(), Uploads(seed)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """An answer of a server that cannot do it now."""
+
+    status: int
+    retry_after: str | None
+    body: bytes
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a client learns why, and when to come again."""
+        told = json.loads(self.body)
+        return bool(told["message"]) and (self.status != 503 or (self.retry_after or "").isdigit())
+
+
 @dataclass
 class Load:
     """Writers at work, each in a thread.
@@ -442,7 +460,7 @@ class Load:
         comes_back: Whether a writer goes on when there was no answer; else it ends.
         refused: Statuses that are no acknowledgement and no fault, such as 503.
         count: How many requests were acknowledged.
-        refusals: Those that were answered with such a status: status, headers, body.
+        refusals: Those that were answered with such a status.
     """
 
     writers: Sequence[Writer]
@@ -450,7 +468,7 @@ class Load:
     comes_back: bool = False
     refused: frozenset[int] = frozenset()
     count: int = 0
-    refusals: list[tuple[int, bytes]] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
     by_writer: dict[int, int] = field(default_factory=dict)
     _faults: list[BaseException] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -512,7 +530,8 @@ class Load:
         if status in self.refused:
             writer.missed()
             with self._lock:
-                self.refusals.append((status, body))
+                self.refusals.append(Refusal(status=status, retry_after=line.retry_after, body=body))
+            time.sleep(0.02)
             return True
         assert status == 200, (request.method, request.path, status, body[:500])
         writer.took(body)
