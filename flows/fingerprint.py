@@ -12,7 +12,7 @@ from toolkit.flows.code_state import CodeState, Digests, Manifest
 from toolkit.flows.plan import Plan
 from toolkit.flows.step_key import Components, value_text
 from toolkit.spec.expression import OutputRef
-from toolkit.spec.project import EntryPoint, Parameter, Step
+from toolkit.spec.project import EntryPoint, Step
 from toolkit.tracking.records import ArtifactEntry
 from toolkit.tracking.store import RunStore
 
@@ -82,10 +82,10 @@ class Fingerprint:
             if any(isinstance(part, OutputRef) for part in parts):
                 found[name] = " ".join(part.sha256 for part in parts if isinstance(part, OutputRef))
             elif _type(entry, name) == "path":
-                found[name] = self._content(entry, name, str(value))
+                found[name] = self._content(name, str(value))
         return found
 
-    def _content(self, entry: EntryPoint, name: str, text: str) -> str:
+    def _content(self, name: str, text: str) -> str:
         """Return the digest of what a parameter of type ``path`` names."""
         if text.startswith(_ARTIFACT):
             run_id, _, path = text.removeprefix(_ARTIFACT).partition("/")
@@ -96,18 +96,11 @@ class Fingerprint:
             if parts.scheme != "file":
                 raise ProjectError(f"parameter {name!r} is {text}: what is there cannot be looked at")
             local = unquote(parts.path)
-        given = not self._plan.single or name in self._plan.given
         places = [Path(self._plan.caller, local), Path(self._plan.project.directory, local)]
-        for place in places if not given or value_is_default(entry, name, text) else places[:1]:
+        for place in places[:1] if name in self._plan.given_here else places:
             if place.exists():
                 return self._digests.of_path(place)
         raise ProjectError(f"parameter {name!r} wants a path, and there is no {text!r}")
-
-
-def value_is_default(entry: EntryPoint, name: str, text: str) -> bool:
-    """Tell whether a value is what the file says, and so may be relative to the project as well."""
-    parameter = entry.parameters.get(name, Parameter(name=name))
-    return str(parameter.default) == text
 
 
 def artifacts(runs: RunStore, run_id: str, prefix: str = "") -> list[ArtifactEntry]:

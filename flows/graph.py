@@ -95,6 +95,8 @@ def _label(step: Step) -> str:
         notes.append(f"{step.retries} {'retry' if step.retries == 1 else 'retries'}")
     if step.timeout:
         notes.append(f"at most {step.timeout:g} s")
+    if step.cache:
+        notes.append("cached")
     return f"{step.name}  [{'; '.join(notes)}]" if notes else step.name
 
 

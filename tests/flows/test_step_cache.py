@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -218,6 +219,54 @@ def test_what_does_not_matter_makes_nothing_run_again(kitchen: Kitchen, tmp_path
     )
     kitchen.project = kitchen.project.rename(tmp_path / "elsewhere")
     assert kitchen.cook().cached == ALL
+
+
+def test_paths_are_found_where_the_command_finds_them(kitchen: Kitchen, tmp_path: Path) -> None:
+    """In the directory of whoever calls, else in the project."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    kitchen.cook()
+    assert kitchen.cook(caller=elsewhere).cached == ALL
+    (elsewhere / "raw.csv").write_text("other")
+    assert kitchen.cook(caller=elsewhere).cached == NONE
+
+
+def test_a_clone_has_the_keys_of_the_directory(kitchen: Kitchen, tmp_path: Path) -> None:
+    """What Git ignores does not count; what it does not know yet does, also when a step makes it."""
+    kitchen.write(__gitignore="scratch.txt\n")
+    kitchen.cook()
+    for arguments in (
+        ("init", "-q"),
+        ("add", "-A"),
+        ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"),
+    ):
+        subprocess.run(["git", *arguments], cwd=kitchen.project, check=True)
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(kitchen.project), str(clone)], check=True)
+    kitchen.project = clone
+    kitchen.write(scratch__txt="x")
+    assert kitchen.cook().cached == ALL
+    kitchen.write(new__txt="x")
+    assert kitchen.cook().cached == NONE
+
+
+MAKES = """
+entry_points:
+  make: {command: "date +%N > made.txt"}
+  read: {command: "cat made.txt > out.txt", outputs: {out: out.txt}}
+workflows: {main: {steps: {make: {}, read: {cache: true, needs: make}}}}
+"""
+
+
+@pytest.mark.parametrize("repository", [False, True], ids=["directory", "repository"])
+def test_what_a_step_makes_in_the_project_counts_for_those_after_it(kitchen: Kitchen, repository: bool) -> None:
+    kitchen.write(MLproject=MAKES)
+    if repository:
+        subprocess.run(["git", "init", "-q"], cwd=kitchen.project, check=True)
+    kitchen.cook()
+    second = kitchen.cook()
+    assert second.cached == {"make": False, "read": False}
+    assert reasons(kitchen, second, "read")[:2] == ["the code", "changed made.txt"]
 
 
 def test_going_back_finds_what_was_there(kitchen: Kitchen) -> None:
