@@ -8,7 +8,6 @@ import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from toolkit.errors import NotYetSupported
 from toolkit.flows.compile import flow_parameter_names, flow_parameter_types
@@ -17,13 +16,14 @@ from toolkit.flows.plan import Plan
 from toolkit.flows.python_text import call, docstring, literal, text
 from toolkit.spec.declared_environment import KEYS as ENVIRONMENT_KEYS
 from toolkit.spec.document import Node, parse_document, read_text
+from toolkit.spec.entry_point import OUR_KEYS
 from toolkit.spec.project import Parameter, Step
 from toolkit.spec.workflow import STEP_KEYS, dependencies
 
-_COPIED = ("retries", "retry_delay", "timeout", "cache", "concurrency", "env")
+_COPIED = ("retries", "retry_delay", "timeout", "concurrency", "env")
 """Keys of a step that its declaration takes over as they are."""
 
-_TRANSLATED = ("entry_point", "parameters", "needs", "foreach", "when")
+_TRANSLATED = ("entry_point", "parameters", "needs", "foreach", "when", "cache")
 """Keys of a step that become Python."""
 
 _TAKEN = frozenset({*keyword.kwlist, *dir(builtins), "Any", "Path", "Sequence", "Workflow", "best", "expression"})
@@ -113,6 +113,8 @@ class _FlowFile:
     def _workflow_call(self) -> str:
         root = self._raw
         arguments = {"project": self._project()}
+        if self._plan.source.version:
+            arguments["version"] = text(self._plan.source.version)
         for key in ENVIRONMENT_KEYS:
             if root is not None and key in root.fields and not root.fields[key].is_null:
                 arguments[key] = literal(root.fields[key].value, indent=4)
@@ -126,7 +128,7 @@ class _FlowFile:
     def _project(self) -> str:
         """Return the project as the file names it: by its own place where the project is around it."""
         source = self._plan.source
-        if not _is_directory(source.uri, source.root):
+        if source.fetched:
             return text(source.uri)
         folder = self._target.absolute().parent.resolve()
         if self._target.name != "-" and folder.is_relative_to(source.directory.resolve()):
@@ -150,7 +152,7 @@ class _FlowFile:
             arguments["parameters"] = literal(shown, indent=4)
         raw = _field(_field(self._raw, "entry_points"), entry.name)
         for key, node in (raw.fields if raw is not None else {}).items():
-            if key in ("outputs", "metrics", "description", "strict", *ENVIRONMENT_KEYS) and not node.is_null:
+            if key in ("description", *OUR_KEYS) and not node.is_null:
                 arguments[key] = literal(node.value, indent=4)
         arguments |= self._step_keys(step)
         return f"{self._steps[step.name]} = " + call(f"{self._workflow}.step", [text(step.name)], arguments)
@@ -168,7 +170,8 @@ class _FlowFile:
                     "the MLproject and `toolkit run`",
                     mark=step.mark,
                 )
-        return {key: literal(fields[key].value, indent=4) for key in fields if key in _COPIED}
+        copied = {key: literal(fields[key].value, indent=4) for key in fields if key in _COPIED}
+        return {**copied, "cache": "True"} if step.cache else copied
 
     # -- the flow ----------------------------------------------------------------------------------
 
@@ -258,13 +261,6 @@ class _FlowFile:
             named["after"] = after[0] if len(after) == 1 else f"[{', '.join(after)}]"
         method = "foreach" if step.foreach else "submit"
         return call(f"{self._steps[step.name]}.{method}", positional, named, width=100)
-
-
-def _is_directory(uri: str, root: Path) -> bool:
-    """Tell whether a project is a directory of this machine, rather than a copy of what is elsewhere."""
-    given = uri.partition("#")[0]
-    path = unquote(urlsplit(given).path) if given.lower().startswith("file:") else given
-    return Path(path).expanduser().resolve() == root.resolve()
 
 
 def _document(plan: Plan) -> Node | None:

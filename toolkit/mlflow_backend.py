@@ -237,12 +237,8 @@ def _checked(config: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ExecutionException(
             f"the backend's configuration has the unknown key {unknown[0]!r}: there are {', '.join(_OURS)}"
         )
-    for key in ("DOCKER_ARGS", "build_image", "docker_auth"):
-        if config.get(key):
-            raise ExecutionException(
-                f"the backend toolkit does not take {key.lower()}: give toolkit's own options in its configuration,"
-                ' such as {"options": ["--build-image"]}'
-            )
+    if config.get("docker_auth"):
+        raise ExecutionException("the backend toolkit does not take docker_auth: log in with docker login before")
     return config
 
 
@@ -257,6 +253,10 @@ def _options(config: Mapping[str, Any], entry_point: str, version: str | None) -
     manager = config.get("env_manager") or _MANAGERS.get(str(config.get("ENV_MANAGER")))
     if manager:
         options += ["--env-manager", str(manager)]
+    for name, value in (config.get("DOCKER_ARGS") or {}).items():
+        options += ["-A", name if value is True else f"{name}={value}"]
+    if config.get("build_image"):
+        options.append("--build-image")
     return options + [str(option) for option in config.get("options") or ()]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from toolkit.errors import InvalidValue, RunFailed, RunKilled
-from toolkit.wiring import RunRequest, prepare_prefect, run_plan
+from toolkit.wiring import RunRequest, fetch_source, prepare_prefect, run_plan
 
 if TYPE_CHECKING:
     from toolkit.flows.called_flow import CalledFlow, FlowProgram
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from toolkit.flows.later import Later, LaterResult
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
+    from toolkit.flows.source import Source
     from toolkit.spec.expression import RunFacts, StepResult
     from toolkit.spec.project import EntryPoint, Parameter
     from toolkit.spec.project import Workflow as WorkflowSpec
 
 __all__ = ["Step", "Workflow", "best", "expression"]
 
-_ENTRY_KEYS = ("command", "parameters", "outputs", "metrics", "description", "strict")
 _TYPES: Mapping[Any, str] = {
     float: "float",
     int: "int",
@@ -47,6 +47,7 @@ class Workflow:
     Args:
         name: Name of the project, and of the flow in Prefect.
         project: The project: its directory, or whatever else `toolkit run` takes.
+        version: Branch, tag or commit, for a project from Git.
         python_env: Environment file of the steps that have none of their own.
         conda_env: The same for conda.
         docker_env: The same as a container: a mapping with ``image``.
@@ -58,6 +59,7 @@ class Workflow:
         name: str,
         *,
         project: str | Path = ".",
+        version: str | None = None,
         python_env: str | None = None,
         conda_env: str | None = None,
         docker_env: Mapping[str, object] | None = None,
@@ -65,7 +67,7 @@ class Workflow:
     ) -> None:
         self.name = name
         self.steps: dict[str, Step] = {}
-        self._project = str(project)
+        self._request = RunRequest(uri=str(project), version=version)
         self._single = single
         environments = {"python_env": python_env, "conda_env": conda_env, "docker_env": docker_env}
         self._environment = {key: value for key, value in environments.items() if value is not None}
@@ -78,8 +80,8 @@ class Workflow:
             command: The shell command; ``{parameter}`` stands for a value, quoted for the shell.
             entry_point: Name of the entry point that it is, for its run; default: the step's.
             **keys: What else an entry point may have (``parameters``, ``outputs``, ``metrics``, ``description``,
-                ``strict``, ``python_env``, ``conda_env``, ``docker_env``) and a step (``retries``, ``retry_delay``,
-                ``timeout``, ``cache``, ``concurrency``, ``env``), as in an MLproject.
+                ``inputs``, ``strict``, ``python_env``, ``conda_env``, ``docker_env``) and a step (``retries``,
+                ``retry_delay``, ``timeout``, ``cache``, ``concurrency``, ``env``), as in an MLproject.
 
         Raises:
             InvalidValue: There is such a step already.
@@ -146,11 +148,16 @@ class Workflow:
         """
         from toolkit.cli.progress import Progress  # noqa: PLC0415 - when something runs
         from toolkit.flows.plan import check_supported  # noqa: PLC0415 - the same
+        from toolkit.flows.working_copy import working_copy  # noqa: PLC0415 - the same
+        from toolkit.settings import load  # noqa: PLC0415 - the same
 
-        plan = self._plan(function, given, name=self._short_name(program.name))
-        check_supported(plan)
-        program.parameters = plan.parameters
-        outcome = run_plan(plan, request or RunRequest(uri=self._project), reporter or Progress(), program)
+        told = reporter or Progress()
+        fetched = fetch_source(self._request, told.note)
+        with working_copy(fetched, load().home / "copies", told.note) as source:
+            plan = self._plan(source, function, given, self._short_name(program.name))
+            check_supported(plan)
+            program.parameters = plan.parameters
+            outcome = run_plan(plan, request or self._request, told, program)
         if reporter is None and outcome.exit_code:
             raise (RunFailed if outcome.exit_code == 1 else RunKilled)(outcome.reason)
         return outcome
@@ -175,13 +182,11 @@ class Workflow:
         """Return the flow's name within the project: ``main`` for the one that is named as the project is."""
         return "main" if flow == self.name else flow.removeprefix(f"{self.name}: ")
 
-    def _plan(self, function: Callable[..., object], given: Mapping[str, object], *, name: str) -> Plan:
+    def _plan(self, source: Source, function: Callable[..., object], given: Mapping[str, object], name: str) -> Plan:
         """Read all that is declared as an MLproject is read, and bind the flow's parameters."""
         from toolkit.flows.plan import Plan, located  # noqa: PLC0415 - when something runs
-        from toolkit.flows.source import fetch  # noqa: PLC0415 - the same
         from toolkit.spec.binding import bind  # noqa: PLC0415 - the same
 
-        source = fetch(self._project, caller=Path.cwd())
         project, entries, spec = self._read(source.directory)
         spec = replace(spec, name=name, parameters=self.parameters(function))
         bound = bind(spec.parameters, given, owner=f"flow {self.name!r}", typed=True, allow_undeclared=False)
@@ -237,8 +242,9 @@ class Step:
     @property
     def entry_keys(self) -> dict[str, object]:
         """What it says as an entry point."""
-        names = {*_ENTRY_KEYS, "python_env", "conda_env", "docker_env"}
-        return {key: value for key, value in self._keys.items() if key in names}
+        from toolkit.spec.entry_point import KEYS  # noqa: PLC0415 - when something runs
+
+        return {key: value for key, value in self._keys.items() if key in KEYS}
 
     @property
     def step_keys(self) -> dict[str, object]:
