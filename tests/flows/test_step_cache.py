@@ -121,7 +121,7 @@ def test_a_hit_costs_few_calls_of_the_store(kitchen: Kitchen) -> None:
     """Its key, the run, its files, and one write; what a folder holds is not asked for file by file."""
     kitchen.cook()
     counted = Counted(kitchen.stores.runs)
-    kitchen.stores = replace(kitchen.stores, runs=counted)  # type: ignore[arg-type]  # it passes all calls on
+    kitchen.stores = replace(kitchen.stores, runs=counted)
     assert kitchen.cook().cached == ALL
     per_step = {"find_step_keys": 3, "get_run": 3, "list_artifacts": 3, "apply": 3}
     assert {name: number for name, number in counted.calls.items() if name in per_step} == per_step
@@ -322,7 +322,7 @@ def test_a_folder_as_a_parameter_counts_with_all_its_files(kitchen: Kitchen, tmp
         "      count: {cache: true, parameters: {data: '${{ parameters.data }}'}}\n"
     )
     kitchen.write(MLproject=text)
-    given = {"parameters": {"data": str(data)}}
+    given: dict[str, Any] = {"parameters": {"data": str(data)}}
     kitchen.cook(**given)
     assert kitchen.cook(**given).cached == {"count": True}
     (data / "deep" / "x").write_text("2")
@@ -462,7 +462,7 @@ def test_a_store_that_fails_costs_the_cache_and_nothing_else(kitchen: Kitchen) -
             raise StoreError("it does not know such a thing")
 
     kitchen.cook()
-    kitchen.stores = replace(kitchen.stores, runs=Broken(kitchen.stores.runs))  # type: ignore[arg-type]  # as above
+    kitchen.stores = replace(kitchen.stores, runs=Broken(kitchen.stores.runs))
     done = kitchen.cook()
     assert done.statuses == dict.fromkeys(ALL, "FINISHED")
     assert done.cached == NONE
