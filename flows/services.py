@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
+from packaging.version import InvalidVersion, Version
 
 from toolkit.errors import ServiceError
 from toolkit.flows import prefect_server, server_start, tracking_server
@@ -30,7 +31,7 @@ from toolkit.ids import now_ms
 
 __all__ = ["PrefectServer", "Served", "ServiceRecord", "ServiceStatus", "Services", "TrackingServer"]
 
-_PREFECT = "prefect"
+_PREFECT, _OWN = "prefect", "toolkit"
 TRACKING = "tracking"
 """Name of the tracking server of the home's own stores; for others something stands behind it."""
 _TRIES = 5
@@ -226,7 +227,7 @@ class Services:
     def _ensure(self, kind: _Kind, port: int, report: Report) -> tuple[int, bool]:
         """Return the port of a service that answers, and whether it was started just now."""
         record = self._read().get(kind.name)
-        if record is not None and _answers(record):
+        if record is not None and not _is_older(record) and _answers(record):
             return record.port, False
         with self._starting(kind.name, report):
             record = self._read().get(kind.name)
@@ -235,11 +236,17 @@ class Services:
             return self._start(kind, record.port if record else port, report), True
 
     def _comes_up(self, kind: _Kind, record: ServiceRecord, report: Report) -> bool:
-        """Tell whether a recorded service answers; one that does not in its time is ended.
+        """Tell whether a recorded service answers; one that does not in its time is ended, and so is an older version.
 
         Its starter may have been killed while it waited: then it is young, and gets the rest of its time.
         """
         if not record.process.is_alive():
+            return False
+        if _is_older(record):
+            report(
+                f"{record.name} (pid {record.pid}) is of version {record.version} and is started again with this one"
+            )
+            record.process.stop(_GRACE)  # what it has begun is answered; clients come again, for the port stays
             return False
         if _answers(record):
             return True
@@ -308,7 +315,7 @@ class Services:
         return _Kind(
             name=served.name,
             title="the tracking server",
-            distribution="toolkit",
+            distribution=_OWN,
             place=served.place,
             log=log,
             choose_port=tracking_server.choose_port,
@@ -368,6 +375,16 @@ def _url(port: int) -> str:
 
 def _is_well(record: ServiceRecord) -> bool:
     return prefect_server.answers(record.port) if record.name == _PREFECT else tracking_server.answers(record.port)
+
+
+def _is_older(record: ServiceRecord) -> bool:
+    """Tell whether a server of ours is of an older version than we are; a newer one is another program's to replace."""
+    if record.name == _PREFECT:
+        return False
+    try:
+        return Version(record.version) < Version(metadata.version(_OWN))
+    except InvalidVersion:
+        return False
 
 
 def _answers(record: ServiceRecord) -> bool:

@@ -6,10 +6,12 @@ import json
 import socket
 import urllib.request
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from machine import has_ended
 
 from toolkit.errors import ServiceError
 from toolkit.flows import tracking_server
@@ -79,6 +81,35 @@ def test_another_store_has_a_server_of_its_own(
     assert "only-here" in ask(second, "/api/2.0/mlflow/experiments/search?max_results=10")
     assert "only-here" not in ask(first, "/api/2.0/mlflow/experiments/search?max_results=10")
     assert len(json.loads((toolkit_home / "services.json").read_text())["services"]) == 2
+
+
+def pretend_version(home: Path, version: str) -> int:
+    """Let the record say that the server was started by another version; return its process id."""
+    file = home / "services.json"
+    told = json.loads(file.read_text())
+    (record,) = told["services"]
+    record["version"] = version
+    file.write_text(json.dumps(told))
+    return int(record["pid"])
+
+
+def test_one_of_an_older_version_is_started_again(services: Services, toolkit_home: Path) -> None:
+    """By whoever asks for it next, at the same address; not one of a newer version."""
+    stores = served(load())
+    assert stores is not None
+    first = services.ensure_tracking(stores, silent)
+    old = pretend_version(toolkit_home, "0.0.1.dev3")
+    told: list[str] = []
+    again = services.ensure_tracking(stores, told.append)
+    assert (again.started, again.url) == (True, first.url)
+    assert told[0] == f"tracking (pid {old}) is of version 0.0.1.dev3 and is started again with this one"
+    assert has_ended(old)
+    (record,) = json.loads((toolkit_home / "services.json").read_text())["services"]
+    assert (record["version"], record["pid"] != old) == (metadata.version("toolkit"), True)
+    assert "Default" in ask(again.url, "/api/2.0/mlflow/experiments/search?max_results=10")
+    kept = pretend_version(toolkit_home, "999.0")
+    assert services.ensure_tracking(stores, told.append) == TrackingServer(url=first.url, started=False)
+    assert not has_ended(kept)
 
 
 def test_where_the_store_is_a_server_that_is_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
