@@ -118,12 +118,14 @@ def test_what_nobody_has_is_not_found_and_a_wrong_method_is_told_the_right_ones(
         long = server.call("GET", "/" + "x" * 5000)
         traces = server.call("GET", "/api/3.0/mlflow/traces/a")
         wrong = server.call("GET", "/api/2.0/mlflow/runs/create")
+        several = server.call("PUT", "/api/2.0/mlflow/logged-models/m-1")
 
     assert (nothing.status, nothing.json["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
     assert nothing.json["message"] == "there is no such endpoint here: GET /ml/api/2.0/mlflow/runs/nope"
     assert (long.status, len(long.json["message"]) < 300) == (404, True)
     assert traces.json["message"].startswith("this server does not have traces")
     assert (wrong.status, wrong.json["error_code"], wrong.headers["allow"]) == (405, "ENDPOINT_NOT_FOUND", "POST")
+    assert (several.status, several.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH")
 
 
 def test_a_page_stores_a_small_file_in_a_run(server: Server) -> None:

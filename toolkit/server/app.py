@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from toolkit.artifacts.location import below_root
 from toolkit.recording.stores import Stores
@@ -70,14 +71,17 @@ def _proxied(root: str) -> Locate:
 
 def _no_route(prefix: str) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(request: Request, error: Exception) -> Response:
-        allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
-        return routes.unknown(request, prefix=prefix, allowed=allowed if _status(error) == 405 else None)
+        wrong_method = isinstance(error, HTTPException) and error.status_code == 405
+        return routes.unknown(request, prefix=prefix, allowed=_allowed(request) if wrong_method else None)
 
     return answer
 
 
-def _status(error: Exception) -> int:
-    return error.status_code if isinstance(error, HTTPException) else 404
+def _allowed(request: Request) -> str:
+    """Return the methods that the path of a request has, on all of its routes."""
+    path = request.scope["path"]
+    found = [route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(path)]
+    return ", ".join(sorted({method for route in found for method in route.methods or ()}))
 
 
 async def _failed(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the same
