@@ -275,6 +275,17 @@ def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
         assert re.match(rf"WARNING toolkit.server: worker \d \(pid {victim}\) ended \(signal 9\)", server.said[0])
 
 
+def test_workers_that_are_killed_again_and_again_are_started_again(tmp_path: Path) -> None:
+    """However soon: unlike one that cannot start, it is not to blame."""
+    with server_process(tmp_path / "home", "--workers", "2") as server:
+        for _ in range(6):
+            victim = server.workers[-1]
+            os.kill(victim, signal.SIGKILL)
+            until(lambda gone=victim: len(server.workers) == 2 and gone not in server.workers, what="two workers again")
+        assert server.call("GET", "/health") == (200, "OK")
+        assert server.stop() == 0
+
+
 def test_workers_do_not_outlive_the_process_that_looks_after_them(tmp_path: Path) -> None:
     with server_process(tmp_path / "home", "--workers", "2") as server:
         workers = server.workers

@@ -60,7 +60,8 @@ class Supervisor:
             number, began = self._running.pop(pid, (None, 0.0))
             if number is None or self._told is not None:
                 continue
-            futile = futile + 1 if time.monotonic() - began < _YOUNG else 0
+            killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL  # by somebody: it is well itself
+            futile = futile + 1 if time.monotonic() - began < _YOUNG and not killed else 0
             if futile >= _FUTILE:
                 logger.error("workers end as soon as they start: the server stops")
                 self._stop(signal.SIGTERM, None)
