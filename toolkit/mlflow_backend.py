@@ -16,9 +16,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 from mlflow.entities import RunStatus
 from mlflow.exceptions import ExecutionException
 from mlflow.projects.backend.abstract_backend import AbstractBackend
@@ -66,9 +68,7 @@ class ToolkitBackend(AbstractBackend):  # type: ignore[misc]  # MLflow is not th
         if ours:
             variables["TOOLKIT_TRACKING_URI"] = tracking_uri
             command += ["--experiment-id", str(experiment_id or "0")]
-            submitted = ToolkitRun(command, variables)
-            submitted.begun()
-            return submitted
+            return _begun(ToolkitRun(command, variables), config)
         for name in [name for name in variables if name.startswith("MLFLOW_")]:
             del variables[name]
         if config.get("tracking_uri"):
@@ -80,9 +80,7 @@ class ToolkitBackend(AbstractBackend):  # type: ignore[misc]  # MLflow is not th
             " MLflow's run gets the parameters, the metrics and the status of the whole when it ends"
         )
         mirror = _Mirror(client, experiment.experiment_id, _program(config), variables)
-        submitted = ToolkitRun(command, variables, mirror=mirror)
-        submitted.begun()
-        return submitted
+        return _begun(ToolkitRun(command, variables, mirror=mirror), config)
 
 
 class ToolkitRun(SubmittedRun):  # type: ignore[misc]  # MLflow is not there where this is checked
@@ -172,6 +170,32 @@ class ToolkitRun(SubmittedRun):  # type: ignore[misc]  # MLflow is not there whe
                 self._mirror.end(code)
         finally:
             self._known.set()
+
+
+def _begun(submitted: ToolkitRun, config: Mapping[str, Any]) -> ToolkitRun:
+    """Return a run that has begun.
+
+    MLflow's command line waits for its own backends only, and would say that all is well whatever becomes of the run.
+
+    Raises:
+        ExecutionException: It did not begin.
+    """
+    submitted.begun()
+    command = click.get_current_context(silent=True)
+    if command is not None and not config.get("SYNCHRONOUS"):
+        command.call_on_close(partial(_end_with, submitted))
+    return submitted
+
+
+def _end_with(submitted: ToolkitRun) -> None:
+    """Wait for a run, and end the command with 1 if it failed."""
+    try:
+        well = submitted.wait()
+    except KeyboardInterrupt:
+        submitted.cancel()
+        raise
+    if not well:
+        sys.exit(1)
 
 
 class _Mirror:

@@ -96,7 +96,7 @@ def test_mlflow_runs_a_project_as_our_flow_recorded_by_our_server(
         done = run_project(machine, installed, tmp_path, *options, MLFLOW_TRACKING_URI=server.url)
         assert done.code == 0, done.err
         assert "is no toolkit server" not in done.err
-        found = re.search(r"Run \(ID '(\w+)'\) succeeded", done.err)
+        found = re.search(r"^run .* \((\w{32})\)$", done.err, flags=re.MULTILINE)
         assert found
         failed = run_project(machine, installed, tmp_path, "-e", "fail", MLFLOW_TRACKING_URI=server.url)
         wrong = run_project(machine, installed, tmp_path, "-e", "fial", MLFLOW_TRACKING_URI=server.url)
