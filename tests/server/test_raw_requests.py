@@ -248,13 +248,14 @@ def test_lists_without_measure(stocked: tuple[Server, Right]) -> None:
         _is_answer(_send(server, "POST" if path != "model-versions/search" else "GET", path, body), path)
     ours = {"Content-Type": "application/json"}
     owner = {"host": "h", "pid": 1, "started": 1}
-    for path, body in (
+    asked: list[tuple[str, dict[str, Any]]] = [
         ("runs/sizes", {"run_ids": ids[:90_000]}),
         ("runs/list", {"experiment_ids": ids}),
         ("runs/list", {"status": ["RUNNING"] * count}),
         ("purge", {"run_ids": ids, "experiment_ids": ids[:1000]}),
         ("leases/renew", {"run_ids": ids[:90_000], "owner": owner, "lease_ms": 1}),
-    ):
+    ]
+    for path, body in asked:
         answer = server.call("POST", f"/api/v1/{path}", json.dumps(body, separators=(",", ":")).encode(), ours)
         assert answer.status in (200, 400, 413), (path, answer.status, answer.body[:300])
     is_well(server)

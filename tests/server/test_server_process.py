@@ -15,12 +15,13 @@ import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 from machine import has_ended, until
-from process import refused, server_process
+from process import ServerProcess, refused, server_process
 
 from toolkit.recording.process import this_process
 from toolkit.settings import load
@@ -275,13 +276,17 @@ def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
         assert re.match(rf"WARNING toolkit.server: worker \d \(pid {victim}\) ended \(signal 9\)", server.said[0])
 
 
+def has_other_workers(server: ServerProcess, victim: int) -> bool:
+    return len(server.workers) == 2 and victim not in server.workers
+
+
 def test_workers_that_are_killed_again_and_again_are_started_again(tmp_path: Path) -> None:
     """However soon: unlike one that cannot start, it is not to blame."""
     with server_process(tmp_path / "home", "--workers", "2") as server:
         for _ in range(6):
             victim = server.workers[-1]
             os.kill(victim, signal.SIGKILL)
-            until(lambda gone=victim: len(server.workers) == 2 and gone not in server.workers, what="two workers again")
+            until(partial(has_other_workers, server, victim), what="two workers again")
         assert server.call("GET", "/health") == (200, "OK")
         assert server.stop() == 0
 
