@@ -145,7 +145,7 @@ class Code:
 
 def _leaf(tree: ast.expr) -> tuple[ast.Call | None, str, str] | None:
     """Return what a field of a result is of: a call of ``best`` or a step itself, the step, and the field's code."""
-    names = []
+    names: list[str] = []
     node = tree
     while (name := _member(node)) is not None and len(names) < 4:
         names.append(name)

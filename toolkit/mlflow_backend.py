@@ -28,7 +28,7 @@ from mlflow.projects.submitted_run import SubmittedRun
 from mlflow.tracking import MlflowClient
 from mlflow.utils.rest_utils import http_request
 
-_RUN = re.compile(r"run .* \(([0-9a-f]{32})\)\s*$")
+_RUN = re.compile(r"run (.*) \(([0-9a-f]{32})\)\s*$")
 """The line in which ``toolkit run`` says which run it is."""
 
 _OURS = ("program", "workflow", "env_manager", "tracking_uri", "options")
@@ -125,7 +125,8 @@ class ToolkitRun(SubmittedRun):  # type: ignore[misc]  # MLflow is not there whe
         if self._run_id is None:
             self._reader.join()
             raise ExecutionException(
-                self._last or f"toolkit ended with {self._process.returncode} before the run began"
+                self._last.removeprefix("error: ")
+                or f"toolkit ended with {self._process.returncode} before the run began"
             )
 
     @property
@@ -161,9 +162,9 @@ class ToolkitRun(SubmittedRun):  # type: ignore[misc]  # MLflow is not there whe
                 self._last = line.strip() or self._last
                 found = None if self._run_id else _RUN.match(line)
                 if found:
-                    self._run_id = found[1]
+                    self._run_id = found[2]
                     if self._mirror is not None:
-                        self._mirror.begin(found[1])
+                        self._mirror.begin(found[2], found[1])
                     self._known.set()
             code = self._process.wait()
             if self._mirror is not None and self._run_id:
@@ -222,10 +223,10 @@ class _Mirror:
         self._theirs = ""
         self.run_id: str | None = None
 
-    def begin(self, run_id: str) -> None:
-        """Make the run."""
+    def begin(self, run_id: str, name: str) -> None:
+        """Make the run, for one of toolkit's."""
         self._theirs = run_id
-        run = self._client.create_run(self._experiment_id, tags={"toolkit.run_id": run_id})
+        run = self._client.create_run(self._experiment_id, run_name=name, tags={"toolkit.run_id": run_id})
         self.run_id = run.info.run_id
 
     def end(self, code: int) -> None:
@@ -245,8 +246,6 @@ class _Mirror:
         for name, value in told.get("tags", {}).items():
             if name.startswith(("mlflow.source.", "mlflow.project.entryPoint", "prefect.")):
                 self._client.set_tag(self.run_id, name, value)
-        if told.get("run_name"):
-            self._client.set_tag(self.run_id, "mlflow.runName", told["run_name"])
         self._client.set_terminated(self.run_id, "FINISHED" if code == 0 else "FAILED" if code in (1, 2) else "KILLED")
 
 
@@ -315,7 +314,7 @@ def _is_ours(tracking_uri: str) -> bool:
 
     try:
         answer = http_request(_get_store(tracking_uri).get_host_creds(), "/api/v1/about", "GET", max_retries=0)
-        return answer.status_code == 200 and answer.json().get("server") == "toolkit"
+        return bool(answer.status_code == 200 and answer.json().get("server") == "toolkit")
     except Exception:  # noqa: BLE001 - whatever MLflow's client raises: the run goes on, and says where it is recorded
         return False
 

@@ -257,7 +257,7 @@ class Step:
         Raises:
             StepFailed: It did not end well.
         """
-        return self.submit(values, **named).result()
+        return self._submit({**(values or {}), **named}, (), {}).result()
 
     def submit(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -119,13 +120,14 @@ def test_a_store_of_mlflows_own_gets_the_whole_and_is_said_to(
     write_project(tmp_path, PROJECT)
     uri = f"sqlite:///{tmp_path}/theirs.db"
     (tmp_path / "backend.json").write_text(json.dumps({"workflow": "chain"}))
-    done = run_project(machine, installed, tmp_path, "-c", "backend.json", MLFLOW_TRACKING_URI=uri)
+    options = ["-c", "backend.json", "--run-name", "mine"]
+    done = run_project(machine, installed, tmp_path, *options, MLFLOW_TRACKING_URI=uri)
     assert done.code == 0, done.err
     assert done.err.count("is no toolkit server") == 1
     ((status, params, metrics, tags),) = in_store(machine, installed, tmp_path, uri)
     assert (status, params, metrics) == ("FINISHED", {"count": "2"}, {"make.rows": 2.0})
     assert machine.show(tags["toolkit.run_id"])["status"] == "FINISHED"
-    assert tags["mlflow.project.backend"] == "toolkit"
+    assert (tags["mlflow.project.backend"], tags["mlflow.runName"]) == ("toolkit", "mine")
 
 
 CANCELLED = """
@@ -181,3 +183,41 @@ def test_the_context_needs_nothing_of_ours(machine: Machine, installed: Path, tm
     assert (tags["mlflow.parentRunId"], tags["prefect.flow_run_id"]) == ("abc", "def")
     assert "Unexpected" not in done.err
     assert "unexpected" not in done.err
+
+
+INSIDE = """
+import json, prefect
+from toolkit.mlflow_context import StepContext
+
+@prefect.task(name="fit")
+def fit():
+    return StepContext().tags()
+
+@prefect.flow(name="plain")
+def flow():
+    return StepContext().tags(), fit()
+
+if __name__ == "__main__":
+    print(json.dumps(flow()))
+"""
+
+
+def test_runs_made_inside_of_any_flow_of_prefects_know_it(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "inside.py").write_text(INSIDE)
+    done = subprocess.run(
+        [sys.executable, "inside.py"],
+        cwd=tmp_path,
+        env=machine.variables(PREFECT_API_URL=machine.api_url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    flow, task = json.loads(done.stdout.splitlines()[-1])
+    assert set(flow) == {"prefect.flow_run_id", "prefect.flow_run_name", "prefect.flow_name"}
+    assert task == {
+        **flow,
+        **{name: task[name] for name in ("prefect.task_run_id", "prefect.task_run_name")},
+        "prefect.task_name": "fit",
+    }
+    assert machine.prefect(f"flow_runs/{task['prefect.flow_run_id']}")["name"] == flow["prefect.flow_run_name"]

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from toolkit.errors import InvalidValue, ProjectError
 from toolkit.wiring import RunRequest, fetch_source
 
 if TYPE_CHECKING:
-    from toolkit.spec.finding import Finding
+    from toolkit.spec.finding import Finding, Level
     from toolkit.spec.project import EntryPoint
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -89,14 +90,11 @@ def _near(file: Path) -> Path:
     return file.relative_to(here) if file.is_relative_to(here) else file
 
 
-def _summary(file: str, counts: Counter[str]) -> str:
+def _summary(file: str, counts: Mapping[Level, int]) -> str:
     if not counts:
         return f"{file}: nothing to say"
-    said = [
-        f"{counts[level]} {level}{'s' if counts[level] > 1 else ''}"
-        for level in ("error", "warning", "note")
-        if counts[level]
-    ]
+    levels: tuple[Level, ...] = ("error", "warning", "note")
+    said = [f"{counts[level]} {level}{'s' if counts[level] > 1 else ''}" for level in levels if counts.get(level)]
     return f"{file}: {', '.join(said)}"
 
 
