@@ -182,7 +182,7 @@ def _files(directory: Path, place: Path) -> Iterator[codebase.SourceFile]:
     if codebase.is_skipped(name, directory):
         return
     if place.is_dir():  # a link to a folder, too: what is named is meant
-        for file in codebase.list_files(place):
+        for file in codebase.list_files(place, every=True):
             yield codebase.SourceFile(
                 path=file.path if name == "." else f"{name}/{file.path}",
                 size=file.size,

@@ -104,16 +104,17 @@ def is_skipped(path: str, directory: Path) -> bool:
     return any((directory.joinpath(*folders[:n]) / "pyvenv.cfg").exists() for n in range(1, len(folders) + 1))
 
 
-def list_files(directory: Path, known: Sequence[str] | None = None) -> list[SourceFile]:
+def list_files(directory: Path, known: Sequence[str] | None = None, *, every: bool = False) -> list[SourceFile]:
     """Return the files of a project, sorted by path.
 
     Args:
         directory: The project's directory.
         known: What Git counts to the project, where it is in a repository; else the directory is walked.
+        every: When it is walked: also what ignore files name.
     """
     found: Iterable[SourceFile]
     if known is None:
-        found = _walk(directory, "", Ignored(directory, (ignore.GIT, ignore.OWN)))
+        found = _walk(directory, "", Ignored(directory, () if every else (ignore.GIT, ignore.OWN)))
     else:
         found = _look_up(directory, known)
     return sorted(found, key=lambda file: file.path)

@@ -150,7 +150,7 @@ def _note_local(text: str, reading: _Reading, *, editable: bool) -> None:
             if file.is_file():
                 reading.inputs[_relative(file, reading)] = hashlib.sha256(file.read_bytes()).hexdigest()
     else:  # its code is copied into the environment
-        reading.inputs[_relative(place, reading) + "/"] = codebase.digest(place, codebase.list_files(place))
+        reading.inputs[_relative(place, reading) + "/"] = codebase.digest(place, codebase.list_files(place, every=True))
 
 
 def _local_target(text: str) -> str | None:

@@ -10,7 +10,7 @@ from server import serving
 
 from toolkit.artifacts.local import LocalArtifactStore
 from toolkit.errors import NotFound, ProjectError, TooLarge
-from toolkit.flows import repository, snapshot
+from toolkit.flows import codebase, repository, snapshot
 from toolkit.flows.provenance import read_provenance, source_tags
 from toolkit.flows.source import Fetching, fetch, project_files
 from toolkit.recording.lease import Leases
@@ -147,6 +147,13 @@ def test_ignore_files_have_gits_rules(in_git: bool, tmp_path: Path) -> None:
         "src/a.py",
         "src/keep.log",
     ]
+
+
+def test_what_is_asked_for_by_name_is_all_there(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*\n")
+    (tmp_path / "data.csv").write_text("1\n")
+    assert [file.path for file in codebase.list_files(tmp_path, every=True)] == [".gitignore", "data.csv"]
+    assert codebase.list_files(tmp_path) == []
 
 
 def test_what_toolkitignore_names_is_left_out_although_git_tracks_it(tmp_path: Path) -> None:
