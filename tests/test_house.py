@@ -154,6 +154,8 @@ def test_the_wheel_runs_a_project_in_an_empty_environment(tmp_path: Path) -> Non
     call(str(programs / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel))
     try:
         call(str(programs / "toolkit"), "run", str(ROOT / "examples" / "single-step"))
+        call(str(programs / "toolkit"), "init", "new", "--template", "single")
+        call(str(programs / "toolkit"), "lint", "new")
         assert "\tFINISHED\t" in call(str(programs / "toolkit"), "runs", "list")
     finally:
         call(str(programs / "toolkit"), "down")

@@ -194,3 +194,40 @@ def test_a_flow_that_a_person_has_written_is_a_run(machine: Machine, tmp_path: P
         assert "show | 8" in done.err
         assert (run["status"], run["params"]) == ("FINISHED", {"n": "4", "broken": "False"})
         assert parts == ["double", "double #2", "double #3", "show"]
+
+
+OUTER = """
+import edited, prefect
+
+@prefect.flow
+def outer():
+    edited.main(n=1)
+
+if __name__ == "__main__":
+    outer()
+"""
+
+
+def test_a_flow_file_is_a_part_of_another_flow_and_its_run_is_tracked(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "edited.py").write_text(EDITED.replace('"edited"', '"inner"'))
+    (tmp_path / "outer.py").write_text(OUTER)
+    done = subprocess.run(
+        [sys.executable, "outer.py"],
+        cwd=tmp_path,
+        env=machine.variables(PREFECT_API_URL=machine.api_url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = [one for one in machine.runs() if one["tags"].get("toolkit.workflow") == "inner"]
+    assert machine.flow_state(machine.show(run["run_id"])) == "COMPLETED"
+
+
+@pytest.mark.parametrize("template", ["workflow", "python"])
+def test_a_new_project_runs_at_once(machine: Machine, tmp_path: Path, template: str) -> None:
+    assert machine.toolkit("init", "new", "--template", template, cwd=tmp_path).code == 0
+    done = machine.toolkit("run", "new", "--json", "--env-manager", "local", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert set(done.statuses().values()) == {"FINISHED"}
+    assert "on data that the model has not seen" in done.err
