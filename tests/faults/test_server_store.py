@@ -8,7 +8,9 @@ import random
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import peer
@@ -96,6 +98,51 @@ def test_a_locked_database_is_told_and_nothing_acknowledged_is_lost(tmp_path: Pa
         nothing_is_lost(server, load)
         assert server.stop() == 0
     is_sound(f"sqlite:///{file}")
+
+
+def test_many_that_wait_for_a_lock_keep_nobody_from_reading(tmp_path: Path) -> None:
+    """G12, G19. More than there are threads: none of them has its answer when those have theirs who read."""
+    file = tmp_path / "store.db"
+    uri = f"sqlite:///{file}"
+    with victim(tmp_path / "home", "--backend-store-uri", uri, TOOLKIT_BUSY_TIMEOUT="60") as server:
+        line = server_load.Line(server.port)
+        made = line.told(server_load.as_json(f"{server_load.WIRE}runs/create", {"experiment_id": "0"}))["run"]["info"]
+        run_id = made["run_id"]
+        folder = made["artifact_uri"].removeprefix("mlflow-artifacts:/")
+        kinds = [
+            server_load.as_json(f"{server_load.WIRE}runs/set-tag", {"run_id": run_id, "key": "k", "value": "v"}),
+            server_load.as_json(f"{server_load.OURS}runs/{run_id}/batch", {"tags": {"k": "v"}}),
+            server_load.Request(method="PUT", path=f"{server_load.FILES}{folder}/a.txt", body=b"a"),
+            server_load.Request(
+                method="PUT",
+                path=f"{server_load.OURS}journal/j/entries?first=0",
+                headers={"Content-Type": server_load.JOURNAL_TYPE},
+                body=bytes(4),
+            ),
+        ]
+
+        def status_of(request: server_load.Request) -> int:
+            with contextlib.closing(server_load.Line(server.port)) as own:
+                return own.ask(request)[0]
+
+        with ThreadPoolExecutor(180) as pool, locked(file, "BEGIN IMMEDIATE"):
+            waiting = [pool.submit(status_of, kind) for kind in kinds for _ in range(45)]
+            time.sleep(1)  # so that they do wait; the less they do, the less is tried
+            for read in kinds_of_reads(run_id) * 3:
+                assert line.told(read)
+            assert not any(each.done() for each in waiting)
+        assert {each.result() for each in waiting} == {200}
+        line.close()
+
+
+def kinds_of_reads(run_id: str) -> list[server_load.Request]:
+    return [
+        server_load.Request(method="GET", path=f"{server_load.WIRE}runs/get?run_id={run_id}"),
+        server_load.as_json(f"{server_load.WIRE}runs/search", {"experiment_ids": ["0"]}),
+        server_load.Request(method="GET", path=f"{server_load.OURS}runs/{run_id}"),
+        server_load.as_json(f"{server_load.OURS}runs/search", {"experiment_ids": ["0"]}),
+        server_load.Request(method="GET", path=f"{server_load.WIRE}artifacts/list?run_id={run_id}"),
+    ]
 
 
 # -- restarted ---------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from toolkit.errors import InvalidValue
 from toolkit.server.artifacts.body import Cut, Pipe
 from toolkit.server.artifacts.files import Files
 from toolkit.server.headers import header, length_of
+from toolkit.server.lanes import writers
 
 SMALL = 1 << 20
 """Bytes of a body that is taken in whole before a thread is asked for."""
@@ -65,6 +66,7 @@ class Uploads:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._slots = CapacityLimiter(AT_ONCE)
+        self._lane = writers()
 
     async def take(self, target: Target, scope: Scope, receive: Receive) -> StoredFile:
         """Store the body of a request.
@@ -82,7 +84,7 @@ class Uploads:
         body = _Body(receive, self._files, target)
         first = await body.until(SMALL)
         if body.ended:
-            return await run_sync(_store_small, target, first, sha256)
+            return await run_sync(_store_small, target, first, sha256, limiter=self._lane)
         await run_sync(target.check)
         async with self._slots:
             return await self._stream(target, first, body, sha256)

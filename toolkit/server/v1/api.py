@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from toolkit.artifacts.key import is_key
 from toolkit.recording.stores import Stores
+from toolkit.server.lanes import writers
 from toolkit.server.v1 import events, experiments, leases, lineage, records, runs, server, step_keys, values
 from toolkit.server.v1.context import Context
 from toolkit.server.v1.entries import Entries
@@ -23,6 +24,9 @@ PATH = "/api/v1"
 
 JOURNALS = f"{PATH}/journal/"
 """Paths that entries of journals are PUT to: their bodies have a limit of their own."""
+
+_JOURNAL = "/journal/"  # whose bodies may take their time: they wait for their turn when they are there
+_NOT_WRITING = ("/search", "/find", "/list", "/count", "/sizes", "/series", "/candidates", "/pictures")
 
 _ABOUT = """\
 Experiments, runs and what they log. Times are milliseconds since 1970 UTC. Integers have 64 bits; NaN and the
@@ -89,6 +93,7 @@ class ApiRoute(BaseRoute):
     def __init__(self, path: str, app: FastAPI) -> None:
         self.path = path
         self.app = app
+        self._lane = writers()
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -102,8 +107,12 @@ class ApiRoute(BaseRoute):
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        await self.app(scope, receive, send)
+        """Answer a request; not more at a time than leave threads for those that only read."""
+        if scope["method"] in ("GET", "HEAD") or scope["path"].endswith(_NOT_WRITING) or _JOURNAL in scope["path"]:
+            await self.app(scope, receive, send)
+        else:
+            async with self._lane:
+                await self.app(scope, receive, send)
 
 
 def _placed(root: str) -> Locate:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Header, Request, Response
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError, to_json
 
 from toolkit.recording.stores import Stores
+from toolkit.server.lanes import writers
 from toolkit.server.v1.pictures import Pictures
 from toolkit.server.v1.watch import Watch
 from toolkit.tracking.http_codec import Json, Locate, experiment_out, run_out
@@ -33,6 +35,7 @@ class Context:
         pictures: The pictures of the store that are read.
         watch: The runs that are listened to.
         stopping: Set when the server is told to stop: answers without end then end.
+        lane: Threads of what writes.
     """
 
     stores: Stores
@@ -42,6 +45,7 @@ class Context:
     pictures: Pictures
     watch: Watch
     stopping: threading.Event = field(default_factory=threading.Event)
+    lane: CapacityLimiter = field(default_factory=writers)
 
     def experiment(self, record: Experiment) -> Json:
         """Return an experiment as clients see it."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.server.v1 import records
@@ -53,7 +53,7 @@ async def apply_entries(here: Here, request: Request, name: str, first: int) -> 
     """
     body = await read_body(request)
     kind = request.headers.get("content-type", "")
-    return answer(await run_in_threadpool(lambda: apply(here, read_entries(kind, body), name, first)))
+    return answer(await run_sync(lambda: apply(here, read_entries(kind, body), name, first), limiter=here.lane))
 
 
 @router.post("/runs/{run_id}/inputs", response_model=records.Done)

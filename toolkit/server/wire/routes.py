@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +15,7 @@ from starlette.routing import Route
 from toolkit.errors import ToolkitError
 from toolkit.recording.stores import Stores
 from toolkit.registry.catalog import Catalog
+from toolkit.server.lanes import writers
 from toolkit.server.wire import (
     absent,
     artifacts,
@@ -45,6 +47,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 _JSON = "application/json"
+_READING = ("search", "search-datasets", "get-latest-versions")  # what is asked by POST and writes nothing
 
 
 def routes(stores: Stores, locate: Locate, *, prefix: str = "") -> list[Route]:
@@ -56,10 +59,11 @@ def routes(stores: Stores, locate: Locate, *, prefix: str = "") -> list[Route]:
         prefix: What stands in front of each path.
     """
     catalog, quick = open_catalog(stores), Quick(stores)
+    lane = writers()
     return [
         Route(
             f"{prefix}{base}{endpoint.path}",
-            _answering(endpoint, stores, catalog, locate, quick),
+            _answering(endpoint, stores, catalog, locate, quick, lane),
             methods=list(endpoint.methods),
         )
         for base in BASES
@@ -68,8 +72,10 @@ def routes(stores: Stores, locate: Locate, *, prefix: str = "") -> list[Route]:
 
 
 def _answering(
-    endpoint: Endpoint, stores: Stores, catalog: Catalog, locate: Locate, quick: Quick
+    endpoint: Endpoint, stores: Stores, catalog: Catalog, locate: Locate, quick: Quick, lane: CapacityLimiter
 ) -> Callable[[Request], Awaitable[Response]]:
+    reads_only = endpoint.path.endswith(_READING)
+
     async def answer(request: Request) -> Response:
         try:
             if request.method in ("GET", "HEAD"):
@@ -81,7 +87,8 @@ def _answering(
             call = Call(fields, stores, locate, dict(request.path_params), catalog, request.scope["headers"])
             message = quick.answer(endpoint, call) if quick.takes(endpoint, size) else None
             if message is None:
-                message = await run_sync(partial(endpoint.handler, call))
+                limiter = None if reads_only or request.method in ("GET", "HEAD") else lane
+                message = await run_sync(partial(endpoint.handler, call), limiter=limiter)
             return Response(encode(message), media_type=_JSON)
         except Exception as error:  # noqa: BLE001 - a client gets an answer, whatever happens
             return failure(error)
