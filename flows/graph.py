@@ -40,7 +40,7 @@ def _step_json(plan: Plan, step: Step) -> dict[str, object]:
         "timeout": step.timeout,
         "cache": step.cache,
         "concurrency": step.concurrency,
-        "environment": environment.path if environment else None,
+        "environment": environment.path or (environment.docker and environment.docker.image) if environment else None,
     }
 
 

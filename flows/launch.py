@@ -304,7 +304,7 @@ class Launch:
             tag.HOST: host_name(),
             "toolkit.workflow": plan.flow_name,
             "prefect.flow_run_id": flow_run_id,
-            **request_tag(plan, env_manager=self._options.env_manager),
+            **request_tag(plan, env_manager=self._options.env_manager, docker=self._options.docker),
         }
         if self._options.resumed is not None:
             tags[RESUMED_FROM] = self._options.resumed.run.info.run_id

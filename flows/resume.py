@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit.errors import Conflict, InvalidValue
+from toolkit.flows.environments.container import DockerOptions
 from toolkit.flows.plan import Plan
 from toolkit.recording import context as tag
 from toolkit.recording.run import PARAM_LIMIT, TAG_LIMIT
@@ -37,6 +38,8 @@ class Asked:
         directory: Where the project's code was then.
         caller: Directory that the URI, and relative paths among the parameters, are relative to.
         env_manager: What steps ran in, where that was said.
+        docker_args: Arguments of ``docker run`` for steps in containers; of variables the names alone.
+        build_image: Whether these ran from an image that was built with the project in it.
     """
 
     uri: str
@@ -47,9 +50,11 @@ class Asked:
     directory: str | None = None
     caller: str | None = None
     env_manager: str | None = None
+    docker_args: Sequence[str] | None = None
+    build_image: bool | None = None
 
 
-def request_tag(plan: Plan, *, env_manager: str | None) -> dict[str, str]:
+def request_tag(plan: Plan, *, env_manager: str | None, docker: DockerOptions | None = None) -> dict[str, str]:
     """Return the tag that says what was asked for; none where it is longer than a tag can be."""
     kinds = {name: parameter.type for name, parameter in plan.workflow.parameters.items()}
     values = {  # a default that is a path is relative to the project, and a given one to the caller
@@ -67,6 +72,8 @@ def request_tag(plan: Plan, *, env_manager: str | None) -> dict[str, str]:
         "caller": str(plan.caller),
         "env_manager": env_manager,
     }
+    if docker is not None and docker != DockerOptions():
+        told |= {"docker_args": docker.without_secrets(), "build_image": docker.build_image}
     text = json.dumps(told, default=str)
     return {REQUEST: text} if len(text) <= TAG_LIMIT else {}
 

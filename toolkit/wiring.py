@@ -620,6 +620,8 @@ def resumed_request(request: RunRequest, *, elsewhere: bool = False) -> RunReque
         caller=None if elsewhere or told.caller is None else Path(told.caller),
         experiment_id=request.experiment_id if named else run.info.experiment_id,
         env_manager=request.env_manager or cast(Literal["uv", "conda", "local"] | None, manager),
+        docker_args=request.docker_args or tuple(told.docker_args or ()),
+        build_image=request.build_image or bool(told.build_image),
     )
 
 

@@ -34,6 +34,15 @@ class DockerOptions:
     arguments: tuple[str, ...] = ()
     build_image: bool = False
 
+    def without_secrets(self) -> list[str]:
+        """Return the arguments as they may be recorded: of variables the names alone."""
+        told = []
+        for argument in self.arguments:
+            name, _, value = argument.partition("=")
+            variable = name.strip().lstrip("-") in ("e", "env")
+            told.append(f"{name}={value.partition('=')[0]}" if variable else argument)
+        return told
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bind:
