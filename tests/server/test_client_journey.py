@@ -142,11 +142,11 @@ def mlflow_server(python: str, folder: Path) -> Iterator[str]:
             return False
 
     try:
-        assert eventually(healthy, 60)
+        assert eventually(healthy, 170)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @pytest.mark.timeout(900)
