@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from machine import Done, Machine, write_project
-from peer import NO_MLFLOW, mlflow_python
+from peer import NO_MLFLOW, NO_TORCH, mlflow_python, torch_python
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "mlflow-unmodified"
@@ -120,12 +120,13 @@ def whole_mlflow() -> str:
     """What a python_env says that has all of MLflow; only where it has been installed before: it is large."""
     if mlflow_python() is None:
         pytest.skip(NO_MLFLOW)
-    return (ROOT / "examples" / "mlflow-multistep" / "python_env.yaml").read_text()
+    return "dependencies: [mlflow==3.17.2]  # what make mlflow has brought into the cache\n"
 
 
-def copied(example: str, like: str, folder: Path) -> Path:
+def copied(example: str, like: str, folder: Path, environment: str) -> Path:
     """Copy an example; with MLflow's own MLproject file of this name where it is at hand."""
     project = Path(shutil.copytree(ROOT / "examples" / example, folder / example))
+    (project / "python_env.yaml").write_text(environment)
     if (CORPUS / like / "MLproject").exists():
         shutil.copy(CORPUS / like / "MLproject", project)
     return project
@@ -143,11 +144,12 @@ def test_the_example_runs_with_the_whole_of_mlflow(machine: Machine, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # seven processes that import MLflow
 def test_steps_that_mlflow_runs_are_below_the_step_that_runs_them(
     machine: Machine, tmp_path: Path, whole_mlflow: str
 ) -> None:
     """MLflow's multistep example: its nested runs, what they hand on by the proxy, and its own cache."""
-    project = copied("mlflow-multistep", "multistep_workflow", tmp_path)
+    project = copied("mlflow-multistep", "multistep_workflow", tmp_path, whole_mlflow)
     given = ("-P", "als_max_iter=2", "-P", "max_row_limit=500", "--experiment-name", "multistep")
     done = run(machine, project, *given)
     assert done.code == 0, done.err
@@ -172,9 +174,10 @@ def test_steps_that_mlflow_runs_are_below_the_step_that_runs_them(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # seven processes that import MLflow
 def test_a_search_in_threads_finds_all_that_it_has_tried(machine: Machine, tmp_path: Path, whole_mlflow: str) -> None:
     """MLflow's hyperparameter example: its ``mlflow run`` takes the step's environment, without pyenv."""
-    project = copied("mlflow-hyperparameters", "hyperparam", tmp_path)
+    project = copied("mlflow-hyperparameters", "hyperparam", tmp_path, whole_mlflow)
     data = project / "points.csv"
     given = ("-P", "max_runs=2", "-P", "max_p=2", "-P", "epochs=3", "-P", f"training_data={data}")
     done = run(machine, project, "-e", "random", *given)
@@ -230,6 +233,53 @@ client.set_terminated(other.info.run_id, "FAILED")
         "FINISHED",
         "left open by the step's code",
     )
+
+
+LIBRARIES = """
+import sys, tempfile, lightning, mlflow, torch
+from lightning.pytorch.loggers import MLFlowLogger
+from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
+
+sizes = {"vocab_size": 30, "hidden_size": 8, "intermediate_size": 8, "max_position_embeddings": 8}
+model = BertForSequenceClassification(BertConfig(num_hidden_layers=1, num_attention_heads=2, **sizes))
+rows = [{"input_ids": torch.randint(0, 30, (6,)), "labels": torch.tensor(index % 2)} for index in range(4)]
+with tempfile.TemporaryDirectory() as folder:
+    options = TrainingArguments(
+        folder, report_to="mlflow", num_train_epochs=1, logging_steps=1, save_strategy="no", use_cpu=True,
+        disable_tqdm=True,
+    )
+    Trainer(model, options, train_dataset=rows).train()
+logger = MLFlowLogger("lightning", run_name="line")
+logger.log_metrics({"loss": 0.5}, step=1)
+logger.finalize("success")
+sys.exit(3)
+"""
+
+
+@pytest.mark.slow
+def test_transformers_and_lightning_in_a_step(machine: Machine, tmp_path: Path) -> None:
+    """One resumes the step's run and ends it before the step fails; the other makes a run of its own, below it."""
+    python = torch_python()
+    if python is None:
+        pytest.skip(NO_TORCH)
+    project = write_project(tmp_path / "p", f"entry_points: {{main: {{command: '{python} fit.py'}}}}", fit_py=LIBRARIES)
+    done = run(machine, project)
+    assert done.code == 1, done.err
+    step = step_of(machine, done)
+    assert (step["status"], step["params"]["hidden_size"]) == ("FAILED", "8")
+    assert "train_loss" in step["metrics"]
+    (line,) = step["children"]
+    assert (line["run_name"], line["status"], line["metrics"]) == ("line", "FINISHED", {"loss": 0.5})
+
+
+@pytest.mark.parametrize("login", ["", "me"], ids=["nobody", "somebody"])
+def test_who_logs_in_is_not_replaced_by_the_step(machine: Machine, tmp_path: Path, login: str) -> None:
+    said = "name [$MLFLOW_EXPERIMENT_NAME] token [$MLFLOW_TRACKING_TOKEN"
+    project = write_project(tmp_path / "p", f"entry_points: {{main: {{command: 'echo \"{said}]\"'}}}}")
+    variables = {"MLFLOW_TRACKING_USERNAME": login, "MLFLOW_EXPERIMENT_NAME": "Default"}
+    done = machine.toolkit("run", str(project), "--json", cwd=project, **variables)
+    assert done.code == 0, done.err
+    assert f"main | name [] token [{']' if login else 'toolkit-step.'}" in done.err
 
 
 @pytest.mark.slow
