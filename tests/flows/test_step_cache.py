@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from toolkit.flows.why_cached import Explanation, explain
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.tracking.records import Lifecycle
+from toolkit.tracking.step_keys import StepKey, StepKeyQuery
 from toolkit.upkeep.collector import Collector
 from toolkit.upkeep.garbage import Collection
 from toolkit.upkeep.takers import needed_by_takers
@@ -458,7 +459,8 @@ def test_a_store_that_fails_costs_the_cache_and_nothing_else(kitchen: Kitchen) -
     """As a server does that is older than its client."""
 
     class Broken(Counted):
-        def find_step_keys(self, *_: object) -> None:
+        def find_step_keys(self, query: StepKeyQuery) -> Sequence[StepKey]:
+            del query
             raise StoreError("it does not know such a thing")
 
     kitchen.cook()
