@@ -23,6 +23,7 @@ from victim import Victim, victim
 
 from toolkit.db.check import check
 from toolkit.db.engine import open_database
+from toolkit.tracking.http_codec import JOURNAL_TYPE
 
 AWAY = frozenset((503, 507))
 
@@ -116,7 +117,7 @@ def test_many_that_wait_for_a_lock_keep_nobody_from_reading(tmp_path: Path) -> N
             server_load.Request(
                 method="PUT",
                 path=f"{server_load.OURS}journal/j/entries?first=0",
-                headers={"Content-Type": server_load.JOURNAL_TYPE},
+                headers={"Content-Type": JOURNAL_TYPE},
                 body=bytes(4),
             ),
         ]
