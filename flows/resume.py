@@ -62,7 +62,7 @@ def request_tag(plan: Plan, *, env_manager: str | None, docker: DockerOptions | 
         for name, value in {**plan.parameters, **plan.extra}.items()
         if name in plan.given or (value is not None and kinds.get(name) != "path")
     }
-    told = {
+    told: dict[str, object] = {
         "uri": plan.source.uri,
         "version": plan.source.version,
         "directory": str(plan.project.directory),

@@ -26,6 +26,8 @@ _FORMAT = "conda-1"
 """Raised when environments are made in another way, so that old ones are not used any more."""
 _NAMES = ("mamba", "micromamba", "conda")
 """Programs to look for, the quickest first; all make the same environments."""
+_MLFLOWS_NAMES = ("MLFLOW_CONDA_CREATE_ENV_CMD", "MLFLOW_CONDA_HOME")
+"""Variables by which MLflow's users name the program, as conda's own do by ``CONDA_EXE``; they are none of our settings."""
 _CHATTER = re.compile(
     r"\s*$|.*(\|\s*\d+%|━|\d+(\.\d+)?[kM]?B\s*/|--:--)|Channels:|Platform:|Collecting package metadata"
 )
@@ -73,8 +75,7 @@ def find_program(environ: Mapping[str, str]) -> Program | None:
     ``MLFLOW_CONDA_HOME`` and ``MLFLOW_CONDA_CREATE_ENV_CMD`` as in MLflow, then what an activated installation says of
     itself, then the path.
     """
-    wanted = environ.get("MLFLOW_CONDA_CREATE_ENV_CMD")
-    home = environ.get("MLFLOW_CONDA_HOME")
+    wanted, home = (environ.get(name) for name in _MLFLOWS_NAMES)
     candidates = [f"{home}/bin/{wanted or 'conda'}"] if home else []
     names = (wanted, *_NAMES) if wanted else _NAMES
     candidates += [found for name in names if (found := shutil.which(name, path=environ.get("PATH", "")))]
