@@ -27,7 +27,7 @@ _FORMAT = "conda-1"
 _NAMES = ("mamba", "micromamba", "conda")
 """Programs to look for, the quickest first; all make the same environments."""
 _MLFLOWS_NAMES = ("MLFLOW_CONDA_CREATE_ENV_CMD", "MLFLOW_CONDA_HOME")
-"""Variables by which MLflow's users name the program, as conda's own do by ``CONDA_EXE``; they are none of our settings."""
+"""Variables by which MLflow's users name the program, as conda's own do by ``CONDA_EXE``; no settings of ours."""
 _CHATTER = re.compile(
     r"\s*$|.*(\|\s*\d+%|━|\d+(\.\d+)?[kM]?B\s*/|--:--)|Channels:|Platform:|Collecting package metadata"
 )
