@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,15 @@ from toolkit.recording.lease import Leases, sweep_lost
 from toolkit.recording.stores import Stores
 from toolkit.registry.lineage import DEEPEST, Direction, Key, Lineage
 from toolkit.settings import Settings, environment, load, set_default_variables
-from toolkit.transport.address import Access, is_server
+from toolkit.transport.address import Access, has_password, is_server
 
 if TYPE_CHECKING:
     from toolkit.artifacts.location import StoreOptions
     from toolkit.artifacts.store import ArtifactStore
     from toolkit.db.engine import Database
+    from toolkit.flows.deployed import Deployed
+    from toolkit.flows.deployed_flow import JoinedProgram
+    from toolkit.flows.deployments import Deployment, Deployments, Wanted
     from toolkit.flows.launch import Program
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
@@ -525,6 +529,7 @@ class RunRequest:
         no_cache: Whether to take nothing from the cache, and to put nothing into it.
         refresh: Steps that run again whatever the cache has.
         resume: Id of the run that stopped, to go on from; `resumed_request` makes a request of it.
+        task_runner: What starts the steps, as `toolkit.flows.task_runner.read_runner` takes it.
     """
 
     uri: str
@@ -542,6 +547,7 @@ class RunRequest:
     no_cache: bool = False
     refresh: Sequence[str] = ()
     resume: str | None = None
+    task_runner: str | None = None
 
 
 def fetch_source(request: RunRequest, report: Callable[[str], None] = lambda _: None) -> Source:
@@ -714,3 +720,177 @@ def _experiment(request: RunRequest, settings: Settings, stores: Stores) -> Call
         return partial(stores.runs.ensure_experiment, settings.experiment_name)
     found = stores.runs.get_experiment(number or "0")
     return lambda: found
+
+
+# -- deployments ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def open_deployments(report: Callable[[str], None]) -> Iterator[Deployments]:
+    """Give the deployments of Prefect's server, which is started if need be.
+
+    Args:
+        report: Takes lines of progress.
+
+    Raises:
+        ServiceError: It does not start, does not answer, or fails.
+    """
+    settings = load()
+    prepare_prefect(settings)
+    server = local_services(settings).ensure_prefect(report)
+    from toolkit.flows.deployments import Deployments  # noqa: PLC0415 - imports Prefect
+
+    with Deployments(server.api_url).session() as deployments:
+        yield deployments
+
+
+def deploy_project(
+    request: RunRequest, wanted: Wanted, deployments: Deployments, report: Callable[[str], None]
+) -> Deployment:
+    """Deploy a project: put its code where workers find it, and tell Prefect.
+
+    Args:
+        request: What `run_project` takes; of how to run, experiment, environment manager and task runner hold.
+        wanted: How it is deployed.
+        deployments: Where.
+        report: Takes lines of progress.
+
+    Raises:
+        ProjectError: Something about the project or the values is wrong; nothing was deployed.
+    """
+    from toolkit.flows.deployed import Deployed, place_code  # noqa: PLC0415 - where projects are deployed
+    from toolkit.flows.plan import check_supported  # noqa: PLC0415 - the same
+    from toolkit.flows.task_runner import read_runner  # noqa: PLC0415 - the same
+
+    settings = load()
+    source = fetch_source(request, report)
+    plan = _plan(source, request, to_show=wanted.schedule is None)
+    check_supported(plan)
+    read_runner(request.task_runner)
+    deployments.ensure_pool(wanted.pool, wanted.pool_type)
+    stores = open_stores(settings)
+    try:
+        with tempfile.TemporaryDirectory(prefix="toolkit-") as folder:
+            code = place_code(
+                source,
+                stores,
+                Path(folder),
+                deployment=wanted.name,
+                experiment_id=settings.experiment_id or "0",
+                limit=settings.source_limit,
+                report=report,
+            )
+    finally:
+        stores.close()
+    project = Deployed(
+        name=wanted.name,
+        uri=source.name if source.fetched else str(source.directory),
+        code=code,
+        entry_point=plan.workflow.name if plan.single else None,
+        workflow=None if plan.single else plan.workflow.name,
+        extra=plan.extra,
+        experiment=request.experiment_name or settings.experiment_name,
+        env_manager=request.env_manager or settings.env_manager,
+        runner=request.task_runner,
+        variables=_told_workers(stores, report),
+    )
+    return deployments.deploy(plan, project, wanted)
+
+
+def _told_workers(stores: Stores, report: Callable[[str], None]) -> dict[str, str]:
+    """Return the variables that say a worker where to record its runs; no secret is among them."""
+    told = dict(stores.artifact_variables)
+    if has_password(stores.tracking_uri):
+        report(
+            "the tracking URI has a password, which is not deployed: set TOOLKIT_TRACKING_URI where the workers run"
+        )
+        return told
+    told["TOOLKIT_TRACKING_URI"] = stores.tracking_uri
+    if not is_server(stores.tracking_uri):  # a server says so itself
+        told["TOOLKIT_ARTIFACT_ROOT"] = stores.artifact_root
+    return told
+
+
+def fetch_deployed(project: Deployed, report: Callable[[str], None] = lambda _: None) -> Source:
+    """Fetch the code of a deployed project, unless it is here; settings that this process lacks are the deployment's.
+
+    Raises:
+        NotFound: The artifact store has no such snapshot.
+        ProjectError: The code cannot be fetched.
+        SourceUnavailable: Where it is does not answer.
+    """
+    from toolkit.flows.deployed import get_code  # noqa: PLC0415 - on workers only
+    from toolkit.flows.source import Fetching  # noqa: PLC0415 - the same
+
+    set_default_variables(**project.variables)
+    settings = load()
+    fetching = Fetching(root=settings.home / "sources", limit=settings.source_limit, report=report)
+    stores = open_stores(settings)
+    try:
+        return get_code(project.code, stores, fetching)
+    finally:
+        stores.close()
+
+
+def run_deployed(
+    project: Deployed, given: Mapping[str, object], program: JoinedProgram, run_name: str, reporter: Reporter
+) -> RunOutcome:
+    """Run a deployed project inside of a flow run that is there already.
+
+    Args:
+        project: The project.
+        given: The flow's parameters; others have their defaults.
+        program: What is told to run the steps.
+        run_name: Name of the run.
+        reporter: Who is told.
+
+    Raises:
+        ToolkitError: It cannot be run; nothing was recorded.
+    """
+    from toolkit.flows.compile import flow_parameter_names  # noqa: PLC0415 - imports Prefect
+    from toolkit.flows.plan import check_runnable  # noqa: PLC0415 - on workers only
+    from toolkit.flows.working_copy import working_copy  # noqa: PLC0415 - the same
+
+    fetched = fetch_deployed(project, reporter.note)
+    with working_copy(fetched, load().home / "copies", reporter.note) as source:
+        request = RunRequest(
+            uri=project.uri,
+            entry_point=project.entry_point,
+            workflow=project.workflow,
+            experiment_name=project.experiment,
+            run_name=run_name,
+            env_manager=cast(Literal["uv", "conda", "local"] | None, project.env_manager),
+            caller=source.directory,
+            task_runner=project.runner,
+        )
+        names = flow_parameter_names(_plan(source, request, to_show=True))
+        own = {flow_name: name for name, flow_name in names.items()}
+        values = {own.get(name, name): value for name, value in given.items()}
+        plan = _plan(source, replace(request, parameters={**project.extra, **values}))
+        check_runnable(plan)
+        program.parameters = plan.parameters
+        return run_plan(plan, request, reporter, program)
+
+
+def serve_deployments(pool: str, *, name: str | None, limit: int | None, report: Callable[[str], None]) -> None:
+    """Be a worker of a work pool until the process is told to end.
+
+    Args:
+        pool: The work pool; ours is made if there is none.
+        name: Name of the worker.
+        limit: How many flow runs at the same time.
+        report: Takes lines of progress.
+
+    Raises:
+        InvalidValue: What serves pools of this kind is not installed.
+        NotFound: There is no such work pool.
+        ServiceError: Prefect's server cannot be used.
+    """
+    settings = load()
+    with open_deployments(report) as deployments:
+        deployments.ensure_pool(pool)
+        kind = deployments.pool(pool).type
+    from toolkit.flows.worker import serve  # noqa: PLC0415 - imports Prefect
+
+    server = local_services(settings).ensure_prefect(report)
+    serve(server.api_url, pool, kind, name=name, limit=limit, report=report)

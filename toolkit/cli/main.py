@@ -20,6 +20,7 @@ from toolkit.errors import ToolkitError
 COMMANDS = {
     "run": ("toolkit.cli.run", "Run a project as a Prefect flow, with every step tracked."),
     "compile": ("toolkit.cli.compile", "Show the flow that a project compiles to; nothing runs."),
+    "flows": ("toolkit.cli.flows", "Deploy projects: on a schedule, on request, on other machines."),
     "init": ("toolkit.cli.init", "Make a new project from a template."),
     "lint": ("toolkit.cli.lint", "Say what is wrong or old-fashioned in a project, with file and line."),
     "up": ("toolkit.cli.up", "Start the local services that are not running."),

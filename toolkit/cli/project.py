@@ -25,6 +25,14 @@ PARAM_FILE = typer.Option(
     None, "--param-file", metavar="FILE", help="YAML or JSON file of parameters; -P wins over it."
 )
 
+TASK_RUNNER = typer.Option(
+    None,
+    "--task-runner",
+    metavar="KIND[=ADDRESS]",
+    help="What starts the steps: threads (the default), processes, or a cluster: dask=tcp://host:8786, "
+    "ray=ray://host:10001.",
+)
+
 
 def request(
     uri: str,

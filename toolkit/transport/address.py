@@ -66,6 +66,15 @@ def is_server(uri: str) -> bool:
     return uri.partition("://")[0].lower() in _PORTS
 
 
+def has_password(uri: str) -> bool:
+    """Tell whether a tracking URI has something in it that is nobody else's: a password, or a query that may be one."""
+    try:
+        parts = urlsplit(uri)
+        return parts.password is not None or (bool(parts.query) and not uri.startswith("sqlite"))
+    except ValueError:
+        return True
+
+
 def read_address(url: str, access: Access) -> Address:
     """Return the server that a URL names.
 
