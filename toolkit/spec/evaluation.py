@@ -14,7 +14,7 @@ from typing import Any
 
 from toolkit.spec.formula import Flaw, Formula
 from toolkit.spec.function import FUNCTIONS, MAX_BITS, Each, check_size, describe, weight
-from toolkit.spec.scope import OUTPUT_FIELDS, RUN_FIELDS, STEP_FIELDS, OutputRef, RunFacts, Scope, StepResult
+from toolkit.spec.scope import OUTPUT_FIELDS, RUN_FIELDS, STEP_FIELDS, OutputRef, RunFacts, Scope, StepResult, Trials
 from toolkit.spec.suggestion import hint
 
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], object]] = {
@@ -92,7 +92,7 @@ class _Walk:
             return self.scope.parameters
         if node.id == "steps":
             return {
-                name: Each(result) if isinstance(result, tuple) else result for name, result in self.scope.steps.items()
+                name: Each(result) if type(result) is tuple else result for name, result in self.scope.steps.items()
             }
         if self.scope.run is None:
             raise self.formula.flaw(node, "'run' is not known here")
@@ -128,6 +128,8 @@ class _Walk:
     def _member(self, node: ast.Attribute | ast.Subscript, owner: object, key: object) -> object:
         """Return a field of a record or an entry of a mapping; of a fan-out, a list of those of each child."""
         subject = ast.unparse(node.value)
+        if isinstance(owner, Trials):
+            return owner.best if key == "best" else self._member(node, Each(owner), key)
         if isinstance(owner, Each):
             return Each(self._member(node, item, key) for item in owner)
         members = _members(owner)

@@ -10,6 +10,7 @@ from toolkit.spec.expression import Reference, Template
 from toolkit.spec.parameter_type import converted
 from toolkit.spec.project import EntryPoint, Project, Step, Workflow
 from toolkit.spec.scope import OUTPUT_FIELDS, RUN_FIELDS, STEP_FIELDS
+from toolkit.spec.search_rules import check_search
 from toolkit.spec.suggestion import hint, listing
 
 
@@ -57,6 +58,8 @@ def check_workflow(project: Project, workflow: Workflow) -> None:
         _check_parameters(step, entries[step.name])
         for need in step.needs:
             _check_step_name(workflow, step, need, step.mark)
+        if step.search is not None:
+            check_search(step, entries[step.name])
         for template in _templates(step):
             for reference in template.references:
                 _check_reference(workflow, step, entries, reference)
@@ -67,6 +70,8 @@ def _templates(step: Step) -> Iterator[Template]:
     """Return all values of a step that may hold expressions."""
     yield from step.parameters.values()
     yield from step.foreach.values()
+    if step.search is not None:
+        yield step.search.template
     if step.when is not None:
         yield step.when
     if step.register is not None:
@@ -95,7 +100,8 @@ def _entry(project: Project, step: Step) -> EntryPoint | None:
 
 
 def _check_parameters(step: Step, entry: EntryPoint | None) -> None:
-    given = {**step.parameters, **step.foreach}
+    varied = {} if step.search is None else dict.fromkeys(step.search.parameters, step.search.template)
+    given = {**step.parameters, **step.foreach, **varied}
     if entry is None:
         if given:
             name, template = next(iter(given.items()))
@@ -168,7 +174,9 @@ def _check_reference(
         raise ProjectError(f"run has no {path[1]!r}: {hint(path[1], RUN_FIELDS)}", mark=mark)
     if path[0] == "steps":
         _check_step_name(workflow, step, path[1], mark)
-        _check_result(path[1], entries[path[1]], path[2:], mark)
+        searched = workflow.steps[path[1]].search is not None
+        own = path[3:] if searched and path[2:3] == ("best",) else path[2:]
+        _check_result(path[1], entries[path[1]], own, mark)
 
 
 def _check_result(name: str, entry: EntryPoint | None, path: tuple[str, ...], mark: Mark | None) -> None:

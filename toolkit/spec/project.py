@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from toolkit.errors import Mark
 from toolkit.spec.expression import Template
+from toolkit.spec.search import SearchTemplate
 from toolkit.spec.source import Spelling
 
 Scalar: TypeAlias = "str | int | float | bool | None"
@@ -189,6 +190,7 @@ class Step:
         environment: An environment of its own.
         register: Register a model instead of, or after, running a command.
         concurrency: How many of its child runs may run at the same time; ``None``: no limit of its own.
+        search: Run it with many values of its parameters, to find the best.
         mark: Where it stands.
     """
 
@@ -205,6 +207,7 @@ class Step:
     environment: EnvironmentRef | None = None
     register: Registration | None = None
     concurrency: int | None = None
+    search: SearchTemplate | None = None
     mark: Mark | None = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from toolkit.errors import Mark
@@ -36,6 +36,28 @@ class StepResult:
     outputs: Mapping[str, OutputRef] = field(default_factory=dict)
 
 
+class Trials(tuple[StepResult, ...]):
+    """The finished trials of a step that searches, in the order of their numbers, with the best of them.
+
+    Args:
+        results: The trials.
+        best: Index of the best.
+    """
+
+    _best: int
+
+    def __new__(cls, results: Iterable[StepResult], best: int) -> Trials:
+        """Make them; see the class."""
+        made = super().__new__(cls, results)
+        made._best = best
+        return made
+
+    @property
+    def best(self) -> StepResult:
+        """The best trial."""
+        return self[self._best]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFacts:
     """What expressions know of the workflow's own run (``run.id``, ``run.name``, ``run.experiment``)."""
@@ -47,7 +69,7 @@ class RunFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """All that an expression can see. A ``foreach`` step is a tuple of results, any other a single one."""
+    """All that an expression can see. A step with ``foreach`` or ``search`` is a tuple of results, others one."""
 
     parameters: Mapping[str, object]
     steps: Mapping[str, StepResult | tuple[StepResult, ...]] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from toolkit.spec.graph import check_workflow, dependencies, order
 from toolkit.spec.lint import refuse_duplicates, refuse_unknown_keys
 from toolkit.spec.parameter import read_typed_parameters
 from toolkit.spec.project import Project, Registration, Step, Workflow
+from toolkit.spec.search_rules import read_search
 from toolkit.spec.suggestion import hint
 
 __all__ = ["check_workflow", "dependencies", "order", "read_workflows", "workflow"]
@@ -26,7 +27,7 @@ WORKFLOW_KEYS = ("parameters", "steps", "cache", "description")
 
 STEP_KEYS = (
     *("entry_point", "parameters", "needs", "foreach", "when", "retries", "retry_delay", "timeout", "cache", "env"),
-    *("register", "concurrency"),
+    *("register", "concurrency", "search"),
 )
 """The keys of a step."""
 
@@ -113,6 +114,7 @@ def _step(
 ) -> Step:
     wanted = given.take("cache", _flag)
     only_registers = "register" in given and "entry_point" not in given and name not in entry_points
+    search = given.take("search", lambda node, _: read_search(node, template(node), name))
     return Step(
         name=name,
         entry_point=None if only_registers else given.take("entry_point", _text) or name,
@@ -127,6 +129,7 @@ def _step(
         environment=given.take("env", lambda node, _: step_environment(node, directory=directory, owner=given.owner)),
         register=given.take("register", _registration),
         concurrency=given.take("concurrency", _positive_count),
+        search=search,
         mark=mark,
     )
 
