@@ -107,7 +107,7 @@ class CodeState:
 
     def __init__(self, source: Source, file: Path | None, digests: Digests) -> None:
         self._source = source
-        self._file = None if file is None else file.name
+        self._file = "MLproject" if file is None else file.name  # a flow in Python may stand beside one
         self._digests = digests
         self._known = source.known_files
         self._outdated = False
