@@ -12,6 +12,7 @@ from toolkit.flows.plan import Plan
 from toolkit.flows.report import Reporter
 from toolkit.flows.step_cache import StepCache
 from toolkit.flows.stop import Stop
+from toolkit.flows.sweep import TrialStop
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
@@ -39,6 +40,7 @@ class RunContext:
         flow_run_id: Prefect's flow run.
         tracking_server: Address of a server that speaks MLflow's API for the stores, where there is one.
         cache: What takes results over; ``None``: every step runs.
+        trial_stops: The wishes to stop trials of searches, by label.
     """
 
     plan: Plan
@@ -58,11 +60,16 @@ class RunContext:
     tracking_server: str | None = None
     cache: StepCache | None = None
     run_ids: dict[str, str] = field(default_factory=dict)
+    trial_stops: dict[str, TrialStop] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def environment(self, step: Step) -> PreparedEnvironment:
         """Return what a step's command runs in."""
         return self.environments[self.plan.environment(step)]
+
+    def stop_of(self, label: str) -> Stop:
+        """Return the wish to stop an invocation: a trial's own, or the run's."""
+        return self.trial_stops.get(label, self.stop)
 
     def opened(self, label: str, run_id: str) -> None:
         """Remember the run of an invocation's latest try."""

@@ -9,16 +9,18 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
-from toolkit.errors import ProjectError, ToolkitError
+from toolkit.errors import InvalidValue, ProjectError, ToolkitError
 from toolkit.flows.context import RunContext
-from toolkit.flows.plan import combinations
-from toolkit.flows.report import StepOutcome
+from toolkit.flows.plan import combinations, trial_values
+from toolkit.flows.report import StepOutcome, StepStatus
+from toolkit.flows.searching import Searching, trial_label
 from toolkit.flows.step import Invocation, StepStopped
 from toolkit.spec.expression import OutputRef, RunFacts, Scope, StepResult
 from toolkit.spec.project import Step
+from toolkit.spec.search_rules import takes_best_only
 from toolkit.spec.workflow import dependencies
 
 _TICK = 0.5  # seconds between looks at the wish to stop, where nothing else happens
@@ -30,6 +32,7 @@ class _StepState:
 
     step: Step
     needs: frozenset[str]
+    searching: Searching | None = None
     waiting: deque[Invocation] = field(default_factory=deque)
     running: int = 0
     begun: bool = False
@@ -41,7 +44,8 @@ class _StepState:
     @property
     def ended(self) -> bool:
         """Whether nothing of it is left to do."""
-        return self.skipped or (self.begun and not self.waiting and not self.running)
+        searched = self.searching is None or self.searching.closed
+        return self.skipped or (self.begun and not self.waiting and not self.running and searched)
 
     @property
     def succeeded(self) -> bool:
@@ -73,6 +77,7 @@ class Execution:
         self._finished: dict[str, StepResult | BaseException] = {}
         self._begun_at: dict[str, float] = {}
         self._tries: dict[str, int] = {}
+        self._watched = time.monotonic()
         self.outcomes: list[StepOutcome] = []
         context.stop.on_request(lambda: self._done.put(None))
 
@@ -96,6 +101,8 @@ class Execution:
             self._settle()
             if not self._context.stop.requested:
                 running += self._start(self._context.max_parallel - running)
+            if self._close_searches():
+                continue
             if running == 0:
                 break
             label = self._next()
@@ -106,6 +113,7 @@ class Execution:
         return self.outcomes
 
     def _next(self) -> str | None:
+        self._watch_searches()
         try:
             return self._done.get(timeout=_TICK)
         except queue.Empty:
@@ -133,8 +141,13 @@ class Execution:
             if state.step.when is not None and not state.step.when.evaluate(scope):
                 self._skip(state, f"its condition is not met: {state.step.when.source}")
                 return
+            if state.step.search is not None:
+                state.searching = Searching(self._context, state.step, scope)
+                self._begun_at[state.step.name] = time.monotonic()
+                state.begun = True
+                return
             rows = combinations(self._context.plan, state.step, scope)
-        except ProjectError as error:
+        except (ProjectError, InvalidValue) as error:
             state.begun = state.failed = True
             self._report(
                 StepOutcome(
@@ -149,17 +162,24 @@ class Execution:
             return
         state.begun = True
         for values in rows:
-            label = self._label(state.step, values)
+            label = self._label(state.step, [f"{name}={shorten(values[name])}" for name in state.step.foreach])
             invocation = Invocation(step=state.step, label=label, values=values, before=self._before(state))
             self._invocations[label] = invocation
             state.labels.append(label)
             state.waiting.append(invocation)
 
     def _before(self, state: _StepState) -> dict[str, tuple[str, ...]]:
-        return {name: tuple(self._states[name].labels) for name in sorted(state.needs)}
+        return {name: self._used(self._states[name], state.step) for name in sorted(state.needs)}
 
-    def _label(self, step: Step, values: dict[str, object]) -> str:
-        parts = [f"{name}={shorten(values[name])}" for name in step.foreach]
+    def _used(self, need: _StepState, by: Step) -> tuple[str, ...]:
+        """Return the runs of a step that another one depends on: of a search that it takes the best of, that alone."""
+        if need.searching is None:
+            return tuple(need.labels)
+        best = need.searching.best_label
+        return (best,) if best is not None and takes_best_only(by, need.step.name) else tuple(need.searching.labels)
+
+    def _label(self, step: Step, parts: Sequence[str]) -> str:
+        """Return a name that no other run of a step has."""
         label = " ".join([step.name, *parts])
         number = 2
         while label in self._invocations:
@@ -172,12 +192,33 @@ class Execution:
         started = 0
         for state in self._states.values():
             limit = state.step.concurrency or self._context.max_parallel
-            while state.waiting and state.running < limit and started < room:
-                invocation = state.waiting.popleft()
+            limit = limit if state.searching is None else state.searching.concurrency
+            while state.running < limit and started < room:
+                invocation = self._following(state)
+                if invocation is None:
+                    break
                 state.running += 1
                 started += 1
                 self._launch(state, invocation)
         return started
+
+    def _following(self, state: _StepState) -> Invocation | None:
+        """Return what of a step begins next; ``None`` where nothing does now."""
+        if state.waiting:
+            return state.waiting.popleft()
+        searching = state.searching
+        trial = searching.sweep.next() if searching is not None and not searching.closed else None
+        if searching is None or trial is None:
+            return None
+        values = trial_values(self._context.plan, state.step, searching.scope, trial.values)
+        label = self._label(state.step, trial_label(trial))
+        invocation = Invocation(
+            step=state.step, label=label, values=values, before=self._before(state), tags=searching.tags(trial)
+        )
+        self._invocations[label] = invocation
+        state.labels.append(label)
+        searching.begin(label, trial)
+        return invocation
 
     def _launch(self, state: _StepState, invocation: Invocation) -> None:
         label = invocation.label
@@ -194,11 +235,47 @@ class Execution:
         state = self._states[invocation.step.name]
         state.running -= 1
         result = self._finished.get(label) or ToolkitError(f"step {label!r} ended without a result in Prefect")
+        if state.searching is not None:
+            self._take_trial(state.searching, invocation, result)
+            return
         if isinstance(result, StepResult):
             state.results[label] = result
         else:
             state.failed = True
         self._report(self._outcome(invocation, result))
+
+    # -- searches ----------------------------------------------------------------------------------
+
+    def _take_trial(self, searching: Searching, invocation: Invocation, result: StepResult | BaseException) -> None:
+        """Note the end of a trial; one that failed or was pruned is none of the run's failures."""
+        ended = searching.end(invocation.label, result)
+        outcome = self._outcome(invocation, result)
+        number = searching.number(invocation.label)
+        self._report(replace(outcome, status=cast(StepStatus, ended.status), reason=ended.reason, trial=number))
+
+    def _watch_searches(self) -> None:
+        """Look at the trials that run, now and then."""
+        now = time.monotonic()
+        if now - self._watched >= _TICK:
+            self._watched = now
+            for state in self._states.values():
+                if state.searching is not None:
+                    state.searching.watch()
+
+    def _close_searches(self) -> bool:
+        """End the searches that are over; tell whether there was one."""
+        found = False
+        for state in self._states.values():
+            searching = state.searching
+            if searching is None or searching.closed or not searching.over or self._context.stop.requested:
+                continue
+            found = True
+            outcome = searching.close(time.monotonic() - self._begun_at[state.step.name])
+            state.failed = outcome.status != "FINISHED"
+            futures = dict(zip(state.labels, self._futures[state.step.name], strict=True))
+            self._futures[state.step.name] = [futures[label] for label in searching.labels]
+            self._report(outcome)
+        return found
 
     def _outcome(self, invocation: Invocation, result: StepResult | BaseException) -> StepOutcome:
         label = invocation.label
@@ -234,6 +311,9 @@ class Execution:
                         tries=0,
                     )
                 )
+            if state.searching is not None and not state.searching.closed:
+                state.failed = True
+                self._report(state.searching.stopped(time.monotonic() - self._begun_at[state.step.name]))
             if not state.begun and not state.skipped:
                 self._skip(state, self._context.stop.reason)
 
@@ -245,7 +325,9 @@ class Execution:
         info = self._context.parent.info
         steps: dict[str, StepResult | tuple[StepResult, ...]] = {}
         for name, state in self._states.items():
-            if state.succeeded:
+            if state.succeeded and state.searching is not None:
+                steps[name] = state.searching.trials
+            elif state.succeeded:
                 results = tuple(state.results[label] for label in state.labels)
                 steps[name] = results if state.step.foreach else results[0]
         return Scope(

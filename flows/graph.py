@@ -31,6 +31,7 @@ def _step_json(plan: Plan, step: Step) -> dict[str, object]:
         "command": entry.command,
         "needs": sorted(dependencies(step)),
         "foreach": {name: template.source for name, template in step.foreach.items()},
+        "search": step.search.template.source if step.search else None,
         "when": step.when.source if step.when else None,
         "parameters": {name: template.source for name, template in step.parameters.items()},
         "outputs": dict(entry.outputs),
@@ -50,7 +51,7 @@ def as_mermaid(plan: Plan) -> str:
     lines = ["flowchart TD"]
     for name, step in plan.workflow.steps.items():
         label = _label(step).replace('"', "#quot;")
-        shape = f'[["{label}"]]' if step.foreach else f'["{label}"]'
+        shape = f'[["{label}"]]' if step.foreach or step.search else f'["{label}"]'
         lines.append(f"    {ids[name]}{shape}")
     for name, step in plan.workflow.steps.items():
         arrow = "-.->" if step.when else "-->"
@@ -89,6 +90,8 @@ def _label(step: Step) -> str:
     if step.entry_point and step.entry_point != step.name:
         notes.append(f"runs {step.entry_point}")
     notes.extend(f"for each {name} in {_source(template.source)}" for name, template in step.foreach.items())
+    if step.search:
+        notes.append(f"searches {', '.join(step.search.parameters)}")
     if step.when:
         notes.append(f"when {_source(step.when.source)}")
     if step.retries:

@@ -435,11 +435,13 @@ class Launch:
     def _log_results(self, parent: RecordedRun, outcomes: list[StepOutcome]) -> None:
         """Put the steps' final metrics on the parent run, so that whole runs can be compared.
 
-        ``<step>.<metric>``; the bare name for an entry point alone. Steps with ``foreach`` are left to their own runs.
+        ``<step>.<metric>``; the bare name for an entry point alone. Steps with ``foreach`` are left to their own runs;
+        of a search there is the best trial.
         """
         metrics: dict[str, float] = {}
+        steps = self._plan.workflow.steps
         for outcome in outcomes:
-            if outcome.status == "FINISHED" and not self._plan.workflow.steps[outcome.step].foreach:
+            if outcome.status == "FINISHED" and outcome.trial is None and not steps[outcome.step].foreach:
                 prefix = "" if self._plan.single else f"{outcome.step}."
                 own = {key: value for key, value in outcome.metrics.items() if not key.startswith("system/")}
                 metrics |= {prefix + key: value for key, value in own.items()}
@@ -451,7 +453,7 @@ def _verdict(outcomes: list[StepOutcome], stop: Stop) -> tuple[RunStatus, str | 
     """Return the state of the whole, and why."""
     if stop.requested:
         return RunStatus.KILLED, stop.reason
-    failed = [outcome for outcome in outcomes if outcome.status in ("FAILED", "KILLED")]
+    failed = [outcome for outcome in outcomes if outcome.status in ("FAILED", "KILLED") and outcome.trial is None]
     if failed:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         return RunStatus.FAILED, f"{failed[0].reason or failed[0].label}{more}"[:1000]

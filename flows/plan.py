@@ -12,15 +12,20 @@ from pathlib import Path
 
 from toolkit.errors import NotYetSupported, ProjectError, UnknownWorkflow
 from toolkit.flows.source import Source
+from toolkit.flows.study import require_optuna
 from toolkit.spec.binding import bind, check_types
 from toolkit.spec.command import placeholders, render
 from toolkit.spec.expression import RunFacts, Scope, Template
 from toolkit.spec.location import locate
 from toolkit.spec.project import EntryPoint, EnvironmentRef, Parameter, Project, Step, Workflow
 from toolkit.spec.reader import entry_point, read_project
+from toolkit.spec.search import SearchTemplate
 from toolkit.spec.suggestion import hint
 from toolkit.spec.workflow import dependencies, order
 from toolkit.tracking.limits import check_params
+
+MAX_COMBINATIONS = 10_000
+"""Runs that one ``foreach`` may make."""
 
 _REFUSED = re.compile(r"[/%&<>\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """What a flow's name may not hold: Prefect refuses some, and sends the name in a header, where lines cannot break."""
@@ -125,6 +130,8 @@ def check_runnable(plan: Plan) -> None:
         InvalidValue: A parameter cannot be recorded.
     """
     check_supported(plan)
+    if any(step.search is not None and step.search.may_need_optuna for step in plan.workflow.steps.values()):
+        require_optuna()
     scope = _scope_before(plan)
     for step in plan.workflow.steps.values():
         if not dependencies(step) and (step.when is None or step.when.evaluate(scope)):
@@ -291,6 +298,8 @@ def combinations(plan: Plan, step: Step, scope: Scope, *, open_ended: bool = Fal
     Raises:
         ProjectError: An expression cannot be evaluated, or a ``foreach`` value is no list.
     """
+    if step.search is not None:
+        return [trial_values(plan, step, scope, _sample(step.search, scope, open_ended), open_ended=open_ended)]
     entry = plan.entry_points[step.name]
     fixed = {name: _value(template, scope, open_ended) for name, template in step.parameters.items()}
     rows: list[dict[str, object]] = [{}]
@@ -302,8 +311,41 @@ def combinations(plan: Plan, step: Step, scope: Scope, *, open_ended: bool = Fal
             raise ProjectError(
                 f"foreach of step {step.name!r} goes over {name} = {values!r}: wanted a list", mark=template.mark
             )
+        if len(rows) * len(values) > MAX_COMBINATIONS:
+            raise ProjectError(
+                f"foreach of step {step.name!r} has {len(rows) * len(values):,} combinations or more: at most"
+                f" {MAX_COMBINATIONS:,}; give shorter lists, or try some of them with `search:`",
+                mark=template.mark,
+            )
         rows = [{**row, name: value} for row in rows for value in values]
     return [_bound(plan, entry, {**fixed, **row}) for row in rows]
+
+
+def trial_values(
+    plan: Plan, step: Step, scope: Scope, varied: Mapping[str, object], *, open_ended: bool = False
+) -> dict[str, object]:
+    """Return the values of one trial of a step that searches.
+
+    Args:
+        plan: What is to run.
+        step: The step.
+        scope: What expressions can see.
+        varied: The values that the search has chosen.
+        open_ended: Put the text of an expression where its value is not known yet.
+
+    Raises:
+        ProjectError: An expression cannot be evaluated.
+    """
+    fixed = {name: _value(template, scope, open_ended) for name, template in step.parameters.items()}
+    return _bound(plan, plan.entry_points[step.name], {**fixed, **varied})
+
+
+def _sample(search: SearchTemplate, scope: Scope, open_ended: bool) -> dict[str, object]:
+    """Return values that stand for those of all trials."""
+    if open_ended:
+        return {name: _Unknown(f"<{name}>") for name in search.parameters}
+    space = search.at(scope).space
+    return {name: one.low if one.count is None else one.value(0) for name, one in space.items()}
 
 
 def _value(template: Template, scope: Scope, open_ended: bool) -> object:

@@ -26,6 +26,7 @@ class StepOutcome:
         reason: Why it has this status, where there is more to say.
         tries: How often it was tried.
         cached_from: The run whose results it took over; ``None`` for a step that ran.
+        trial: The number of a trial of a search, whose failure is the search's to judge; ``None`` for all else.
     """
 
     step: str
@@ -37,6 +38,7 @@ class StepOutcome:
     reason: str | None = None
     tries: int = 1
     cached_from: str | None = None
+    trial: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,6 +19,7 @@ from toolkit.flows.mlflow_environment import stand_in
 from toolkit.flows.mlflow_step import end_left_open, mlflow_variables, step_tags
 from toolkit.flows.plan import Plan
 from toolkit.flows.process import CommandProcess, CommandSpec, Exit
+from toolkit.flows.sweep import TrialStop
 from toolkit.flows.workspace import Workspace
 from toolkit.recording import context as tag
 from toolkit.recording.lease import PROCESS_TAG, process_tag
@@ -45,12 +46,14 @@ class Invocation:
         label: Name with what tells it from its siblings.
         values: The entry point's parameters.
         before: Labels of the runs before it, by step.
+        tags: What its run says besides: of a trial of a search.
     """
 
     step: Step
     label: str
     values: Mapping[str, object]
     before: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class StepStopped(StepFailed):
@@ -73,6 +76,7 @@ class StepRunner:
         self._step = invocation.step
         self._entry: EntryPoint = self._plan.entry_points[invocation.step.name]
         self._log = log
+        self._stop = run_context.stop_of(invocation.label)
 
     def run(self, *, attempt: int = 1) -> StepResult:
         """Open the step's run, execute its command, collect what it leaves, and give the run its final state.
@@ -90,6 +94,9 @@ class StepRunner:
         try:
             result = self._execute(recorded, folder)
         except StepStopped as error:
+            if isinstance(self._stop, TrialStop) and self._stop.tags:
+                with suppress(StoreError):
+                    recorded.set_tags(self._stop.tags)
             self._end(recorded, RunStatus.KILLED, str(error))
             raise
         except BaseException as error:
@@ -110,6 +117,7 @@ class StepRunner:
             tag.PROJECT_BACKEND: "prefect",
             "toolkit.step": self._step.name,
             "toolkit.attempt": str(attempt),
+            **self._invocation.tags,
             **(context.cache.tags(self._invocation) if context.cache else {}),
         }
         prepared = context.environment(self._step)
@@ -187,7 +195,7 @@ class StepRunner:
                 grace=self._context.grace,
             ),
             on_line=lambda line: self._on_line(line, log),
-            stop=self._context.stop,
+            stop=self._stop,
         )
         with running as process:
             owner = process.start()
@@ -203,7 +211,7 @@ class StepRunner:
             timeout=self._step.timeout,
             grace=self._context.grace,
             on_line=lambda line: self._on_line(line, log),
-            stop=self._context.stop,
+            stop=self._stop,
             started=lambda container: recorded.set_tags({CONTAINER_TAG: container}),
         )
 
@@ -298,7 +306,8 @@ class StepRunner:
 
     def _check_end(self, ended: Exit, command: str) -> None:
         if ended.stopped:
-            raise StepStopped(f"step {self._invocation.label!r} was stopped: {self._context.stop.reason}")
+            reason = self._stop.reason or self._context.stop.reason
+            raise StepStopped(f"step {self._invocation.label!r} was stopped: {reason}")
         if ended.timed_out:
             raise StepFailed(
                 f"step {self._invocation.label!r} took longer than its timeout of {self._step.timeout:g} s"

@@ -18,6 +18,7 @@ from toolkit.flows.plan import Plan
 from toolkit.flows.resume import STEP, Resumed
 from toolkit.flows.step_key import Change, Components, Ingredients, changes
 from toolkit.flows.taking import CACHED_FROM, Gone, Original, Taker, file_digest, look_over
+from toolkit.flows.trial import EarlierTrial, earlier_trials
 from toolkit.ids import now_ms
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
@@ -82,6 +83,11 @@ class Wanted(Protocol):
     @property
     def before(self) -> Mapping[str, Sequence[str]]:
         """Labels of the runs before it, by step."""
+        ...
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What its run says besides."""
         ...
 
 
@@ -161,6 +167,16 @@ class StepCache:
         """Return the run whose results a step took over; ``None`` for one that ran."""
         known = self._known.get(label)
         return None if known is None else known.taken_from
+
+    def earlier_trials(self, step: Step) -> list[EarlierTrial]:
+        """Return what the run that this one goes on from has tried for a step that searches.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        if self._resumed is None or step.name in self._options.refresh:
+            return []
+        return earlier_trials(self._stores.runs, self._resumed.run, step.name)
 
     def _from_resumed(self, wanted: Wanted, source_tags: Mapping[str, str]) -> StepResult | None:
         if self._resumed is None or wanted.step.name in self._options.refresh:
@@ -253,6 +269,7 @@ class StepCache:
                 "mlflow.project.entryPoint": entry.name,
                 "mlflow.project.backend": "prefect",
                 STEP: wanted.step.name,
+                **wanted.tags,
                 CACHE: state,
                 CACHE_KEY: key,
             },

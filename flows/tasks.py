@@ -42,7 +42,7 @@ class StepTasks:
             task_run_name=invocation.label,
             description=self._context.plan.entry_points[step.name].description,
             retries=step.retries,
-            retry_condition_fn=lambda *_: not self._context.stop.requested,
+            retry_condition_fn=lambda *_: not self._context.stop_of(invocation.label).requested,
             cache_policy=NO_CACHE,
             persist_result=False,
         )
@@ -98,7 +98,7 @@ class StepTasks:
             if invocation.step.retry_delay
             else f"{invocation.label} failed; trying again"
         )
-        if self._context.stop.wait(invocation.step.retry_delay):
+        if self._context.stop.wait(invocation.step.retry_delay):  # a trial that waits logs nothing to prune it by
             raise StepStopped(f"step {invocation.label!r} was stopped: {self._context.stop.reason}")
 
 

@@ -135,6 +135,12 @@ class SearchTemplate:
         return tuple(space) if isinstance(space, dict) else ()
 
     @property
+    def may_need_optuna(self) -> bool:
+        """Whether Optuna has a part in it, as far as is known before its expressions are."""
+        source = self.template.source
+        return isinstance(source, dict) and (source.get("method") == "optuna" or bool(source.get("prune")))
+
+    @property
     def constant_space(self) -> Mapping[str, Range]:
         """Those ranges that hold no expression."""
         return self._reader(open_ended=True).known_ranges(self.template.source)
