@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toolkit.flows.code_state import Digests
 from toolkit.flows.environments.environment import PreparedEnvironment
 from toolkit.flows.plan import Plan
 from toolkit.flows.report import Reporter
@@ -41,6 +42,8 @@ class RunContext:
         tracking_server: Address of a server that speaks MLflow's API for the stores, where there is one.
         cache: What takes results over; ``None``: every step runs.
         trial_stops: The wishes to stop trials of searches, by label.
+        run_ids: The run of each invocation's latest try, by label.
+        digests: What is known of the files that steps are given.
     """
 
     plan: Plan
@@ -61,6 +64,7 @@ class RunContext:
     cache: StepCache | None = None
     run_ids: dict[str, str] = field(default_factory=dict)
     trial_stops: dict[str, TrialStop] = field(default_factory=dict)
+    digests: Digests = field(default_factory=Digests)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def environment(self, step: Step) -> PreparedEnvironment:

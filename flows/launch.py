@@ -25,6 +25,7 @@ from toolkit.flows.environments.environment import (
     choose,
     prepare_declared,
 )
+from toolkit.flows.environments.recorded import RecordedEnvironments
 from toolkit.flows.execution import Execution
 from toolkit.flows.mlflow_step import names_mlflow
 from toolkit.flows.plan import Plan
@@ -47,6 +48,10 @@ from toolkit.tracking.records import Experiment, RunStatus
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
+    from toolkit.flows.elsewhere import Elsewhere
+    from toolkit.flows.elsewhere_tasks import ElsewhereTasks
+    from toolkit.flows.tasks import StepTasks
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchOptions:
@@ -63,6 +68,9 @@ class LaunchOptions:
         max_parallel: How many steps may run at the same time.
         cache: What of the cache is wanted.
         resumed: The run that this one goes on from.
+        elsewhere: How steps are run by other processes; ``None``: by threads of this one.
+        recorded: What steps run in, where it is that of an earlier run.
+        tags: Tags of the parent run besides its own.
     """
 
     experiment: Callable[[], Experiment]
@@ -74,6 +82,9 @@ class LaunchOptions:
     max_parallel: int = 16
     cache: CacheOptions = field(default_factory=CacheOptions)
     resumed: Resumed | None = None
+    elsewhere: Elsewhere | None = None
+    recorded: RecordedEnvironments | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 TrackingAddress: TypeAlias = Callable[[Report, bool], str | None]
@@ -197,6 +208,12 @@ class Launch:
     def _prepare(self, ref: EnvironmentRef | None, tracking: _Once) -> PreparedEnvironment:
         if ref is not None and ref.docker is not None:
             return self._prepare_container(ref, tracking)
+        if (recorded := self._options.recorded) is not None:
+            prepared = recorded.prepare(
+                ref, project=self._plan.project, home=self._stores.home, report=self._reporter.note
+            )
+            if prepared is not None:
+                return prepared
         manager, spec = choose(ref, self._plan.project, self._options.env_manager)
         if spec is not None and names_mlflow(spec.dependencies):
             tracking.future(start=True)  # now, beside the building of the environment
@@ -212,13 +229,17 @@ class Launch:
     def _prepare_container(self, ref: EnvironmentRef, tracking: _Once) -> PreparedEnvironment:
         from toolkit.flows.environments import docker  # noqa: PLC0415 - where containers are used
 
-        prepared = docker.prepare(
-            ref,
-            plan=self._plan,
-            options=self._options.docker,
-            artifact_root=self._stores.artifact_root,
-            report=self._reporter.note,
-        )
+        def prepare(wanted: EnvironmentRef) -> PreparedEnvironment:
+            return docker.prepare(
+                wanted,
+                plan=self._plan,
+                options=self._options.docker,
+                artifact_root=self._stores.artifact_root,
+                report=self._reporter.note,
+            )
+
+        recorded = self._options.recorded
+        prepared = prepare(ref) if recorded is None else recorded.image(ref, prepare)
         tracking.future(start=True)  # a container does not see the files that runs are recorded in
         return prepared
 
@@ -235,8 +256,13 @@ class Launch:
                 if self._program is not None:
                     self._program.start(self._body, self._run_name)
                 else:
+                    elsewhere = self._options.elsewhere
                     flow = compile_flow(
-                        self._plan, self._body, max_parallel=self._options.max_parallel, run_name=self._run_name
+                        self._plan,
+                        self._body,
+                        max_parallel=self._options.max_parallel,
+                        run_name=self._run_name,
+                        runner=None if elsewhere is None else elsewhere.runner,
                     )
                     flow(**flow_arguments(self._plan), return_state=True)
         except session.PREFECT_FAILURES as error:
@@ -304,7 +330,8 @@ class Launch:
             tag.HOST: host_name(),
             "toolkit.workflow": plan.flow_name,
             "prefect.flow_run_id": flow_run_id,
-            **request_tag(plan, env_manager=self._options.env_manager, docker=self._options.docker),
+            **self._request(),
+            **self._options.tags,
         }
         if self._options.resumed is not None:
             tags[RESUMED_FROM] = self._options.resumed.run.info.run_id
@@ -323,6 +350,12 @@ class Launch:
         if "prefect.flow_run_url" in tags:
             self._reporter.note(f"Prefect: {tags['prefect.flow_run_url']}")
         return parent
+
+    def _request(self) -> dict[str, str]:
+        """Return the tag that lets the run be asked for again; none where a program, and not the project, says what."""
+        if self._program is not None:
+            return {}
+        return request_tag(self._plan, env_manager=self._options.env_manager, docker=self._options.docker)
 
     def _run_context(self, parent: RecordedRun, flow_run_id: str) -> RunContext:
         assert self._server is not None
@@ -402,12 +435,7 @@ class Launch:
     def _run_steps(self, context: RunContext) -> list[StepOutcome]:
         if self._program is not None:
             return self._program.run_steps(context)
-        from toolkit.flows.tasks import StepTasks  # noqa: PLC0415 - imports Prefect
-
-        tasks = StepTasks(context)
-        execution = Execution(context, tasks.submit)
-        tasks.execution = execution
-        return execution.run()
+        return run_graph(context, self._options.elsewhere)
 
     def _finish(self, parent: RecordedRun, outcomes: list[StepOutcome], flow_run_id: str) -> State[Any]:
         """Give the run its final state; return the flow's, which is the same."""
@@ -447,6 +475,27 @@ class Launch:
                 metrics |= {prefix + key: value for key, value in own.items()}
         if metrics:
             parent.log_metrics(metrics)
+
+
+def run_graph(context: RunContext, elsewhere: Elsewhere | None = None) -> list[StepOutcome]:
+    """Run the steps of a plan inside of a flow run; return how each ended.
+
+    Args:
+        context: What all steps share.
+        elsewhere: How they are run by other processes; ``None``: by threads of this one.
+    """
+    tasks: StepTasks | ElsewhereTasks
+    if elsewhere is None:
+        from toolkit.flows.tasks import StepTasks  # noqa: PLC0415 - imports Prefect
+
+        tasks = StepTasks(context)
+    else:
+        from toolkit.flows.elsewhere_tasks import ElsewhereTasks  # noqa: PLC0415 - imports Prefect
+
+        tasks = ElsewhereTasks(context, elsewhere)
+    execution = Execution(context, tasks.submit)
+    tasks.execution = execution
+    return execution.run()
 
 
 def _verdict(outcomes: list[StepOutcome], stop: Stop) -> tuple[RunStatus, str | None]:

@@ -15,6 +15,7 @@ from toolkit.errors import InvalidValue, NotFound, StepFailed, StoreError
 from toolkit.flows.container_step import CONTAINER_TAG, ContainerStep
 from toolkit.flows.context import RunContext
 from toolkit.flows.environments.prepared import PreparedEnvironment
+from toolkit.flows.input_record import INPUTS, INPUTS_PATH, InputRecord, as_text, fits_a_tag
 from toolkit.flows.mlflow_environment import stand_in
 from toolkit.flows.mlflow_step import end_left_open, mlflow_variables, step_tags
 from toolkit.flows.plan import Plan
@@ -148,7 +149,8 @@ class StepRunner:
         inside = self._inside(prepared, folder)
         workspace = inside.workspace if inside else self._workspace(folder)
         workspace.make()
-        command = self._command(folder, inside)
+        command, inputs = self._command(folder, inside)
+        inputs.begin()
         with (folder / "output.log").open("w", encoding="utf-8", errors="surrogateescape") as log:
             recorded.set_tags({"toolkit.command": command[:8000]})
             if inside is not None:
@@ -159,6 +161,7 @@ class StepRunner:
         recorded.log_file(folder / "output.log", LOG_PATH)
         self._record_end(recorded, ended)
         self._check_end(ended, command)
+        self._record_inputs(recorded, inputs)
         metrics = self._log_metrics(recorded, workspace)
         outputs = self._log_outputs(recorded, workspace)
         self._clean(recorded, workspace, folder)
@@ -217,7 +220,8 @@ class StepRunner:
 
     # -- the command -------------------------------------------------------------------------------
 
-    def _command(self, folder: Path, inside: ContainerStep | None = None) -> str:
+    def _command(self, folder: Path, inside: ContainerStep | None = None) -> tuple[str, InputRecord]:
+        """Return the command, and what keeps a record of the data that it is given."""
         plan = self._plan
         located, warnings = locate(
             self._entry,
@@ -229,9 +233,17 @@ class StepRunner:
         )
         for warning in warnings:
             self._context.reporter.note(f"{self._invocation.label}: {warning}")
+        inputs = InputRecord(
+            self._entry,
+            self._invocation.values,
+            located,
+            runs=self._context.stores.runs,
+            directory=plan.project.directory,
+            digests=self._context.digests,
+        )
         if inside is not None:
             located = inside.located(self._invocation.values, located)
-        return plan.command(self._step, located)
+        return plan.command(self._step, located), inputs
 
     def _fetch(self, uri: str, folder: Path) -> Path:
         """Give an artifact of an earlier run a local path: where it lies, if that is on this machine, else a copy."""
@@ -303,6 +315,17 @@ class StepRunner:
             used["system/peak_memory_megabytes"] = round(ended.peak_memory / 1e6, 1)
         if used:
             recorded.log_metrics(used)
+
+    def _record_inputs(self, recorded: RecordedRun, inputs: InputRecord) -> None:
+        """Keep the digests of what the step was given."""
+        found = inputs.end()
+        if not found:
+            return
+        text = as_text(found)
+        if fits_a_tag(text):
+            recorded.set_tags({INPUTS: text})
+        else:
+            recorded.log_text(text, INPUTS_PATH)
 
     def _check_end(self, ended: Exit, command: str) -> None:
         if ended.stopped:

@@ -18,7 +18,7 @@ from toolkit.flows.source import Source
 
 
 @contextmanager
-def working_copy(source: Source, work: Path, report: Callable[[str], None]) -> Iterator[Source]:
+def working_copy(source: Source, work: Path, report: Callable[[str], None], *, keep: bool = False) -> Iterator[Source]:
     """Give a source that a run may write into: a copy of what was fetched, or a directory of the user's as it is.
 
     The copy is removed in the end, unless the run left files in it: then the report says where they are.
@@ -27,6 +27,7 @@ def working_copy(source: Source, work: Path, report: Callable[[str], None]) -> I
         source: The project's code.
         work: Folder of such copies.
         report: Told what is kept.
+        keep: Whether it stays in any case.
     """
     if not source.fetched:
         yield source
@@ -42,7 +43,9 @@ def working_copy(source: Source, work: Path, report: Callable[[str], None]) -> I
             left = (
                 [] if before is None else sorted(path for path, now in _state(top).items() if before.get(path) != now)
             )
-            if left:
+            if keep and before is not None:
+                report(f"kept: {folder.rename(work / f'kept-{secrets.token_hex(6)}') / top.name}")
+            elif left:
                 kept = folder.rename(work / f"left-{secrets.token_hex(6)}") / top.name
                 names = ", ".join(left[:5]) + (", …" if len(left) > 5 else "")
                 report(f"the run left {names} beside its code; kept in {kept}")

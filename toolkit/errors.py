@@ -142,6 +142,18 @@ class StepFailed(RunFailed):
     """A step failed."""
 
 
+class NotReproducible(UserError):
+    """The run cannot be made again as it was.
+
+    Attributes:
+        problems: What is missing, each with its ``kind`` and ``text``.
+    """
+
+    def __init__(self, message: str | None = None, *, problems: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
 class RunKilled(ToolkitError):
     """The run was stopped."""
 

@@ -24,18 +24,24 @@ if TYPE_CHECKING:
     from toolkit.artifacts.location import StoreOptions
     from toolkit.artifacts.store import ArtifactStore
     from toolkit.db.engine import Database
-    from toolkit.flows.deployed import Deployed
+    from toolkit.flows.comparison import Tolerance
+    from toolkit.flows.deployed import Code, Deployed
     from toolkit.flows.deployed_flow import JoinedProgram
     from toolkit.flows.deployments import Deployment, Deployments, Wanted
+    from toolkit.flows.elsewhere import Elsewhere, Ticket
+    from toolkit.flows.environments.recorded import RecordedEnvironments
     from toolkit.flows.launch import Program
     from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
+    from toolkit.flows.reproduced import Reproduced
+    from toolkit.flows.reproduction import Reproduction
     from toolkit.flows.services import Served, Services
-    from toolkit.flows.source import Source
+    from toolkit.flows.source import Fetching, Source
     from toolkit.flows.step_cache import CacheOptions
     from toolkit.registry.catalog import Catalog
     from toolkit.tracking.journal import Journal
     from toolkit.tracking.records import DatasetInput, Experiment, Run, UsedDataset
+    from toolkit.spec.expression import StepResult
     from toolkit.upkeep.garbage import Collection, Found
 
 
@@ -650,7 +656,15 @@ def run_project(request: RunRequest, reporter: Reporter) -> RunOutcome:
         return run_plan(plan, request, reporter)
 
 
-def run_plan(plan: Plan, request: RunRequest, reporter: Reporter, program: Program | None = None) -> RunOutcome:
+def run_plan(
+    plan: Plan,
+    request: RunRequest,
+    reporter: Reporter,
+    program: Program | None = None,
+    *,
+    recorded: RecordedEnvironments | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> RunOutcome:
     """Run a plan that was made, and checked, already.
 
     Args:
@@ -658,6 +672,8 @@ def run_plan(plan: Plan, request: RunRequest, reporter: Reporter, program: Progr
         request: What else `run_project` takes; its project and values are not looked at.
         reporter: Who is told.
         program: A flow that calls its steps itself, instead of the plan's graph.
+        recorded: What steps run in, where it is that of an earlier run.
+        tags: Tags of the parent run besides its own.
 
     Raises:
         ProjectError: An environment cannot be built; nothing was recorded.
@@ -684,6 +700,9 @@ def run_plan(plan: Plan, request: RunRequest, reporter: Reporter, program: Progr
             max_parallel=settings.max_parallel_steps,
             cache=_cache_options(plan, request),
             resumed=None if request.resume is None else Resumed(stores.runs, stores.runs.get_run(request.resume)),
+            elsewhere=_elsewhere(plan, request, settings, stores, reporter),
+            recorded=recorded,
+            tags=tags or {},
         )
         leases = Leases(stores.runs, lease_ms=stores.lease_ms)
         prepare_prefect(settings)
@@ -720,6 +739,86 @@ def _experiment(request: RunRequest, settings: Settings, stores: Stores) -> Call
         return partial(stores.runs.ensure_experiment, settings.experiment_name)
     found = stores.runs.get_experiment(number or "0")
     return lambda: found
+
+
+# -- an earlier run again ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReproduceRequest:
+    """What `reproduce_run` is to do.
+
+    Attributes:
+        run_id: The run.
+        tolerance: How far metrics may be apart.
+        outputs: Whether the digests of files count, too.
+        allow: What may be different: ``environment``, ``inputs``, ``platform``.
+        inputs: Where data are now that a parameter names, by parameter.
+        keep: Whether the copy of the code stays.
+        check: Whether only to find out if it can be made again.
+    """
+
+    run_id: str
+    tolerance: Tolerance
+    outputs: bool = False
+    allow: frozenset[str] = frozenset()
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    keep: bool = False
+    check: bool = False
+
+
+def reproduce_run(request: ReproduceRequest, reporter: Reporter) -> Reproduced:
+    """Make an earlier run again, and put what came of it beside what it had left.
+
+    Raises:
+        NotReproducible: Something is missing that it needs; nothing was recorded.
+        EnvironmentBuildError: An environment of it cannot be had; nothing was recorded.
+        ServiceError: Prefect's server cannot be used; nothing was recorded.
+    """
+    from toolkit.flows.reproduced import Reproduced, conclude  # noqa: PLC0415 - rare
+    from toolkit.flows.reproduction import Wish, reproduction  # noqa: PLC0415 - rare
+
+    settings = load()
+    stores = open_stores(settings)
+    try:
+        run = stores.runs.get_run(request.run_id)
+        wish = Wish(allow=request.allow, inputs=request.inputs, keep=request.keep)
+        with reproduction(
+            stores, run, wish, fetching=_fetching(settings, reporter), home=settings.home, report=reporter.note
+        ) as again:
+            if request.check:
+                return Reproduced.unrun(again)
+            outcome = run_plan(
+                again.plan,
+                _asked_again(again),
+                reporter,
+                recorded=again.environments,
+                tags=again.tags(request.allow),
+            )
+            return conclude(stores, again, outcome, request.tolerance, outputs=request.outputs)
+    finally:
+        stores.close()
+
+
+def _fetching(settings: Settings, reporter: Reporter) -> Fetching:
+    from toolkit.flows.source import Fetching  # noqa: PLC0415 - what a run needs, when there is one
+
+    return Fetching(root=settings.home / "sources", limit=settings.source_limit, report=reporter.note)
+
+
+def _asked_again(again: Reproduction) -> RunRequest:
+    """Return how a run is to be made again: as it was, in its experiment, with nothing from the cache."""
+    told, info = again.flow.asked, again.flow.run.info
+    manager = told.env_manager if told.env_manager in ("uv", "conda", "local") else None
+    return RunRequest(
+        uri=told.uri,
+        experiment_id=info.experiment_id,
+        run_name=f"{info.run_name} again",
+        env_manager=cast(Literal["uv", "conda", "local"] | None, manager),
+        docker_args=tuple(told.docker_args or ()),
+        build_image=bool(told.build_image),
+        no_cache=True,
+    )
 
 
 # -- deployments ---------------------------------------------------------------------------------------
@@ -801,9 +900,7 @@ def _told_workers(stores: Stores, report: Callable[[str], None]) -> dict[str, st
     """Return the variables that say a worker where to record its runs; no secret is among them."""
     told = dict(stores.artifact_variables)
     if has_password(stores.tracking_uri):
-        report(
-            "the tracking URI has a password, which is not deployed: set TOOLKIT_TRACKING_URI where the workers run"
-        )
+        report("the tracking URI has a password, which is not deployed: set TOOLKIT_TRACKING_URI where the workers run")
         return told
     told["TOOLKIT_TRACKING_URI"] = stores.tracking_uri
     if not is_server(stores.tracking_uri):  # a server says so itself
@@ -863,6 +960,8 @@ def run_deployed(
             caller=source.directory,
             task_runner=project.runner,
         )
+        if project.runner is not None:
+            program.elsewhere = _elsewhere_of(request, load(), project.code)
         names = flow_parameter_names(_plan(source, request, to_show=True))
         own = {flow_name: name for name, flow_name in names.items()}
         values = {own.get(name, name): value for name, value in given.items()}
@@ -894,3 +993,82 @@ def serve_deployments(pool: str, *, name: str | None, limit: int | None, report:
 
     server = local_services(settings).ensure_prefect(report)
     serve(server.api_url, pool, kind, name=name, limit=limit, report=report)
+
+
+# -- steps in other processes --------------------------------------------------------------------------
+
+
+def _elsewhere(
+    plan: Plan, request: RunRequest, settings: Settings, stores: Stores, reporter: Reporter
+) -> Elsewhere | None:
+    """Return how steps are run by other processes, after putting the code where they find it; ``None``: by threads."""
+    from toolkit.flows.deployed import place_code  # noqa: PLC0415 - where clusters are used
+    from toolkit.flows.task_runner import read_runner  # noqa: PLC0415 - the same
+
+    runner = read_runner(request.task_runner)
+    if not runner.elsewhere:
+        return None
+    if runner.address is None:
+        return _elsewhere_of(request, settings, None)
+    with tempfile.TemporaryDirectory(prefix="toolkit-") as folder:
+        code = place_code(
+            plan.source,
+            stores,
+            Path(folder),
+            deployment=plan.flow_name,
+            experiment_id="0",
+            limit=settings.source_limit,
+            report=reporter.note,
+        )
+    return _elsewhere_of(request, settings, code)
+
+
+def _elsewhere_of(request: RunRequest, settings: Settings, code: Code | None) -> Elsewhere | None:
+    from toolkit.flows.elsewhere import Elsewhere  # noqa: PLC0415 - where clusters are used
+    from toolkit.flows.environments.container import DockerOptions  # noqa: PLC0415 - the same
+    from toolkit.flows.task_runner import read_runner  # noqa: PLC0415 - the same
+
+    runner = read_runner(request.task_runner)
+    if not runner.elsewhere:
+        return None
+    return Elsewhere(
+        runner=runner,
+        run_step=run_step_elsewhere,
+        code=code,
+        env_manager=request.env_manager or settings.env_manager,
+        docker=DockerOptions(arguments=request.docker_args, build_image=request.build_image),
+    )
+
+
+def run_step_elsewhere(ticket: Ticket, log: Callable[[str], None]) -> StepResult:
+    """Run a step that was sent here by a run on another machine, or in another process of this one.
+
+    Its run is recorded where the whole run is; how to log in there is this process's own business.
+
+    Args:
+        ticket: What is to be run.
+        log: Takes a line for Prefect's log.
+
+    Raises:
+        StepFailed: The step failed.
+        ToolkitError: It could not begin.
+    """
+    from toolkit.flows.elsewhere import Here, run_ticket  # noqa: PLC0415 - where steps are sent to
+    from toolkit.flows.source import Fetching  # noqa: PLC0415 - the same
+
+    set_default_variables(**ticket.variables)
+    settings = load()
+    settings = settings.model_copy(
+        update={"tracking_uri": ticket.tracking_uri, "artifact_root": ticket.artifact_root, "run_id": None}
+    )
+    stores = open_stores(settings)
+    try:
+        sweep_lost(stores.runs, grace=min(settings.grace, 2.0))
+        here = Here(
+            stores=stores,
+            fetching=Fetching(root=settings.home / "sources", limit=settings.source_limit, report=log),
+            tracking_server=partial(tracking_address, settings),
+        )
+        return run_ticket(ticket, here, log)
+    finally:
+        stores.close()

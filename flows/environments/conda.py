@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +117,12 @@ def prepare(ref: EnvironmentRef, *, project: Project, home: Path, report: Report
     )
     seconds = time.perf_counter() - started
     report(f"using environment {key[:8]}" if reused else f"environment {key[:8]} ready in {seconds:.1f} s")
+    return _prepared(key, stored, release, reused=reused, seconds=seconds)
+
+
+def _prepared(
+    key: str, stored: Stored, release: Callable[[], None], *, reused: bool, seconds: float
+) -> PreparedEnvironment:
     return PreparedEnvironment(
         kind="conda",
         key=key,
@@ -129,6 +135,25 @@ def prepare(ref: EnvironmentRef, *, project: Project, home: Path, report: Report
         seconds=seconds,
         release=release,
     )
+
+
+def prepare_locked(key: str, lock: str, *, home: Path, project: Path, report: Report) -> PreparedEnvironment:
+    """Return the environment of a key that has this very lock.
+
+    Raises:
+        EnvironmentBuildError: It is not here, or another one by now.
+    """
+    started = time.perf_counter()
+    place = Place(home, key)
+    found = place.find()
+    if found is None or found.lock != lock:
+        raise EnvironmentBuildError(
+            f"the conda environment {key[:8]} that the run had is not on this machine any more; --allow environment"
+            " builds what the project declares as it is resolved now"
+        )
+    stored, _, release = place.obtain(lambda: found, report=report, project=project)
+    report(f"using environment {key[:8]}")
+    return _prepared(key, stored, release, reused=True, seconds=time.perf_counter() - started)
 
 
 def _key(file: Path, project: Project, ref: EnvironmentRef) -> str:

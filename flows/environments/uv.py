@@ -9,7 +9,8 @@ import re
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit import settings
@@ -54,6 +55,7 @@ class _Plan:
         then: Requirements to install after these.
         python: What uv is asked for.
         key: The key.
+        lock: Whether the requirements are a lock: all that is installed, and nothing else.
     """
 
     spec: PythonEnv | None
@@ -62,6 +64,7 @@ class _Plan:
     then: Requirements
     python: str
     key: str
+    lock: bool = False
 
     @property
     def title(self) -> str:
@@ -83,15 +86,66 @@ def prepare(spec: PythonEnv | None, *, home: Path, project: Path, report: Report
     Raises:
         EnvironmentBuildError: It cannot be built; the message says why, with uv's own words.
     """
+    return _obtain(_plan(spec, project), home=home, project=project, report=report)
+
+
+def prepare_locked(
+    lines: Sequence[str], *, options: Sequence[str], python: str, home: Path, project: Path, report: Report
+) -> PreparedEnvironment:
+    """Return an environment that holds what a lock lists and nothing else, building it if there is none yet.
+
+    Args:
+        lines: A line for each distribution, as in a lock.
+        options: Lines of requirements files that say where distributions are to be had, such as ``--index-url``.
+        python: Full version of Python.
+        home: Toolkit's home.
+        project: The project's directory.
+        report: Takes lines of progress.
+
+    Raises:
+        EnvironmentBuildError: It cannot be built; the message says why, with uv's own words.
+    """
+    nothing = Requirements(lines=(), count=0, inputs=())
+    listed = requirements.read(lines, project=project, source=Path("the recorded lock"))
+    key = hashlib.sha256(json.dumps([_FORMAT, "lock", machine(), python, lines, options, listed.inputs]).encode())
+    plan = _Plan(
+        spec=None,
+        project=project,
+        first=nothing,
+        then=replace(listed, lines=(*options, *listed.lines)),
+        python=sys.executable if python == platform.python_version() else python,
+        key=key.hexdigest()[:16],
+        lock=True,
+    )
+    return _obtain(plan, home=home, project=project, report=report)
+
+
+def kept(key: str, lock: str, *, home: Path, project: Path, report: Report) -> PreparedEnvironment | None:
+    """Return the environment of a key if it is still there and has this very lock."""
+    place = Place(home, key)
+    found = place.find()
+    if found is None or found.lock != lock or found.kind != "uv":
+        return None
+    stored, _, release = place.obtain(lambda: found, report=report, project=project)
+    report(f"using environment {key[:8]}")
+    return _prepared(key, stored, release, reused=True)
+
+
+def _obtain(plan: _Plan, *, home: Path, project: Path, report: Report) -> PreparedEnvironment:
     started = time.perf_counter()
-    plan = _plan(spec, project)
     place = Place(home, plan.key)
     stored, reused, release = place.obtain(lambda: _build(plan, place, report), report=report, project=project)
     seconds = time.perf_counter() - started
     report(f"using environment {plan.title}" if reused else f"environment {plan.title} ready in {seconds:.1f} s")
+    return _prepared(plan.key, stored, release, reused=reused, seconds=seconds)
+
+
+def _prepared(
+    key: str, stored: Stored, release: Callable[[], None], *, reused: bool, seconds: float = 0.0
+) -> PreparedEnvironment:
     return PreparedEnvironment(
         kind="uv",
-        key=plan.key,
+        key=key,
         directory=stored.directory,
         python=stored.python,
         lock=stored.lock,
@@ -182,8 +236,9 @@ def _build(plan: _Plan, place: Place, report: Report) -> Stored:
         _make(uv, plan.python, directory)
         for part in (plan.first, plan.then):
             if part.count:
+                only = ["--no-deps"] if plan.lock else []
                 uv.run(
-                    ["pip", "install", "--python", str(directory / "bin" / "python"), "--requirements", "-"],
+                    ["pip", "install", "--python", str(directory / "bin" / "python"), *only, "--requirements", "-"],
                     text="\n".join(part.lines) + "\n",
                 )
         frozen = uv.run(["pip", "freeze", "--python", str(directory / "bin" / "python")])
@@ -241,7 +296,7 @@ def _uv(plan: _Plan, place: Place, report: Report) -> Builder:
         name="uv",
         program=_find_uv(environ.get("PATH")),
         title=plan.title,
-        declared=str(plan.spec.file) if plan.spec else "the running Python",
+        declared=str(plan.spec.file) if plan.spec else "the recorded lock" if plan.lock else "the running Python",
         log=place.log,
         directory=plan.project,
         environ=environ,

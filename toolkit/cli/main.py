@@ -19,6 +19,7 @@ from toolkit.errors import ToolkitError
 
 COMMANDS = {
     "run": ("toolkit.cli.run", "Run a project as a Prefect flow, with every step tracked."),
+    "reproduce": ("toolkit.cli.reproduce", "Make an earlier run again, and compare what comes of it."),
     "compile": ("toolkit.cli.compile", "Show the flow that a project compiles to; nothing runs."),
     "flows": ("toolkit.cli.flows", "Deploy projects: on a schedule, on request, on other machines."),
     "init": ("toolkit.cli.init", "Make a new project from a template."),
