@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from prefect import Flow
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from toolkit.flows.plan import Plan
+from toolkit.flows.task_runner import Runner, make_runner
 from toolkit.spec.project import Parameter
 
 _TYPES: dict[str, Any] = {
@@ -30,7 +30,12 @@ _TYPES: dict[str, Any] = {
 
 
 def compile_flow(
-    plan: Plan, body: Callable[[Mapping[str, object]], object], *, max_parallel: int, run_name: str | None = None
+    plan: Plan,
+    body: Callable[[Mapping[str, object]], object],
+    *,
+    max_parallel: int,
+    run_name: str | None = None,
+    runner: Runner | None = None,
 ) -> Flow[..., Any]:
     """Return the plan's flow.
 
@@ -39,6 +44,7 @@ def compile_flow(
         body: Called with the parameters' values when the flow runs; returns the flow's final state.
         max_parallel: How many steps may run at the same time.
         run_name: Name of the flow's runs; default: Prefect makes one up.
+        runner: What starts the steps; default: threads.
     """
     names = flow_parameter_names(plan)
 
@@ -48,16 +54,32 @@ def compile_flow(
     run_workflow.__name__ = re.sub(r"\W", "_", plan.flow_name) or "flow"
     run_workflow.__doc__ = plan.workflow.description or f"{plan.flow_name}, compiled from {plan.source.name}."
     run_workflow.__signature__ = _signature(plan, names)  # type: ignore[attr-defined]  # what inspect looks for
-    return Flow(
+    return StaysHere(
         fn=run_workflow,
         name=plan.flow_name,
         flow_run_name=(lambda: run_name) if run_name else None,
         description=plan.workflow.description,
         version=(plan.source.commit or plan.source.digest)[:12] or None,
-        task_runner=ThreadPoolTaskRunner(max_workers=max_parallel),  # type: ignore[arg-type]  # its result type is open
+        task_runner=make_runner(runner or Runner(), max_parallel=max_parallel),
         validate_parameters=True,
         persist_result=False,
     )
+
+
+class StaysHere(Flow[..., Any]):
+    """A flow whose inside cannot be sent to another process: tasks that are sent there get its name alone."""
+
+    def __reduce__(self) -> tuple[Callable[[str], Flow[..., Any]], tuple[str]]:
+        """Say how a stand-in is made."""
+        return _stand_in, (self.name,)
+
+
+def _stand_in(name: str) -> Flow[..., Any]:
+    return Flow(fn=_nothing, name=name)
+
+
+def _nothing() -> None:
+    """Be the inside of a flow that runs in another process."""
 
 
 def flow_parameter_names(plan: Plan) -> dict[str, str]:

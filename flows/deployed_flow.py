@@ -1,4 +1,4 @@
-"""A flow run that a worker began: a project's steps inside of it, as one tracked run. Importing this imports Prefect."""
+"""A flow run that a worker began: a project's steps inside of it, as one tracked run. This imports Prefect."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from prefect.logging import get_run_logger
 from prefect.states import Failed
 
 from toolkit.errors import InvalidValue, ToolkitError
+from toolkit.flows.compile import StaysHere
 from toolkit.flows.context import RunContext
 from toolkit.flows.deployed import Deployed, read_step
-from toolkit.flows.execution import Execution
-from toolkit.flows.launch import Body
+from toolkit.flows.elsewhere import Elsewhere
+from toolkit.flows.launch import Body, run_graph
 from toolkit.flows.report import RunOutcome, StepOutcome
 from toolkit.flows.task_runner import make_runner, read_runner
-from toolkit.flows.tasks import StepTasks
 
 Run = Callable[[Deployed, Mapping[str, object], "JoinedProgram", str, "LogReporter"], RunOutcome]
 """Runs what is deployed: takes the flow's parameters, the program to run it with, the run's name, and who is told."""
@@ -31,11 +31,13 @@ class JoinedProgram:
 
     Attributes:
         parameters: The plan's values.
+        elsewhere: How steps are run by other processes, where they are.
         state: What the flow run ends in.
     """
 
     def __init__(self) -> None:
         self.parameters: Mapping[str, object] = {}
+        self.elsewhere: Elsewhere | None = None
         self.state: object = None
 
     def start(self, body: Body, run_name: str) -> None:  # noqa: ARG002 - the flow run has its name
@@ -44,10 +46,7 @@ class JoinedProgram:
 
     def run_steps(self, context: RunContext) -> list[StepOutcome]:
         """Run the steps; return how each ended."""
-        tasks = StepTasks(context)
-        execution = Execution(context, tasks.submit)
-        tasks.execution = execution
-        return execution.run()
+        return run_graph(context, self.elsewhere)
 
 
 class LogReporter:
@@ -106,7 +105,7 @@ def deployed_flow(flow_run_id: str, run: Run, *, max_parallel: int) -> Flow[...,
     run_deployed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what inspect looks for
         [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in found.parameters]
     )
-    return Flow(
+    return StaysHere(
         fn=run_deployed,
         name=name,
         version=deployment.version,

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from toolkit.flows.source import Fetching, Source
     from toolkit.flows.step_cache import CacheOptions
     from toolkit.registry.catalog import Catalog
+    from toolkit.spec.expression import StepResult
     from toolkit.tracking.journal import Journal
     from toolkit.tracking.records import DatasetInput, Experiment, Run, UsedDataset
-    from toolkit.spec.expression import StepResult
     from toolkit.upkeep.garbage import Collection, Found
 
 
@@ -700,7 +700,7 @@ def run_plan(
             max_parallel=settings.max_parallel_steps,
             cache=_cache_options(plan, request),
             resumed=None if request.resume is None else Resumed(stores.runs, stores.runs.get_run(request.resume)),
-            elsewhere=_elsewhere(plan, request, settings, stores, reporter),
+            elsewhere=_elsewhere(plan, request, settings, stores, reporter) if program is None else None,
             recorded=recorded,
             tags=tags or {},
         )

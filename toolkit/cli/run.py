@@ -64,6 +64,7 @@ def run(
         metavar="RUN",
         help="Go on where this run stopped, with its parameters: id, beginning of an id, name, or @last.",
     ),
+    task_runner: str | None = project.TASK_RUNNER,
     dry_run: bool = typer.Option(
         False, "--dry-run", help="Print the exact shell command of each entry point that would run; run nothing."
     ),
@@ -88,6 +89,7 @@ def run(
         refresh=refresh,
         docker_args=tuple(docker_args or ()),
         build_image=build_image,
+        task_runner=task_runner,
     )
     if resume is not None:
         given = {"-e": entry_point, "-w": workflow, "-P": parameters, "--param-file": param_file, "-v": version}
