@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from toolkit.db.engine import Database, open_database
 from toolkit.db.failure import translate
 from toolkit.db.schema import ensure_schema
-from toolkit.errors import Conflict, InvalidSetting, StoreBusy, StoreError
+from toolkit.errors import Conflict, InvalidSetting, InvalidValue, StoreBusy, StoreError
 
 
 @pytest.fixture
@@ -274,3 +274,10 @@ def test_values_do_not_reach_error_texts(database: Database) -> None:
     with pytest.raises(Conflict) as error, database.write() as connection:
         connection.exec_driver_sql("INSERT INTO metric_keys (name) VALUES (?), (?)", ("secret", "secret"))
     assert "secret" not in f"{error.value} {error.value.__cause__}"
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**64], ids=["surrogate", "number"])
+def test_what_no_database_can_keep_is_the_callers_fault(database: Database, value: object) -> None:
+    with pytest.raises(InvalidValue, match="no database can keep"), database.write() as connection:
+        connection.exec_driver_sql("INSERT INTO metric_keys (name) VALUES (?)", (value,))
+    assert names(database) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import threading
 import time
@@ -20,11 +21,19 @@ from toolkit.db import postgresql
 from toolkit.db.engine import Database, open_database
 from toolkit.db.schema import HEAD, ensure_schema, upgrade
 from toolkit.db.tables import metadata
-from toolkit.errors import AlreadyExists, InvalidSetting, SchemaError, StoreBusy, StoreError, StoreInterrupted
+from toolkit.errors import (
+    AlreadyExists,
+    InvalidSetting,
+    InvalidValue,
+    SchemaError,
+    StoreBusy,
+    StoreError,
+    StoreInterrupted,
+)
 from toolkit.testing.runs import add_run
 from toolkit.tracking import sql_runs
-from toolkit.tracking.entries import Logged
-from toolkit.tracking.records import Lifecycle, Metric, RunQuery, RunStatus
+from toolkit.tracking.entries import Listed, Logged
+from toolkit.tracking.records import ArtifactEntry, Lifecycle, Metric, Owner, RunQuery, RunStatus
 from toolkit.tracking.sql import SqlRunStore
 
 ROOT = "file:///artifacts"
@@ -595,3 +604,29 @@ def test_a_forked_child_has_connections_of_its_own(store: SqlRunStore) -> None:
     assert writers.refused == []
     writers.check(store)
     assert sorted(store.get_run(run_id).data.metrics) == ["c0", "c1", "c2"]
+
+
+def incompressible(length: int) -> str:
+    """Return text of that many characters whose rows PostgreSQL cannot make shorter."""
+    numbers = random.Random(length)
+    return "".join(chr(numbers.randrange(0x4E00, 0x9FFF)) for _ in range(length))
+
+
+def test_a_value_that_is_too_long_for_an_index_is_the_callers_fault(store: SqlRunStore) -> None:
+    """To try it again would be in vain: a client's journal would never get past it."""
+    run_id = add_run(store).info.run_id
+    with pytest.raises(InvalidValue, match="cannot keep"):
+        store.update_run(run_id, run_name=incompressible(8000))
+    long = ArtifactEntry(path=incompressible(1024), size=1, sha256="0" * 64, created=1)
+    short = Logged(run_id=run_id, points=(), params={"a": "1"}, tags={})
+    refused = store.apply([Listed(run_id=run_id, artifacts=(long,)), short], journal="j", first=0)
+    assert [type(each.entry) for each in refused] == [Listed]
+    assert store.get_run(run_id).data.params == {"a": "1"}
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"], ids=["nul", "surrogate"])
+def test_text_that_cannot_be_sent_is_the_callers_fault(store: SqlRunStore, text: str) -> None:
+    with pytest.raises(InvalidValue, match="database"):
+        store.lost_candidates(text)
+    with pytest.raises(InvalidValue, match="database"):
+        store.renew_leases(Owner(host=text, pid=1, started=1), [add_run(store).info.run_id], lease_ms=1)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from toolkit.db import postgresql, sqlite
 from toolkit.db.dialect import SQLITE
-from toolkit.db.failure import is_away, translate
+from toolkit.db.failure import UNSPEAKABLE, is_away, translate
 from toolkit.db.fork import no_fork, watch
 from toolkit.db.url import read_url, shown
 from toolkit.errors import StoreBusy, StoreError, StoreInterrupted
@@ -25,7 +25,6 @@ T = TypeVar("T")
 
 _WRITES = "toolkit_writes"
 _BARE = "toolkit_bare"
-_HASTY_PAGES = 16_000  # of the log: 64 MB; with less, whoever must not wait would move them
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between tries
 
 
@@ -77,6 +76,7 @@ class Database:
         """Give a connection for reading: one unchanging picture of the data, that waits for no writer.
 
         Raises:
+            InvalidValue: It is asked for what no database can keep.
             StoreError: The database cannot be used.
             StoreBusy: It stayed locked for longer than the wait.
             StoreInterrupted: The connection was lost; `persist` tries again.
@@ -92,6 +92,7 @@ class Database:
 
         Raises:
             Conflict: The database refuses a row that contradicts another.
+            InvalidValue: It never takes such a value.
             StoreError: The database cannot be used.
             StoreBusy: It stayed locked for longer than the wait.
             StoreInterrupted: The connection was lost, or other writers were in the way; `persist` tries again.
@@ -135,10 +136,7 @@ class Database:
                 bare.exec_driver_sql(statement)
 
     def hasty(self) -> Database | None:
-        """Open the same file for who must not wait at all: what is locked is `StoreBusy` at once.
-
-        Such a one is an event loop, which writes by itself what takes less time than to hand it to a thread. It leaves
-        it to others to move what was written from the log to the file (`checkpoint`).
+        """Open the same file for who must not wait at all (`toolkit.db.hasty`).
 
         Returns:
             The same database, closed with this one; ``None`` where every write waits: for a server, or for the disk.
@@ -146,7 +144,9 @@ class Database:
         if self.dialect != SQLITE or self._full:
             return None
         if self._hasty is None:
-            self._hasty = _opened(self.engine.url, wait=0.0, full=False, pages=_HASTY_PAGES, turn=self._turn)
+            from toolkit.db.hasty import Hasty  # noqa: PLC0415 - which is a database itself
+
+            self._hasty = Hasty(sqlite.hasty_engine(self.engine.url), turn=self._turn)
         return self._hasty
 
     def checkpoint(self) -> None:
@@ -173,7 +173,7 @@ class Database:
             with self._calm(), self._begun(writes) as connection:
                 yield connection
                 whole = True
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, *UNSPEAKABLE) as error:
             told = translate(error, self.place, met=self._met, in_doubt=writes and whole)
             raise told from error
 
@@ -221,7 +221,7 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, *UNSPEAKABLE) as error:
             raise translate(error, self.place) from error
 
     def release_idle(self) -> None:
@@ -299,18 +299,10 @@ def open_database(
     return _opened(read_url(url), wait=wait, full=durability == "full", kept=kept)
 
 
-def _opened(
-    url: URL,
-    *,
-    wait: float,
-    full: bool,
-    kept: int = postgresql.KEPT,
-    pages: int | None = None,
-    turn: Turn | None = None,
-) -> Database:
+def _opened(url: URL, *, wait: float, full: bool, kept: int) -> Database:
     file = url.drivername == SQLITE
     if file:
-        engine = sqlite.sqlite_engine(url, wait=wait, full=full, pages=pages)
+        engine = sqlite.sqlite_engine(url, wait=wait, full=full)
     else:
         engine = postgresql.postgresql_engine(url, wait=wait, full=full, kept=kept)
 
@@ -325,7 +317,7 @@ def _opened(
         else:
             postgresql.begin(connection, writes=writes)
 
-    return Database(engine, wait=wait, full=full, turn=turn)
+    return Database(engine, wait=wait, full=full)
 
 
 def _pauses(wait: float) -> Iterator[float]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from toolkit.errors import Conflict, StoreBusy, StoreError, StoreInterrupted
+from toolkit.errors import Conflict, InvalidValue, StoreBusy, StoreError, StoreInterrupted
 
 _PRIMARY = 0xFF  # the lower byte of SQLite's result codes; the rest says more
 
@@ -19,7 +19,6 @@ _SQLITE_MESSAGES = {
     sqlite3.SQLITE_NOTADB: "the file is not an SQLite database; it was left as it is",
     sqlite3.SQLITE_CORRUPT: "the database is damaged: stop writing to it, copy it, and restore a backup",
     sqlite3.SQLITE_IOERR: "the disk under the database fails, or is full",
-    sqlite3.SQLITE_TOOBIG: "a value is too long for the database",
 }
 
 # SQLSTATE codes of PostgreSQL, "Appendix A. PostgreSQL Error Codes".
@@ -37,8 +36,14 @@ _POSTGRESQL_MESSAGES = {
     "42P01": "a table is missing: call toolkit db upgrade, and toolkit db check",
     "XX001": "the database is damaged: stop writing to it, copy it, and restore a backup",
     "XX002": "an index of the database is damaged: REINDEX it",
-    "54000": "a value is too long for the database",
 }
+
+UNSPEAKABLE = (UnicodeEncodeError, OverflowError)
+"""What a driver raises, as it is, for a value that it cannot even send: half a character, a number of over 64 bits."""
+
+# The same value will never be taken: a row too long for an index, a number out of range, characters that are none.
+_REFUSED = {"54000", "22001", "22003", "22021", "22P05"}
+_NUL = "cannot contain NUL"  # psycopg's own words, without a code
 
 # What a server says before it lets anybody in, where libpq hands on no code.
 _WORDS = {
@@ -74,8 +79,10 @@ def is_away(error: BaseException, *, met: bool) -> bool:
     return met and _is_lost(error)
 
 
-def translate(error: SQLAlchemyError, place: str, *, met: bool = True, in_doubt: bool = False) -> StoreError | Conflict:
-    """Return the error of ours for one of SQLAlchemy's.
+def translate(
+    error: Exception, place: str, *, met: bool = True, in_doubt: bool = False
+) -> StoreError | Conflict | InvalidValue:
+    """Return the error of ours for one of SQLAlchemy's, or one of `UNSPEAKABLE`.
 
     Args:
         error: What was raised.
@@ -83,12 +90,16 @@ def translate(error: SQLAlchemyError, place: str, *, met: bool = True, in_doubt:
         met: Whether the server was ever there.
         in_doubt: Whether it was raised while a change was committed.
     """
+    if isinstance(error, UNSPEAKABLE):
+        return InvalidValue("a value is no valid Unicode, or a number of more than 64 bits: no database can keep it")
     if isinstance(error, PoolTimeout) or is_busy(error):
         return StoreBusy(f"{place} was locked by others for longer than the configured wait: try again")
     if isinstance(error, IntegrityError):
         return Conflict(f"the change contradicts what {place} holds: {_said(error.orig)}")
     if not isinstance(error, DBAPIError):
         return StoreError(f"{place}: {error}")
+    if _is_refused(error.orig):  # trying again is in vain: it is not the store's fault
+        return InvalidValue(f"the database cannot keep a value, or one of such length ({_said(error.orig)})")
     if isinstance(error.orig, sqlite3.Error):
         return StoreError(f"{place}: {_SQLITE_MESSAGES.get(_code(error.orig)) or error.orig}")
     return _of_postgresql(error, place, met, in_doubt)
@@ -112,6 +123,13 @@ def _of_postgresql(error: DBAPIError, place: str, met: bool, in_doubt: bool) -> 
         )
     kind = StoreInterrupted if met else StoreError
     return kind(f"{place} cannot be reached ({said}): check that it runs, and its address")
+
+
+def _is_refused(error: BaseException | None) -> bool:
+    """Tell whether a database does not take a value, and never will."""
+    if isinstance(error, sqlite3.Error):
+        return _code(error) == sqlite3.SQLITE_TOOBIG
+    return _state(error) in _REFUSED or (isinstance(error, Exception) and _NUL in str(error))
 
 
 def _code(error: sqlite3.Error) -> int:
