@@ -34,8 +34,8 @@ class Input:
     Attributes:
         parameter: The parameter that names it.
         artifact: ``runs:/<run id>/<path>`` of an artifact.
-        path: Absolute path of what was on the machine.
-        project: The same relative to the project's directory, where it was in there.
+        path: Absolute path of what was on the machine, links followed.
+        project: Its path relative to the project's directory, where it was named in there.
         sha256: Digest of a file, or one over all files of a folder; ``None`` where it changed while the command ran, or
             could not be read.
     """
@@ -105,7 +105,7 @@ class InputRecord:
         inside = path.relative_to(self._directory).as_posix() if path.is_relative_to(self._directory) else None
         return Input(
             parameter=name,
-            path=str(path),
+            path=str(path.resolve()),
             project=inside,
             sha256=first if first == _digest(self._digests, path) else None,
         )

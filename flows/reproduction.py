@@ -235,17 +235,18 @@ class _Examination:
                 plan = make_plan(source, target)
             else:
                 plan = self._one_step(flow, plan, source)
-            unknown = set(self._wish.inputs) - {
-                name for name, one in plan.workflow.parameters.items() if one.type == "path"
-            }
-            if unknown:
-                self._say(
-                    "run", f"--input names {sorted(unknown)[0]!r}, which is no parameter of type path of this run"
-                )
+            self._check_names(flow, plan)
             return plan
         except ToolkitError as error:
             self._say("run", f"its project cannot be read as it was: {error}")
             return None
+
+    def _check_names(self, flow: RecordedFlow, plan: Plan) -> None:
+        known = {name for name, one in plan.workflow.parameters.items() if one.type == "path"}
+        known |= {one.parameter for step in flow.steps for one in step.inputs or () if one.project is not None}
+        for name in sorted(self._wish.inputs.keys() - known):
+            there = ", ".join(sorted(known)) or "none"
+            self._say("run", f"--input names {name!r}, and the data that can be given are: {there}")
 
     def _target(self, flow: RecordedFlow, source: Source) -> Target:
         told = flow.asked
@@ -255,7 +256,8 @@ class _Examination:
         """Return what was given, with paths as they are now."""
         values = dict(flow.asked.parameters)
         for name, path in self._wish.inputs.items():
-            values[name] = str(path)
+            if name in parameters:
+                values[name] = str(path)
         for name, value in values.items():
             if name not in self._wish.inputs and name in parameters and parameters[name].type == "path":
                 values[name] = self._moved(flow, value, source.directory)
@@ -360,7 +362,8 @@ class _Examination:
                 if (other := replaced.get(one.path) or self._own(flow, one)) is not None:
                     self._check_path(step, one, other)
                 elif one.project is not None:
-                    self._bring(step, one, plan.project.directory / one.project, copied=copied)
+                    origin = self._wish.inputs.get(one.parameter, Path(one.path))
+                    self._bring(step, one, origin, plan.project.directory / one.project, copied=copied)
                 else:
                     self._check_path(step, one, Path(one.path))
 
@@ -374,7 +377,7 @@ class _Examination:
             local = _local(flow.asked.parameters.get(name))
             caller = _path(flow.asked.caller)
             if local is not None and flow.part is None:
-                found[str(local if local.is_absolute() or caller is None else caller / local)] = path
+                found[str((local if local.is_absolute() or caller is None else caller / local).resolve())] = path
         return found
 
     def _check_unrecorded(self, step: RecordedStep, entry: EntryPoint | None) -> None:
@@ -421,12 +424,10 @@ class _Examination:
         except ToolkitError:
             return None
 
-    def _bring(self, step: RecordedStep, one: Input, target: Path, *, copied: bool) -> None:
+    def _bring(self, step: RecordedStep, one: Input, origin: Path, target: Path, *, copied: bool) -> None:
         """Put data beside the code that were there and are none of it, such as what Git ignores."""
-        assert one.path is not None
         if target.exists() and (one.sha256 is None or self._digest(target) == one.sha256):
             return
-        origin = Path(one.path)
         if not self._check_path(step, one, origin if origin.exists() or not target.exists() else target):
             return
         if target.is_file():

@@ -112,7 +112,7 @@ def _report(result: Reproduced, *, outputs: bool, tables: bool) -> None:
     for note in result.notes:
         say(f"note: {note}")
     if result.outcome is None or result.comparison is None:
-        say(f"run {result.old} can be reproduced: all that it needs is there")
+        say(f"run {result.old} can be reproduced: code, data and locks are there (environments are built when it runs)")
         return
     if tables:
         _tables(result.comparison)
