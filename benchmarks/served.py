@@ -28,7 +28,8 @@ async def app(scope, receive, send):
         pass
     await send(START)
     await send({"type": "http.response.body", "body": BODY})
-uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", access_log=False, lifespan="off")
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", access_log=False, lifespan="off",
+            timeout_keep_alive=600)
 """
 
 

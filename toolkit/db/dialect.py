@@ -29,6 +29,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import BindParameter
 from sqlalchemy.types import TypeEngine
 
+from toolkit.db.sqlite import direct
+
 SQLITE = "sqlite"
 _CONTAINS = "toolkit_contains"
 
@@ -210,7 +212,10 @@ class Prepared:
         if not rows:
             return
         if not self._columns:
-            connection.exec_driver_sql(self._text, list(rows))
+            if (driver := direct(connection)) is not None:
+                driver.executemany(self._text, rows)
+            else:
+                connection.exec_driver_sql(self._text, list(rows))
             return
         for part in self._parts(rows):
             columns = zip(self._numeric, zip(*part, strict=True), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from pathlib import Path
 
@@ -12,12 +13,30 @@ from sqlalchemy.exc import DBAPIError
 from toolkit.db.failure import is_busy
 from toolkit.errors import InvalidSetting, StoreError
 
+_HASTY_PAGES = 16_000  # of the log: 64 MB; with less, whoever must not wait would move them
 _RETRY_PAUSE = 0.005
 _POOL_SIZE = 8
 _POOL_OVERFLOW = 56
 
 
-def sqlite_engine(url: URL, *, wait: float, full: bool, pages: int | None = None) -> Engine:
+class DirectConnection(sqlite3.Connection):
+    """A connection whose fixed statements go straight to the driver (`toolkit.db.hasty`)."""
+
+
+def direct(connection: Connection) -> DirectConnection | None:
+    """Return the driver's connection, if statements may go straight to it."""
+    driver = connection.connection.dbapi_connection
+    return driver if isinstance(driver, DirectConnection) else None
+
+
+def hasty_engine(url: URL) -> Engine:
+    """Return the engine of a file for who waits for no lock, nor for the log to be moved to the file."""
+    return sqlite_engine(url, wait=0.0, full=False, pages=_HASTY_PAGES, kind=DirectConnection)
+
+
+def sqlite_engine(
+    url: URL, *, wait: float, full: bool, pages: int | None = None, kind: type[sqlite3.Connection] = sqlite3.Connection
+) -> Engine:
     """Return the engine of a file; its folder is made if there is none.
 
     Args:
@@ -25,6 +44,7 @@ def sqlite_engine(url: URL, *, wait: float, full: bool, pages: int | None = None
         wait: Seconds to wait for a lock.
         full: Whether a commit also survives power loss.
         pages: Length of the log from which a commit moves it to the file; default: SQLite's own.
+        kind: Of the driver's connections.
 
     Raises:
         InvalidSetting: The URL names no file.
@@ -39,7 +59,7 @@ def sqlite_engine(url: URL, *, wait: float, full: bool, pages: int | None = None
         raise StoreError(f"the folder {folder} of the database cannot be made: {error.strerror}") from error
     engine = create_engine(
         url,
-        connect_args={"timeout": wait, "isolation_level": None},  # None: we say BEGIN ourselves
+        connect_args={"timeout": wait, "isolation_level": None, "factory": kind},  # None: we say BEGIN ourselves
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_OVERFLOW,
         pool_timeout=wait,
