@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toolkit.errors import Conflict, InvalidValue
+from toolkit.errors import Conflict, InvalidValue, NotFound
 from toolkit.flows.environments.container import DockerOptions
 from toolkit.flows.plan import Plan
 from toolkit.recording import context as tag
@@ -124,7 +124,7 @@ class Resumed:
     def __init__(self, runs: RunStore, run: Run) -> None:
         self.run = run
         self._directory = asked(run).directory
-        self._finished = _finished(runs, run.info.run_id)
+        self._finished = _finished(runs, run)
         self._lock = threading.Lock()
 
     def take(self, step: str, values: Mapping[str, object], directory: Path) -> Run | None:
@@ -161,7 +161,24 @@ class Resumed:
         return f"its digest was {tags.get(CODE_DIGEST, 'unknown')[:12]}, and is {source.digest[:12]}"
 
 
-def _finished(runs: RunStore, parent: str) -> dict[str, list[Run]]:
+def _finished(runs: RunStore, run: Run) -> dict[str, list[Run]]:
+    """Return what a run has finished; last what those have that it went on from: it may not have come so far."""
+    found: dict[str, list[Run]] = {}
+    seen: set[str] = set()
+    current: Run | None = run
+    while current is not None and current.info.run_id not in seen:
+        seen.add(current.info.run_id)
+        for step, finished in _finished_of(runs, current.info.run_id).items():
+            found.setdefault(step, []).extend(finished)
+        before = current.data.tags.get(RESUMED_FROM)
+        try:
+            current = runs.get_run(before) if before else None
+        except NotFound:
+            current = None
+    return found
+
+
+def _finished_of(runs: RunStore, parent: str) -> dict[str, list[Run]]:
     found: dict[str, list[Run]] = {}
     query = RunQuery(parent_run_id=parent, status=[RunStatus.FINISHED])
     while True:

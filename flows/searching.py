@@ -148,7 +148,7 @@ class Searching:
                 return Ended(result=None, status="FAILED", reason=wrong)
             self._results[trial.number] = label, result
             self._log_progress()
-            return Ended(result=result, status="FINISHED")
+            return Ended(result=result, status="FINISHED", reason=self.sweep.progress)
         if isinstance(result, StepStopped) and stop.pruned:
             self.sweep.cut(trial)
             return Ended(result=None, status="KILLED", reason=stop.reason)

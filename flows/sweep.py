@@ -152,6 +152,14 @@ class Sweep:
         return found
 
     @property
+    def progress(self) -> str:
+        """How far it is, in a few words."""
+        total = self.search.trials or (self.search.combinations if self.search.method == "grid" else None)
+        best = self.best
+        found = "" if best is None else f"; best {self.search.metric} {best[1]:.6g} of trial {best[0]}"
+        return f"{self.told}{f' of {total}' if total else ''}{found}"
+
+    @property
     def summary(self) -> str:
         """What has been tried and found, in one line."""
         counts = [f"{len(self._values)} finished"]
