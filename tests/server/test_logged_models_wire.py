@@ -77,7 +77,10 @@ def test_what_cannot_be_meant(server: Server) -> None:
     for wrong in (
         {"filter": "nmae = 'x'"},
         {"datasets": [{"dataset_digest": "x"}]},
+        {"datasets": [{"dataset_name": f"d{number}"} for number in range(2_000)]},
+        {"datasets": [{"dataset_name": "\ud800"}]},
         {"order_by": [{"field_name": "nothing"}]},
+        {"order_by": [{"field_name": "metrics.m", "dataset_name": "\ud800"}]},
         {"order_by": [{"field_name": "metrics.m", "dataset_digest": "x"}]},
         {"page_token": "x"},
         {"max_results": -1},

@@ -183,3 +183,11 @@ def test_mlflows_client_does_without_what_is_not_served(server: Server, tmp_path
         "ENDPOINT_NOT_FOUND ENDPOINT_NOT_FOUND: this server does not have evaluation datasets",
         "1 hello {{x}} ['p']",
     ]
+
+
+def test_what_is_no_character_is_repeated_as_an_escape(server: Server) -> None:
+    """Clients other than Python's read no answer that is no UTF-8."""
+    answer = server.call("POST", "/api/2.0/mlflow/runs/update", {"run_id": "\ud800"})
+    assert answer.status == 404
+    assert "\\ud800" in answer.body.decode("utf-8")
+    assert answer.json["message"] == "Run with id=\ud800 not found"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from peer import NO_MLFLOW, mlflow_python
@@ -126,6 +126,14 @@ def test_an_upload_that_is_given_up_leaves_nothing(server: Server) -> None:
     assert left(server) == []
     refused(upload.complete(), 404, "RESOURCE_DOES_NOT_EXIST", "there is no upload")
     refused(upload.send(2, b"x"), 404, "RESOURCE_DOES_NOT_EXIST", "there is no upload")
+
+
+def test_a_part_has_a_number(server: Server) -> None:
+    upload = Upload(server, 2)
+    for number in ("9" * 5_000, "٣", "-1", "x", "1%0d%0a"):
+        address = f"{MPU}/parts/{upload.id}/{quote(number, safe='%')}"
+        assert server.call("PUT", address, b"x").status in (400, 404), number
+    assert upload.send(1, b"x").status == 200
 
 
 def test_what_is_not_whole_is_not_stored(server: Server) -> None:

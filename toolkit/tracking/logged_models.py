@@ -144,6 +144,10 @@ class ModelOrder:
     dataset: DatasetRef | None = None
 
 
+MOST_DATASETS = 200
+"""Data that a search names."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedModelQuery:
     """Which logged models to search for.
@@ -151,7 +155,8 @@ class LoggedModelQuery:
     Attributes:
         experiment_ids: In these experiments; empty: in all.
         filter: Such as ``name = 'model' AND metrics.rmse < 0.3``: true of a metric if it is of any of its points.
-        datasets: Only what was measured on these data counts; without a metric in the filter: something was.
+        datasets: Only what was measured on these data counts; without a metric in the filter: something was. At most
+            `MOST_DATASETS`.
         order_by: Its keys; ties and the default: the newest first, then by id.
         lifecycle: Only those active or deleted; ``None``: both.
         limit: At most this many, 1 to 50,000.

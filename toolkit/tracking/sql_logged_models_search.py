@@ -29,7 +29,7 @@ from toolkit.db.tables import logged_model_metrics, logged_model_params, logged_
 from toolkit.errors import InvalidValue
 from toolkit.tracking.filter_fields import Field, Kind
 from toolkit.tracking.filter_tree import Comparison, Operator, Value, comparisons
-from toolkit.tracking.logged_models import DatasetRef, LoggedModel, LoggedModelQuery, ModelOrder
+from toolkit.tracking.logged_models import MOST_DATASETS, DatasetRef, LoggedModel, LoggedModelQuery, ModelOrder
 from toolkit.tracking.number import NAN as NAN_MARK
 from toolkit.tracking.records import Lifecycle, Page, SearchQuery
 from toolkit.tracking.search import MISSING, NAN, PRESENT, OrderKey, Search
@@ -56,8 +56,10 @@ def plain(query: LoggedModelQuery) -> SearchQuery:
     """Return a query as the grammar of searches takes it.
 
     Raises:
-        InvalidValue: A key of its order names no field, or data for what is not measured.
+        InvalidValue: A key of its order names no field, or data for what is not measured; or it names too many data.
     """
+    if len(query.datasets) > MOST_DATASETS:
+        raise InvalidValue(f"{len(query.datasets)} datasets were given: wanted at most {MOST_DATASETS}")
     return SearchQuery(
         experiment_ids=query.experiment_ids,
         filter=query.filter,

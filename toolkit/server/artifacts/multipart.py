@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.server.artifacts import address
 from toolkit.server.artifacts.answering import Answering, answer, not_implemented
-from toolkit.server.artifacts.parts import Part, Parts
+from toolkit.server.artifacts.parts import MOST_PARTS, Part, Parts
 from toolkit.server.artifacts.upload import Target, Uploads
 from toolkit.server.headers import header
 from toolkit.server.wire.request import Fields, check_type
@@ -34,6 +34,7 @@ AT_ONCE = 4
 
 _DECLINED = "Multipart upload is not supported for the current artifact repository"
 _OTHERS = (b"authorization", b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(r"[^/\\]+\Z")
 
 
@@ -57,7 +58,7 @@ class Multipart:
     def routes(self) -> list[BaseRoute]:
         """Return its routes."""
         return [
-            Route(f"{self._base}{PARTS}{{upload}}/{{number:int}}", Answering(self.part), methods=["PUT"]),
+            Route(f"{self._base}{PARTS}{{upload}}/{{number}}", Answering(self.part), methods=["PUT"]),
             *(
                 Route(f"{self._base}mpu/{verb}/{{path:path}}", Answering(handler), methods=["POST"])
                 for verb, handler in (("create", self.create), ("complete", self.complete), ("abort", self.abort))
@@ -79,7 +80,7 @@ class Multipart:
 
     async def part(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Store a part."""
-        upload, number = scope["path_params"]["upload"], scope["path_params"]["number"]
+        upload, number = scope["path_params"]["upload"], _number(scope["path_params"]["number"])
         target = Target(
             check=partial(self._parts.check, upload, number),
             room=self._parts.check_room,
@@ -119,6 +120,12 @@ class Multipart:
             raise InvalidValue(f"wanted a path below {start.decode()}, not percent-encoded")
         folder = address.of_path(raw[len(start) :]).rstrip("/")
         return self._served(f"{folder}/{name[0]}"), fields
+
+
+def _number(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise InvalidValue(f"{text[:40]!r} is no part's number: wanted 1 to {MOST_PARTS}")
+    return int(text)
 
 
 def _own_address(scope: Scope) -> str | None:

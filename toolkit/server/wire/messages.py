@@ -21,7 +21,7 @@ def encode(message: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(message)
     except orjson.JSONEncodeError:  # halves of surrogate pairs, and integers of more than 64 bits
-        return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        return json.dumps(message, separators=(",", ":")).encode()  # as escapes: in UTF-8 there are no such halves
 
 
 def number(value: float) -> float | str:
