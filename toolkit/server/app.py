@@ -16,6 +16,7 @@ from toolkit.artifacts.location import below_root
 from toolkit.recording.stores import Stores
 from toolkit.server.artifacts.files import Limits
 from toolkit.server.artifacts.routes import STREAMED, artifact_routes
+from toolkit.server.exact import Exact
 from toolkit.server.front import front_routes
 from toolkit.server.guard import Guard, Rules
 from toolkit.server.v1.api import JOURNALS, api_route
@@ -42,10 +43,12 @@ def make_app(
     """
     locate = _proxied(stores.artifact_root) if serve_artifacts else str
     stopping = threading.Event()
+    wire = routes.routes(stores, locate, prefix=prefix)
     app = Starlette(
         routes=[
+            Exact(wire),
             *front_routes(prefix),
-            *routes.routes(stores, locate, prefix=prefix),
+            *wire,
             *artifact_routes(stores, limits=limits, serve=serve_artifacts, prefix=prefix),
             api_route(stores, locate, serves_artifacts=serve_artifacts, prefix=prefix, stopping=stopping),
         ],

@@ -31,6 +31,10 @@ class Call:
     catalog: Catalog
     headers: Iterable[tuple[bytes, bytes]] = ()
 
+    def on(self, stores: Stores, catalog: Catalog) -> Call:
+        """Return the same request of other stores."""
+        return Call(self.fields, stores, self.locate, self.path, catalog, self.headers)
+
     def header(self, name: bytes) -> str:
         """Return a header; empty where there is none."""
         return next((value.decode("latin-1") for each, value in self.headers if each == name), "")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 
 from toolkit.db.engine import Database
 from toolkit.errors import StoreBusy, StoreError
@@ -59,7 +58,7 @@ class Quick:
         assert self._hasty is not None
         assert self._catalog is not None
         try:
-            answer = endpoint.handler(replace(call, stores=self._hasty, catalog=self._catalog))
+            answer = endpoint.handler(call.on(self._hasty, self._catalog))
         except StoreBusy:
             return None
         self._writes += 1
