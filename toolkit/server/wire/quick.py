@@ -25,6 +25,9 @@ LONGEST_BODY = 16 * 1024
 _WRITES_PER_CHECKPOINT = 250
 """About as many as fill the thousand pages after which SQLite itself would do it."""
 
+_PAUSES = (0.001, 0.002, 0.004, 0.008, 0.016)  # seconds between tries
+_LONGEST_MOVE = 0.1
+
 
 class Quick:
     """Answers requests on the event loop.
@@ -47,26 +50,40 @@ class Quick:
             endpoint: What it asks.
             size: Bytes of its body.
         """
-        return endpoint.quick and self._hasty is not None and size <= LONGEST_BODY and self._moving is None
+        return endpoint.quick and self._hasty is not None and size <= LONGEST_BODY
 
-    def answer(self, endpoint: Endpoint, call: Call) -> Message | None:
-        """Return the answer; ``None`` if somebody would have to be waited for: nothing of it is to be kept.
+    async def answer(self, endpoint: Endpoint, call: Call) -> Message | None:
+        """Return the answer; ``None`` if somebody writes for longer: then nothing of it was done, or all may be again.
+
+        Requests that find somebody writing wait a moment, without holding up others. Were they handed to threads at
+        once, those would be writing when the next ones come, and so on for as long as there are several clients.
 
         Raises:
             ToolkitError: What the endpoint raises.
         """
         assert self._hasty is not None
         assert self._catalog is not None
-        try:
-            answer = endpoint.handler(call.on(self._hasty, self._catalog))
-        except StoreBusy:
-            return None
+        here = call.on(self._hasty, self._catalog)
+        for pause in _PAUSES:
+            if self._moving is not None:
+                await asyncio.wait((self._moving,), timeout=_LONGEST_MOVE)
+            if self._moving is None:
+                try:
+                    answer = endpoint.handler(here)
+                except StoreBusy:
+                    pass
+                else:
+                    self._count()
+                    return answer
+            await asyncio.sleep(pause)
+        return None
+
+    def _count(self) -> None:
         self._writes += 1
         if self._writes >= _WRITES_PER_CHECKPOINT:
             self._writes = 0
             self._moving = asyncio.get_running_loop().run_in_executor(None, self._move)
             self._moving.add_done_callback(self._moved)
-        return answer
 
     def _move(self) -> None:
         assert self._patient is not None

@@ -85,7 +85,7 @@ def _answering(
                 body = await request.body()
                 size, fields = len(body), Fields.of_body(body)
             call = Call(fields, stores, locate, dict(request.path_params), catalog, request.scope["headers"])
-            message = quick.answer(endpoint, call) if quick.takes(endpoint, size) else None
+            message = await quick.answer(endpoint, call) if quick.takes(endpoint, size) else None
             if message is None:
                 limiter = None if reads_only or request.method in ("GET", "HEAD") else lane
                 message = await run_sync(partial(endpoint.handler, call), limiter=limiter)
