@@ -96,10 +96,12 @@ def flow_parameter_names(plan: Plan) -> dict[str, str]:
 
 
 def flow_arguments(plan: Plan) -> dict[str, object]:
-    """Return the plan's values under the flow's names, in the flow's types."""
+    """Return the plan's values under the flow's names, in the flow's types; without those that were not given."""
     names = flow_parameter_names(plan)
     return {
-        flow_name: _typed(plan.workflow.parameters[name], plan.parameters[name]) for name, flow_name in names.items()
+        flow_name: _typed(plan.workflow.parameters[name], plan.parameters[name])
+        for name, flow_name in names.items()
+        if name in plan.parameters  # of a plan that is only shown, some are not there
     }
 
 

@@ -187,6 +187,7 @@ class Deployments:
     def __init__(self, api_url: str) -> None:
         self._api_url = api_url
         self._client: SyncPrefectClient
+        self._flows: dict[UUID, str] = {}
 
     @contextmanager
     def session(self) -> Iterator[Deployments]:
@@ -305,14 +306,15 @@ class Deployments:
             InvalidValue: There are several.
             NotFound: There is none.
         """
-        found = [one for one in self.list() if text in (one.name, one.name.rpartition("/")[2], one.id)]
+        every = self.list()
+        found = [one for one in every if text in (one.name, one.name.rpartition("/")[2], one.id)]
         if len(found) > 1:
             raise InvalidValue(
                 f"there are several deployments {text!r}: wanted {' or '.join(one.name for one in found)}"
             )
         if found:
             return found[0]
-        there = ", ".join(one.name for one in self.list())
+        there = ", ".join(one.name for one in every)
         raise NotFound(f"there is no deployment {text!r}: {f'there are {there}' if there else 'nothing is deployed'}")
 
     def pool(self, name: str) -> Pool:
@@ -336,7 +338,7 @@ class Deployments:
         schedule = found.schedules[0].schedule if found.schedules else None
         return Deployment(
             id=str(found.id),
-            name=f"{self._client.read_flow(found.flow_id).name}/{found.name}",
+            name=f"{self._flow_name(found.flow_id)}/{found.name}",
             project=project,
             schedule=None if schedule is None else _in_words(schedule),
             timezone=None if schedule is None else getattr(schedule, "timezone", None) or "UTC",
@@ -344,6 +346,11 @@ class Deployments:
             paused=found.paused,
             parameters=found.parameters,
         )
+
+    def _flow_name(self, flow_id: UUID) -> str:
+        if flow_id not in self._flows:
+            self._flows[flow_id] = self._client.read_flow(flow_id).name
+        return self._flows[flow_id]
 
     # -- doing -------------------------------------------------------------------------------------
 

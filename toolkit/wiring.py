@@ -45,8 +45,12 @@ if TYPE_CHECKING:
     from toolkit.upkeep.garbage import Collection, Found
 
 
-def settings_database(settings: Settings) -> Database:
+def settings_database(settings: Settings, *, by: str = "TOOLKIT_TRACKING_URI or MLFLOW_TRACKING_URI") -> Database:
     """Open the database that the settings name. Nothing is put into it.
+
+    Args:
+        settings: Name it.
+        by: What named it, for messages.
 
     Raises:
         InvalidSetting: Its URL cannot be used.
@@ -62,7 +66,7 @@ def settings_database(settings: Settings) -> Database:
     try:
         return open_database(settings.database_url, wait=settings.busy_timeout, durability=settings.durability)
     except InvalidSetting as error:
-        raise InvalidSetting(f"TOOLKIT_TRACKING_URI or MLFLOW_TRACKING_URI: {error}") from None
+        raise InvalidSetting(f"{by}: {error}") from None
 
 
 def open_stores(settings: Settings) -> Stores:
@@ -992,7 +996,7 @@ def serve_deployments(pool: str, *, name: str | None, limit: int | None, report:
     from toolkit.flows.worker import serve  # noqa: PLC0415 - imports Prefect
 
     server = local_services(settings).ensure_prefect(report)
-    serve(server.api_url, pool, kind, name=name, limit=limit, report=report)
+    serve(server.api_url, pool, kind, name=name, limit=limit, grace=settings.grace, report=report)
 
 
 # -- steps in other processes --------------------------------------------------------------------------

@@ -133,7 +133,7 @@ def list_(as_json: bool = AS_JSON) -> None:
                 one.name,
                 (one.schedule or "on request") + (f" {one.timezone}" if one.timezone else ""),
                 "paused" if one.paused else "ready",
-                f"{one.pool} ({len(pools[one.pool].workers)} workers)" if one.pool else "",
+                f"{one.pool} ({_count(pools[one.pool])})" if one.pool else "",
                 str(one.project.code),
             )
             for one in found
@@ -222,6 +222,10 @@ def _wait(deployments: Deployments, found: Deployment, run: Triggered, timeout: 
             say(f"{run.name} has not ended after {timeout:g} s; it is {run.state} and goes on")
             return run
         time.sleep(_POLL)
+
+
+def _count(pool: Pool) -> str:
+    return f"{len(pool.workers)} {'worker' if len(pool.workers) == 1 else 'workers'}"
 
 
 def _warn(pool: Pool, *, image: bool) -> None:
