@@ -19,8 +19,8 @@ from toolkit.flows.report import StepOutcome, StepStatus
 from toolkit.flows.searching import Searching, trial_label
 from toolkit.flows.step import Invocation, StepStopped
 from toolkit.spec.expression import OutputRef, RunFacts, Scope, StepResult
+from toolkit.spec.graph import takes_best_only
 from toolkit.spec.project import Step
-from toolkit.spec.search_rules import takes_best_only
 from toolkit.spec.workflow import dependencies
 
 _TICK = 0.5  # seconds between looks at the wish to stop, where nothing else happens

@@ -16,7 +16,18 @@ from toolkit.spec.suggestion import hint, listing
 
 def dependencies(step: Step) -> frozenset[str]:
     """Return the names of the steps that must have ended before a step: those it refers to and those it needs."""
-    return frozenset(step.needs).union(*(template.steps for template in _templates(step)))
+    return frozenset(step.needs).union(*(template.steps for template in templates(step)))
+
+
+def takes_best_only(step: Step, name: str) -> bool:
+    """Tell whether all that a step takes of another one, which searches, is its best trial's.
+
+    Args:
+        step: The step.
+        name: Name of the one that searches.
+    """
+    paths = [r.path for template in templates(step) for r in template.references if r.path[:2] == ("steps", name)]
+    return bool(paths) and name not in step.needs and all(path[2:3] == ("best",) for path in paths)
 
 
 def order(workflow: Workflow) -> list[list[str]]:
@@ -60,13 +71,13 @@ def check_workflow(project: Project, workflow: Workflow) -> None:
             _check_step_name(workflow, step, need, step.mark)
         if step.search is not None:
             check_search(step, entries[step.name])
-        for template in _templates(step):
+        for template in templates(step):
             for reference in template.references:
                 _check_reference(workflow, step, entries, reference)
     order(workflow)
 
 
-def _templates(step: Step) -> Iterator[Template]:
+def templates(step: Step) -> Iterator[Template]:
     """Return all values of a step that may hold expressions."""
     yield from step.parameters.values()
     yield from step.foreach.values()

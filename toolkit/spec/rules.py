@@ -13,7 +13,7 @@ from toolkit.spec.document import Node, parse_document, read_text
 from toolkit.spec.entry_point import DEFAULT
 from toolkit.spec.environment_rules import environment_findings
 from toolkit.spec.finding import Finding, Level, Look
-from toolkit.spec.graph import dependencies
+from toolkit.spec.graph import dependencies, templates
 from toolkit.spec.parameter_type import TYPES
 from toolkit.spec.project import EntryPoint, Parameter, Project, Step
 from toolkit.spec.reader import find_file, parse_project
@@ -272,8 +272,7 @@ def _workflows(project: Project) -> Iterator[Finding]:
 
 def _used_by(step: Step) -> Iterator[str]:
     """Return the names of the workflow's parameters that a step uses."""
-    templates = [*step.parameters.values(), *step.foreach.values()]
-    for template in [*templates, *([step.when] if step.when is not None else [])]:
+    for template in templates(step):
         for reference in template.references:
             if reference.path[0] == "parameters" and len(reference.path) > 1:
                 yield reference.path[1]

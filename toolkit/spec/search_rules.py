@@ -70,22 +70,6 @@ def check_search(step: Step, entry: EntryPoint | None) -> None:
         _check_types(search, entry)
 
 
-def takes_best_only(step: Step, name: str) -> bool:
-    """Tell whether all that a step takes of another one, which searches, is its best trial's.
-
-    Args:
-        step: The step.
-        name: Name of the one that searches.
-    """
-    templates = [*step.parameters.values(), *step.foreach.values()]
-    templates += [step.when] if step.when is not None else []
-    templates += [step.search.template] if step.search is not None else []
-    paths = [
-        reference.path for one in templates for reference in one.references if reference.path[:2] == ("steps", name)
-    ]
-    return bool(paths) and name not in step.needs and all(path[2:3] == ("best",) for path in paths)
-
-
 def _check_types(search: SearchTemplate, entry: EntryPoint) -> None:
     for name, one in search.constant_space.items():
         parameter = entry.parameters.get(name)
