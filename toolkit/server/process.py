@@ -6,6 +6,7 @@ import errno
 import gc
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -43,6 +44,7 @@ MAX_CONNECTIONS = 1000
 """Connections of one worker; a request over it is told to come again."""
 _KEEP_ALIVE = 75  # seconds: longer than a training step, so that a client need not connect for each
 _SWEEPS_PER_LEASE = 2
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +91,11 @@ class ServerOptions:
             raise InvalidSetting(f"--workers is {self.workers}: wanted 1 or more")
         if self.workers > 1 and not hasattr(os, "fork"):
             raise InvalidSetting("--workers: this system cannot share a socket among processes; use 1")
-        if self.prefix and (not self.prefix.startswith("/") or self.prefix.endswith("/")):
-            raise InvalidSetting(f"--static-prefix is {self.prefix!r}: wanted one that begins with / and ends without")
+        if self.prefix and not _PREFIX.fullmatch(self.prefix):
+            raise InvalidSetting(
+                f"--static-prefix is {self.prefix!r}: wanted one that begins with / and ends without, of letters, "
+                "digits and . _ ~ -"
+            )
         if (self.ssl_keyfile is None) != (self.ssl_certfile is None):
             raise InvalidSetting("--ssl-keyfile and --ssl-certfile: wanted both, or none")
         for option, file in (("--ssl-keyfile", self.ssl_keyfile), ("--ssl-certfile", self.ssl_certfile)):
@@ -126,6 +131,8 @@ def serve(settings: Settings, options: ServerOptions, say: Callable[[str], None]
     """
     options.check()
     place = _prepare(settings)
+    if options.workers > 1:
+        _try_out(settings, options)
     listener = _listen(options)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     counts = Counts(options.workers)
@@ -151,7 +158,7 @@ def _prepare(settings: Settings) -> str:
             f"the store is {other}, another server: wanted --backend-store-uri with a database, such "
             "as sqlite:////path/to/toolkit.db or postgresql://host/database"
         )
-    database = settings_database(settings)
+    database = settings_database(settings, by="--backend-store-uri, or the setting in its place")
     try:
         ensure_schema(database)
         with database.write():  # nothing: a file that cannot be written says so now
@@ -159,6 +166,26 @@ def _prepare(settings: Settings) -> str:
     finally:
         database.close()
     return database.place
+
+
+def _try_out(settings: Settings, options: ServerOptions) -> None:
+    """Open what each worker will open, so that what is wrong is said once, and not by each of them again and again."""
+    open_stores(settings).close()
+    if options.ssl_certfile is not None:
+        _check_certificate(options.ssl_certfile, options.ssl_keyfile)
+
+
+def _check_certificate(certificate: Path, key: Path | None) -> None:
+    import ssl  # noqa: PLC0415 - only for those who use it
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:  # ssl's own errors are among them
+        raise _bad_certificate(error) from None
+
+
+def _bad_certificate(error: OSError) -> InvalidSetting:
+    return InvalidSetting(f"--ssl-keyfile and --ssl-certfile cannot be used: {error}")
 
 
 def _listen(options: ServerOptions) -> socket.socket:
@@ -172,8 +199,9 @@ def _listen(options: ServerOptions) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         reason = "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
         raise ServiceError(
-            f"cannot listen on {options.host} port {options.port}: {reason}; choose another with --port"
+            f"cannot listen on {options.host} port {options.port}: {reason}; choose another with {other}"
         ) from None
     return listener
 
@@ -259,7 +287,7 @@ def _configuration(
     try:
         config.load()
     except OSError as error:  # ssl's own errors are among them
-        raise InvalidSetting(f"--ssl-keyfile and --ssl-certfile cannot be used: {error}") from None
+        raise _bad_certificate(error) from None
     return config
 
 
