@@ -27,7 +27,7 @@ from prefect.client.schemas.schedules import (
     construct_schedule,
 )
 from prefect.exceptions import ObjectNotFound, PrefectException, PrefectHTTPStatusError
-from prefect.states import Completed
+from prefect.states import Completed, Crashed
 
 from toolkit.errors import InvalidValue, NotFound, ServiceError
 from toolkit.flows.compile import compile_flow, flow_arguments, flow_parameter_names
@@ -390,19 +390,24 @@ class Deployments:
         """Delete a deployment; what it has run is kept, what waits to run does not."""
         self._client.delete_deployment(UUID(deployment.id))
 
-    def running(self) -> Mapping[str, str]:
-        """Return the flow runs of our deployments that Prefect takes to be running: their deployments, by id."""
-        ours = {UUID(one.id): one.name for one in self.list()}
+    def running(self) -> list[Triggered]:
+        """Return the runs of our deployments that Prefect takes to be running."""
+        ours = {UUID(one.id): one for one in self.list()}
         if not ours:
-            return {}
+            return []
         found = self._client.read_flow_runs(
             flow_run_filter=FlowRunFilter(
                 deployment_id=FlowRunFilterDeploymentId(any_=list(ours)),
-                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])),
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
             ),
             limit=_PAGE,
         )
-        return {str(run.id): ours[run.deployment_id] for run in found if run.deployment_id is not None}
+        return [_triggered(run, ours[run.deployment_id]) for run in found if run.deployment_id is not None]
+
+    def end(self, run: Triggered, reason: str) -> None:
+        """Say that a run has ended that could not say so itself."""
+        state = Crashed(message=reason)
+        self._client.set_flow_run_state(UUID(run.flow_run_id), state, force=True)
 
 
 def _never(_: Mapping[str, object]) -> object:

@@ -847,6 +847,33 @@ def open_deployments(report: Callable[[str], None]) -> Iterator[Deployments]:
         yield deployments
 
 
+def end_lost_runs(deployments: Deployments) -> list[str]:
+    """Tell Prefect of the runs of deployments whose worker died with them; return their names.
+
+    The tracked run of each has been found to be lost, by the tracking server or by us; Prefect would show it as running
+    for ever.
+    """
+    running = deployments.running()
+    if not running:
+        return []
+    from toolkit.tracking.records import RunQuery  # noqa: PLC0415 - where projects are deployed
+
+    settings = load()
+    stores = open_stores(settings)
+    ended = []
+    try:
+        sweep(stores, settings)
+        for one in running:
+            for run in stores.runs.list_runs(RunQuery(run_name=one.name, top_level=True)).items:
+                lost = run.info.status.terminal and (run.info.reason or "").startswith("heartbeat_lost")
+                if lost and run.data.tags.get("prefect.flow_run_id") == one.flow_run_id:
+                    deployments.end(one, f"run {run.info.run_id}: {run.info.reason}")
+                    ended.append(one.name)
+    finally:
+        stores.close()
+    return ended
+
+
 def deploy_project(
     request: RunRequest, wanted: Wanted, deployments: Deployments, report: Callable[[str], None]
 ) -> Deployment:
@@ -993,6 +1020,8 @@ def serve_deployments(pool: str, *, name: str | None, limit: int | None, report:
     with open_deployments(report) as deployments:
         deployments.ensure_pool(pool)
         kind = deployments.pool(pool).type
+        for lost in end_lost_runs(deployments):
+            report(f"run {lost} was lost with its worker")
     from toolkit.flows.worker import serve  # noqa: PLC0415 - imports Prefect
 
     server = local_services(settings).ensure_prefect(report)

@@ -13,7 +13,7 @@ import typer
 from toolkit.cli import project
 from toolkit.cli.render import say, show, show_json, show_table
 from toolkit.errors import InvalidValue
-from toolkit.wiring import deploy_project, open_deployments, serve_deployments
+from toolkit.wiring import deploy_project, end_lost_runs, open_deployments, serve_deployments
 
 if TYPE_CHECKING:
     from toolkit.flows.deployments import Deployment, Deployments, Pool, PoolType, Triggered
@@ -113,6 +113,8 @@ def deploy(
 def list_(as_json: bool = AS_JSON) -> None:
     """List the deployments: what they run, when, and who would run it."""
     with open_deployments(say) as deployments:
+        for lost in end_lost_runs(deployments):
+            say(f"run {lost} was lost with its worker")
         found = deployments.list()
         pools = {name: deployments.pool(name) for name in {one.pool for one in found if one.pool}}
         if as_json:
