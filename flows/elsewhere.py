@@ -29,6 +29,7 @@ from toolkit.flows.source import Fetching, Source, fetch
 from toolkit.flows.step import Invocation, StepRunner
 from toolkit.flows.stop import Stop
 from toolkit.flows.task_runner import Runner
+from toolkit.flows.trial import PRUNED, TRIAL
 from toolkit.flows.working_copy import working_copy
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
@@ -183,7 +184,7 @@ def run_ticket(ticket: Ticket, here: Here, log: Callable[[str], None]) -> StepRe
         try:
             context = _context(ticket, plan, here, ref, prepared, log)
             invocation = Invocation(step=step, label=ticket.label, values=_moved(ticket, source), tags=ticket.tags)
-            with _stop_with_workflow(context):
+            with _stop_with_workflow(context, trial=ticket.label if TRIAL in ticket.tags else None):
                 return StepRunner(context, invocation, log=log).run(attempt=attempt)
         finally:
             prepared.release()
@@ -292,8 +293,11 @@ def _context(
 
 
 @contextmanager
-def _stop_with_workflow(context: RunContext) -> Iterator[None]:
-    """Ask the step to stop when its workflow is to stop, or has ended, as it does when its process died."""
+def _stop_with_workflow(context: RunContext, *, trial: str | None) -> Iterator[None]:
+    """Ask the step to stop when its workflow is to stop, or has ended, as it does when its process died.
+
+    A trial of a search, by its label, also stops when it is pruned.
+    """
     over = threading.Event()
 
     def watch() -> None:
@@ -302,6 +306,10 @@ def _stop_with_workflow(context: RunContext) -> Iterator[None]:
                 parent = context.parent.read()
                 if STOP in parent.data.tags or parent.info.status.terminal:
                     context.stop.request(parent.data.tags.get(STOP) or f"its workflow has {parent.info.status}")
+                    return
+                own = context.run_ids.get(trial) if trial is not None else None
+                if own is not None and PRUNED in context.stores.runs.get_run(own).data.tags:
+                    context.stop.request("pruned")
                     return
 
     thread = threading.Thread(target=watch, name="toolkit-workflow-watch", daemon=True)

@@ -15,6 +15,7 @@ from toolkit.flows.trial import Trial, pruned_tag
 from toolkit.spec.expression import Scope, StepResult
 from toolkit.spec.project import Step
 from toolkit.spec.scope import Trials
+from toolkit.tracking.records import RunQuery, RunStatus
 
 BEST_RUN = "toolkit.best_run"
 """Beginning of the tag of a workflow's run that names the best trial of a step: ``toolkit.best_run.<step>``."""
@@ -116,12 +117,21 @@ class Searching:
         """Read what the trials that run have logged, and stop those that do not look good."""
         if self.sweep.search.prune is None:
             return
-        for label, trial in self._running.items():
-            stop = self._context.trial_stops[label]
-            run_id = self._context.run_ids.get(label)
-            if run_id is not None and not stop.requested:
-                with suppress(StoreError):  # the next look will do
-                    self._look(label, run_id, trial, stop)
+        with suppress(StoreError):  # the next look will do
+            run_ids = self._run_ids()
+            for label, trial in self._running.items():
+                stop = self._context.trial_stops[label]
+                if label in run_ids and not stop.requested:
+                    self._look(label, run_ids[label], trial, stop)
+
+    def _run_ids(self) -> Mapping[str, str]:
+        """Return the runs of the trials that run, by label; those that run elsewhere are asked for."""
+        known = self._context.run_ids
+        if all(label in known for label in self._running):
+            return known
+        query = RunQuery(parent_run_id=self._context.parent.run_id, status=[RunStatus.RUNNING])
+        found = self._context.stores.runs.list_runs(query).items
+        return {**{run.info.run_name: run.info.run_id for run in found}, **known}
 
     def _look(self, label: str, run_id: str, trial: Trial, stop: TrialStop) -> None:
         points = self._context.stores.runs.sample_history(
@@ -132,7 +142,8 @@ class Searching:
                 continue
             self._seen[label] = max(point.step, self._seen.get(label, -1))
             if self.sweep.report(trial, point.step, point.value):
-                stop.tags = pruned_tag(self.sweep.points(trial))
+                # The run says so before it ends: who runs it elsewhere looks there, and so does who resumes the search.
+                self._context.stores.runs.log_batch(run_id, tags=pruned_tag(self.sweep.points(trial)))
                 stop.request(f"pruned at step {point.step}: {point.key} = {point.value:.6g} does not look good")
                 return
 

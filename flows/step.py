@@ -20,7 +20,6 @@ from toolkit.flows.mlflow_environment import stand_in
 from toolkit.flows.mlflow_step import end_left_open, mlflow_variables, step_tags
 from toolkit.flows.plan import Plan
 from toolkit.flows.process import CommandProcess, CommandSpec, Exit
-from toolkit.flows.sweep import TrialStop
 from toolkit.flows.workspace import Workspace
 from toolkit.recording import context as tag
 from toolkit.recording.lease import PROCESS_TAG, process_tag
@@ -95,9 +94,6 @@ class StepRunner:
         try:
             result = self._execute(recorded, folder)
         except StepStopped as error:
-            if isinstance(self._stop, TrialStop) and self._stop.tags:
-                with suppress(StoreError):
-                    recorded.set_tags(self._stop.tags)
             self._end(recorded, RunStatus.KILLED, str(error))
             raise
         except BaseException as error:

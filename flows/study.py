@@ -178,7 +178,8 @@ def load_optuna() -> Any:  # noqa: ANN401 - a module
 def _grid_point(space: Mapping[str, Range], number: int) -> Mapping[str, object] | None:
     """Return a combination by its number: the last parameter changes fastest, as in ``foreach``."""
     values: dict[str, object] = {}
-    for name, one in reversed(space.items()):
+    for name in reversed(list(space)):
+        one = space[name]
         count = one.count
         assert count is not None
         values[name] = one.value(number % count)

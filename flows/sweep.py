@@ -21,15 +21,11 @@ class TrialStop(Stop):
 
     Args:
         whole: The wish to stop the run.
-
-    Attributes:
-        tags: What the trial's run is to say if the trial is stopped.
     """
 
     def __init__(self, whole: Stop) -> None:
         super().__init__()
         self._whole = whole
-        self.tags: Mapping[str, str] = {}
 
     @property
     def pruned(self) -> bool:

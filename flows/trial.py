@@ -115,7 +115,6 @@ def _read(run: Run, step: str) -> EarlierTrial | None:
         points = {int(at): float(value) for at, value in json.loads(tags.get(PRUNED, "{}")).items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         return None  # somebody has changed the tags: it is not counted
-    if PRUNED in tags:
-        return EarlierTrial(trial=trial, state="pruned", points=points, seed=seed)
-    finished = run.info.status is RunStatus.FINISHED
-    return EarlierTrial(trial=trial, state="finished" if finished else "open", points={}, seed=seed)
+    if run.info.status is RunStatus.FINISHED:  # also one that was faster than the wish to prune it
+        return EarlierTrial(trial=trial, state="finished", points={}, seed=seed)
+    return EarlierTrial(trial=trial, state="pruned" if PRUNED in tags else "open", points=points, seed=seed)
