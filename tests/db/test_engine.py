@@ -281,3 +281,22 @@ def test_what_no_database_can_keep_is_the_callers_fault(database: Database, valu
     with pytest.raises(InvalidValue, match="no database can keep"), database.write() as connection:
         connection.exec_driver_sql("INSERT INTO metric_keys (name) VALUES (?)", (value,))
     assert names(database) == []
+
+
+def test_who_must_not_wait_never_waits_for_the_disk(database: Database, path: Path) -> None:
+    """SQLite waits for it when it moves its log to the file, and when it then begins the log anew."""
+    hasty = database.hasty()
+    assert hasty is not None
+    with hasty.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar_one() == 0
+
+    def times_begun() -> int:
+        return int.from_bytes(Path(f"{path}-wal").read_bytes()[12:16], "big")
+
+    add_key(database, "a")
+    before = times_begun()
+    database.checkpoint()
+    assert times_begun() == before + 1
+    add_key(hasty, "b")
+    assert times_begun() == before + 1
+    assert names(database) == ["a", "b"]

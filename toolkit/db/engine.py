@@ -152,6 +152,8 @@ class Database:
     def checkpoint(self) -> None:
         """Move what was written from SQLite's log to its file, while no thread of this process writes.
 
+        Who writes next does not wait for the disk: that the log begins anew is done here, too.
+
         Raises:
             StoreError: The database cannot be used.
             StoreBusy: It stayed locked for longer than the wait.
@@ -159,6 +161,8 @@ class Database:
         if self.dialect == SQLITE:
             with self._one_writer():
                 self.outside_transaction("PRAGMA wal_checkpoint(PASSIVE)")
+                with self._transaction(writes=True) as connection:
+                    sqlite.write_nothing(connection)
 
     def close(self) -> None:
         """Close all connections."""

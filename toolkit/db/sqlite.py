@@ -13,7 +13,6 @@ from sqlalchemy.exc import DBAPIError
 from toolkit.db.failure import is_busy
 from toolkit.errors import InvalidSetting, StoreError
 
-_HASTY_PAGES = 16_000  # of the log: 64 MB; with less, whoever must not wait would move them
 _RETRY_PAUSE = 0.005
 _POOL_SIZE = 8
 _POOL_OVERFLOW = 56
@@ -31,7 +30,7 @@ def direct(connection: Connection) -> DirectConnection | None:
 
 def hasty_engine(url: URL) -> Engine:
     """Return the engine of a file for who waits for no lock, nor for the log to be moved to the file."""
-    return sqlite_engine(url, wait=0.0, full=False, pages=_HASTY_PAGES, kind=DirectConnection)
+    return sqlite_engine(url, wait=0.0, full=False, pages=0, kind=DirectConnection)
 
 
 def sqlite_engine(
@@ -43,7 +42,7 @@ def sqlite_engine(
         url: Names the file.
         wait: Seconds to wait for a lock.
         full: Whether a commit also survives power loss.
-        pages: Length of the log from which a commit moves it to the file; default: SQLite's own.
+        pages: Length of the log from which a commit moves it to the file; 0: no commit does; default: SQLite's own.
         kind: Of the driver's connections.
 
     Raises:
@@ -81,6 +80,12 @@ def sqlite_engine(
         cursor.close()
 
     return engine
+
+
+def write_nothing(connection: Connection) -> None:
+    """Write what is there already: the first to write after a checkpoint begins the log anew, and waits for the disk."""
+    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA user_version = {version}")
 
 
 def begin(connection: Connection, *, writes: bool, wait: float) -> None:
