@@ -83,7 +83,7 @@ def sqlite_engine(
 
 
 def write_nothing(connection: Connection) -> None:
-    """Write what is there already: the first to write after a checkpoint begins the log anew, and waits for the disk."""
+    """Write what is there already: who writes first after a checkpoint begins the log anew, and waits for the disk."""
     version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     connection.exec_driver_sql(f"PRAGMA user_version = {version}")
 
