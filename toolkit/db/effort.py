@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from toolkit.db.dialect import SQLITE
 
 _STEPS = 8_000  # of SQLite's machine in a millisecond
+_TICKS = 16  # parts in which the steps are counted
 _SLOWER = 3  # a server's time passes also while it waits for others
 _INTERRUPTED = 9  # SQLITE_INTERRUPT
 _CANCELED = "57014"  # query_canceled
@@ -29,6 +30,17 @@ _WALK = "SAVEPOINT effort; " + "; ".join(
     )
 )
 _BACK = "ROLLBACK TO SAVEPOINT effort; RELEASE SAVEPOINT effort"
+
+
+class _Ticks:
+    """Says when enough was done. The first tick may come early: SQLite goes on counting where it stopped last time."""
+
+    def __init__(self) -> None:
+        self._left = _TICKS
+
+    def __call__(self) -> bool:
+        self._left -= 1
+        return self._left < 0
 
 
 class GivenUp(Exception):
@@ -50,7 +62,7 @@ def limited(connection: Connection, milliseconds: int) -> Iterator[None]:
     """
     if connection.dialect.name == SQLITE:
         driver = cast(Any, connection.connection.dbapi_connection)
-        driver.set_progress_handler(lambda: 1, milliseconds * _STEPS)
+        driver.set_progress_handler(_Ticks(), max(1, milliseconds * _STEPS // _TICKS))
         try:
             yield
         except DBAPIError as error:

@@ -44,6 +44,9 @@ MAX_CONNECTIONS = 1000
 """Connections of one worker; a request over it is told to come again."""
 _KEEP_ALIVE = 75  # seconds: longer than a training step, so that a client need not connect for each
 _SWEEPS_PER_LEASE = 2
+_COLLECT = (50_000, 20, 50)
+"""When Python looks for circles of dead objects: a page of runs has thousands of objects and none. By default half of
+the time of a long answer goes into that."""
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
@@ -244,6 +247,7 @@ def _work(
         if number == 0:  # one process is enough
             sweeper.start()
         gc.freeze()
+        gc.set_threshold(*_COLLECT)
         if begins:
             ready()
         server.serve_until_told(listener)

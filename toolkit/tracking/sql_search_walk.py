@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from math import inf
 from typing import Any
 
@@ -46,7 +47,7 @@ class Reading:
     terms: Sequence[Term]
     newest_first: bool = False
 
-    @property
+    @cached_property
     def statement(self) -> Select[Any]:
         """The statement, without its limit: what a run is, and then the terms that are not constant."""
         terms = [term.value.label(f"at{at}") for at, term in enumerate(self.terms) if term.constant is None]
@@ -117,16 +118,46 @@ def _walked(search: Search, dialect: str) -> Iterator[Reading]:
 
 def _sections(search: Search, dialect: str) -> Iterator[Reading]:
     """Yield the parts of an order whose first key has an index: values along it, then NaN, then what lacks the key."""
-    within = scope(search.query, runs, dialect, indexed=False)
     for rank in _ranks(search):
-        tree = search.tree
-        if rank != MISSING and search.keys[0].field.kind is not Kind.ATTRIBUTE:
-            tree = _without(tree, _implied(tree, search.keys[0].field))  # they bound the walk
-        values = _values(search.keys[0].field)
-        tests = [within, condition(tree, of_run(runs.c.id, dialect))]
-        if rank == MISSING:
-            tests += _lacking(search.keys[0].field, values)
-        yield _section(search, rank, values, tests, dialect)
+        yield _remembered(_Asked(search), rank, dialect)
+
+
+class _Asked:
+    """A search, the same as another one that asks for the same runs: pages, and lists that are looked at again."""
+
+    __slots__ = ("_asks", "search")
+
+    def __init__(self, search: Search) -> None:
+        query = search.query
+        self.search = search
+        self._asks = (
+            tuple(query.experiment_ids),
+            query.filter,
+            tuple(query.order_by),
+            query.lifecycle,
+            query.page_token,
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._asks)
+
+    def __eq__(self, other: object) -> bool:
+        # What a filter asks for may have been settled before (`prepared`), another time with another result.
+        return isinstance(other, _Asked) and self._asks == other._asks and self.search.tree == other.search.tree
+
+
+@lru_cache(maxsize=256)
+def _remembered(asked: _Asked, rank: int, dialect: str) -> Reading:
+    """Return a part of an order: to put its statement together takes longer than to run it in a small store."""
+    search = asked.search
+    tree = search.tree
+    if rank != MISSING and search.keys[0].field.kind is not Kind.ATTRIBUTE:
+        tree = _without(tree, _implied(tree, search.keys[0].field))  # they bound the walk
+    values = _values(search.keys[0].field)
+    tests = [scope(search.query, runs, dialect, indexed=False), condition(tree, of_run(runs.c.id, dialect))]
+    if rank == MISSING:
+        tests += _lacking(search.keys[0].field, values)
+    return _section(search, rank, values, tests, dialect)
 
 
 def _among(connection: Connection, search: Search, found: RunSet, dialect: str, *, indexed: bool) -> Iterator[Reading]:
