@@ -174,6 +174,9 @@ def _show_run(tree: Tree, artifacts: list[ArtifactEntry]) -> None:
         show(f"  results     taken over from run {origin}")
     if origin := data.tags.get("toolkit.resumed_from"):
         show(f"  goes on     where run {origin} stopped")
+    if origin := data.tags.get("toolkit.reproduced_from"):
+        came = data.tags.get("toolkit.reproduction")
+        show(f"  repeats     run {origin}{f', and came to {came} results' if came else ''}")
     _section("parameters", [(key, value) for key, value in sorted(data.params.items())])
     _section("metrics", [(key, number(value)) for key, value in sorted(data.metrics.items())])
     _section("tags", [(key, value) for key, value in sorted(data.tags.items())])
