@@ -40,8 +40,6 @@ from toolkit.wiring import named_tracking, open_stores, settings_database, sweep
 logger = logging.getLogger("toolkit.server")
 
 BACKLOG = 2048
-MAX_CONNECTIONS = 1000
-"""Connections of one worker; a request over it is told to come again."""
 _KEEP_ALIVE = 75  # seconds: longer than a training step, so that a client need not connect for each
 _SWEEPS_PER_LEASE = 2
 _COLLECT = (50_000, 20, 50)
@@ -281,7 +279,6 @@ def _configuration(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
         backlog=BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=max(1, round(settings.grace)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD = 64 * 1024
@@ -16,7 +17,13 @@ MAX_HEAD = 64 * 1024
 HEAD_TIMEOUT = 30.0
 """Seconds from the first byte of a request, or from the connection, to the end of the headers."""
 
+MAX_CONNECTIONS = 1000
+"""Connections of one worker; with more, the one is closed that has had nothing to do for the longest time."""
+MAX_REQUESTS = 1000
+"""Requests of one worker that are answered at the same time; one more is told to come again."""
+
 _HEAD = b"HTTP/1.1 "
+_BUSY = b'{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "the server has too many requests: try again"}'
 
 STATUS_LINE.setdefault(431, b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
 
@@ -62,6 +69,13 @@ class OneWrite:
             self._transport.write(head)
 
 
+async def _busy(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer that the server has enough to do."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_BUSY)), (b"retry-after", b"1")]
+    await send({"type": "http.response.start", "status": 503, "headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": _BUSY})
+
+
 class BoundedHttp(HttpToolsProtocol):
     """A connection."""
 
@@ -72,11 +86,15 @@ class BoundedHttp(HttpToolsProtocol):
         self._barren = 0  # bytes since the last one of a head or a body: trailers, what is said beside chunks
         self._bore = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._serves = self.app
+        self._idle_since = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Give the first request its time."""
         super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self._give_up)
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -94,8 +112,14 @@ class BoundedHttp(HttpToolsProtocol):
             raise ValueError("the request names a whole URL")
         self._in_head, self._bore = False, True
         self._forget_timer()
+        self.app = self._serves if len(self.tasks) < MAX_REQUESTS else cast(Any, _busy)
         super().on_headers_complete()
         self.headers = []  # for trailers, so that none becomes a header of a request that was let in already
+
+    def on_response_complete(self) -> None:
+        """Begin to be idle, unless another request has come meanwhile."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -118,6 +142,15 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse()
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self._give_up)
+
+    def _make_room(self) -> None:
+        others = [each for each in self.connections if isinstance(each, BoundedHttp) and each._is_idle()]
+        if others:
+            min(others, key=lambda each: each._idle_since).transport.close()
+
+    def _is_idle(self) -> bool:
+        """Tell whether no request is being answered; one whose headers are still to come does not count."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing()
 
     def _refuse(self) -> None:
         text = b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "the headers are too long"}'
