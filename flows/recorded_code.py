@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from toolkit.errors import ArtifactError, NotFound, ToolkitError
@@ -90,19 +91,20 @@ class RecordedCode:
 
     def _attempts(self, provenance: Provenance) -> Iterator[Callable[[ExitStack], Source]]:
         for uri, version in provenance.places:
-            yield lambda stack, uri=uri, version=version: self._copy(self._fetch(uri, version), stack)
+            yield partial(self._from_place, uri, version)
         files = {entry.path: entry for entry in self._files()}
         kept = files.get(SNAPSHOT_PATH) or files.get(f"{snapshot.RUN_FOLDER}/{provenance.code_digest}.zip")
         if kept is not None:
-            yield lambda stack: self._from_snapshot(kept, stack)
+            yield partial(self._from_snapshot, kept)
         elif not provenance.places:
             yield lambda _: self._refuse(f"the run has no {SNAPSHOT_PATH}")
         if provenance.commit is not None and provenance.dirty:
             clean = replace(provenance, dirty=False)
             for uri, version in clean.places:
-                yield lambda stack, uri=uri, version=version: self._with_diff(
-                    self._fetch(uri, version), files.get(DIFF_PATH), stack
-                )
+                yield partial(self._with_diff, uri, version, files.get(DIFF_PATH))
+
+    def _from_place(self, uri: str, version: str, stack: ExitStack) -> Source:
+        return self._copy(self._fetch(uri, version), stack)
 
     def _refuse(self, why: str) -> Source:
         raise CodeGone(why)
@@ -146,15 +148,15 @@ class RecordedCode:
             stack.callback((target / path).unlink, missing_ok=True)
         return True
 
-    def _with_diff(self, source: Source, entry: ArtifactEntry | None, stack: ExitStack) -> Source:
+    def _with_diff(self, uri: str, version: str, entry: ArtifactEntry | None, stack: ExitStack) -> Source:
         """Apply the recorded diff to the commit; files that Git did not track are in no diff, and the digest tells."""
         if entry is None:
             raise CodeGone(f"the run has no {DIFF_PATH}")
         patch = self._download(entry)
         if patch.read_bytes().rpartition(b"\n")[0].rpartition(b"\n")[2].startswith(_CUT):
             raise CodeGone(f"its {DIFF_PATH} was cut, because it is longer than what is kept")
-        copy = self._copy(source, stack)
-        inside = [f"--directory={source.subdir}"] if source.subdir else []
+        copy = self._copy(self._fetch(uri, version), stack)
+        inside = [f"--directory={copy.subdir}"] if copy.subdir else []
         try:
             Git().run("apply", "--whitespace=nowarn", *inside, "--", str(patch), directory=copy.root)
         except (GitFailed, GitMissing) as error:

@@ -82,7 +82,7 @@ def conclude(
 
 def as_json(result: Reproduced) -> dict[str, object]:
     """Return it as plain values."""
-    told = {
+    told: dict[str, object] = {
         "run_id": result.old,
         "new_run_id": result.new,
         "same": None if result.outcome is None else result.same,

@@ -93,7 +93,9 @@ def test_a_package_of_the_project_comes_from_where_the_project_is_now(project: P
     )
     gone = tmp_path / "gone"
     lock = write_lock(local.prepare().python, [f"ours @ {(gone / 'package').as_uri()}"])
-    environments = {REF: RecordedEnvironment(kind="uv", key="0" * 16, lock=lock)}
+    environments: dict[EnvironmentRef | None, RecordedEnvironment] = {
+        REF: RecordedEnvironment(kind="uv", key="0" * 16, lock=lock)
+    }
     recorded = RecordedEnvironments(by_ref=environments, directory=gone)
     found = recorded.prepare(REF, project=project, home=tmp_path / "home", report=silent)
     assert found is not None
