@@ -134,8 +134,10 @@ def results_of(stores: Stores, run_id: str) -> list[Results]:
 
 
 def steps_of(stores: Stores, run_id: str) -> list[Run]:
-    """Return the runs of a workflow's steps, the first one first."""
-    return [run for run in _children(stores, run_id) if STEP in run.data.tags]
+    """Return the runs of a workflow's steps: the step that began first, and its runs by their names."""
+    found = [run for run in _children(stores, run_id) if STEP in run.data.tags]
+    steps = list(dict.fromkeys(run.data.tags[STEP] for run in found))
+    return sorted(found, key=lambda run: (steps.index(run.data.tags[STEP]), run.info.run_name))
 
 
 def _check_finished(run: Run) -> None:
