@@ -203,6 +203,22 @@ def test_all_its_processes_end_with_it(tmp_path: Path, workers: int, number: int
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_the_second_ctrl_c_ends_it_at_once(tmp_path: Path, workers: int) -> None:
+    head = b"POST /api/2.0/mlflow/runs/create HTTP/1.1\r\nHost: localhost:%d\r\nContent-Length: 9\r\n\r\n{"
+    with server_process(tmp_path / "home", "--workers", str(workers), TOOLKIT_GRACE="600") as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall(head % server.port)
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGINT)
+            until(lambda: not accepts(server.port), what="closed to others")
+            server.process.send_signal(signal.SIGINT)
+            told = connection.recv(4096)
+        assert server.process.wait(20) == 130
+        assert not told or (b" 503 " in told and b"retry-after: 1" in told)
+        assert not [line for line in server.said if "Traceback" in line]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_what_was_acknowledged_is_there_after_it_was_stopped_under_load(tmp_path: Path, workers: int) -> None:
     home = tmp_path / "home"
     acknowledged: list[int] = []

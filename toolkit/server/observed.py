@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import TextIO
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolkit.server.metrics import WorkerCounts
+from toolkit.server.protocol import unavailable
 
 STORE_ERRORS = (503, 507)
 """Statuses that mean that the store could not serve a request."""
@@ -33,7 +35,10 @@ class Observed:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, and note it when its answer was sent or its client has gone."""
+        """Serve a request, and note it when its answer was sent or its client has gone.
+
+        One that is given up, because the server ends and has waited long enough, is told to come again.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -50,6 +55,9 @@ class Observed:
 
         try:
             await self._app(scope, receive, noted)
+        except asyncio.CancelledError:
+            if not status:
+                await unavailable("the server ends", noted)
         finally:
             self._note(scope, status or GONE, size, time.perf_counter() - began)
 

@@ -146,7 +146,7 @@ def serve(settings: Settings, options: ServerOptions, say: Callable[[str], None]
             return work(0, None)
         gc.collect()
         gc.freeze()  # what is there is left alone, and with it the memory that workers share
-        return Supervisor(options.workers, work, grace=settings.grace + 2.0).run()
+        return Supervisor(options.workers, work, grace=settings.grace + 2.0, close=listener.close).run()
 
 
 def _prepare(settings: Settings) -> str:

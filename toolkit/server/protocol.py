@@ -23,7 +23,6 @@ MAX_REQUESTS = 1000
 """Requests of one worker that are answered at the same time; one more is told to come again."""
 
 _HEAD = b"HTTP/1.1 "
-_BUSY = b'{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "the server has too many requests: try again"}'
 
 STATUS_LINE.setdefault(431, b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
 
@@ -69,11 +68,21 @@ class OneWrite:
             self._transport.write(head)
 
 
-async def _busy(_scope: Scope, _receive: Receive, send: Send) -> None:
-    """Answer that the server has enough to do."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_BUSY)), (b"retry-after", b"1")]
+async def unavailable(reason: str, send: Send) -> None:
+    """Answer a request that is not served now.
+
+    Args:
+        reason: Why.
+        send: Sends the answer.
+    """
+    body = b'{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "%s: try again"}' % reason.encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), (b"retry-after", b"1")]
     await send({"type": "http.response.start", "status": 503, "headers": [*headers, (b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": _BUSY})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _busy(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await unavailable("the server has too many requests", send)
 
 
 class BoundedHttp(HttpToolsProtocol):

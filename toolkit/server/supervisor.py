@@ -28,10 +28,14 @@ class Supervisor:
         workers: How many there are to be.
         work: What each does: takes its number and the end of a pipe that ends with us, and returns its exit code.
         grace: Seconds that they get to stop.
+        close: Called when they are told to: what they take work from is closed here, too, or nobody would be refused.
     """
 
-    def __init__(self, workers: int, work: Callable[[int, int], int], *, grace: float) -> None:
+    def __init__(
+        self, workers: int, work: Callable[[int, int], int], *, grace: float, close: Callable[[], None]
+    ) -> None:
         self._workers = workers
+        self._close = close
         self._work = work
         self._grace = grace
         self._running: dict[int, tuple[int, float]] = {}
@@ -105,9 +109,13 @@ class Supervisor:
             os._exit(code)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the form of a handler
+        if self._told is not None and number == signal.SIGINT:  # the second Ctrl-C
+            self._tell(signal.SIGKILL)
+            return
         if self._told is None:
             self._told = number
             signal.setitimer(signal.ITIMER_REAL, self._grace)
+            self._close()
         self._tell(signal.SIGTERM)
 
     def _kill(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the same
