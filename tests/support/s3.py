@@ -71,6 +71,11 @@ def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
     raise AssertionError(f"moto_server does not answer: {log.read_text()}")
 
 
+def access(endpoint: str) -> dict[str, str]:
+    """Return the variables with which a process finds an S3, and may use it."""
+    return {**_ACCESS, "TOOLKIT_S3_ENDPOINT_URL": endpoint, "AWS_EC2_METADATA_DISABLED": "true"}
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an S3."""
