@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from toolkit.tracking.records import ArtifactEntry, Run, RunQuery, RunStatus
 
 _ENVIRONMENT = "toolkit.environment"
 _WORKFLOW = "toolkit.workflow"
+_OWN = re.compile(r"[0-9a-f]{32}|(?<![\w.])/\S*")
+"""What a run alone has in its parameters: ids, and absolute paths."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,11 +53,6 @@ class RecordedStep:
     def label(self) -> str:
         """Name with what tells it from its siblings."""
         return self.run.info.run_name
-
-    @property
-    def results(self) -> Results:
-        """What it left."""
-        return Results(label=self.label, run_id=self.run.info.run_id, metrics=self.run.data.metrics, files=self.files)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,18 +118,37 @@ def read_flow(stores: Stores, run: Run) -> RecordedFlow:
     )
 
 
-def results_of(stores: Stores, run_id: str) -> list[Results]:
-    """Return what the steps of a run left that FINISHED."""
+def results_of(stores: Stores, runs: Iterable[Run]) -> list[Results]:
+    """Return what runs of steps left that FINISHED, and the runs that their commands made below them."""
     return [
-        Results(
-            label=run.info.run_name,
-            run_id=run.info.run_id,
-            metrics=run.data.metrics,
-            files=artifacts(stores.runs, run.info.run_id),
-        )
-        for run in steps_of(stores, run_id)
+        found
+        for run in runs
         if run.info.status is RunStatus.FINISHED
+        for found in _left(stores, run, run.info.run_name)
     ]
+
+
+def _left(stores: Stores, run: Run, label: str) -> Iterator[Results]:
+    run_id = run.info.run_id
+    yield Results(label=label, run_id=run_id, metrics=run.data.metrics, files=artifacts(stores.runs, run_id))
+    numbers: Counter[str] = Counter()
+    for below in sorted(_children(stores, run_id), key=_likeness):
+        name = _name(below)
+        numbers[name] += 1
+        number = f" #{numbers[name]}" if numbers[name] > 1 else ""
+        yield from _left(stores, below, f"{label} > {name}{number}")
+
+
+def _name(run: Run) -> str:
+    """Return what a run below a step's is called here: its own name is often a random one."""
+    tags = run.data.tags
+    return run.info.run_name if STEP in tags else tags.get(_WORKFLOW) or tags.get(tag.ENTRY_POINT) or "run"
+
+
+def _likeness(run: Run) -> tuple[str, list[tuple[str, str]]]:
+    """Return by what runs below a step's are told apart: what they are, and their parameters, but for ids and paths."""
+    params = {name: _OWN.sub("", value) for name, value in run.data.params.items()}
+    return _name(run), sorted(params.items())
 
 
 def steps_of(stores: Stores, run_id: str) -> list[Run]:

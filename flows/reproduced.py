@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 from toolkit.errors import ToolkitError
 from toolkit.flows.comparison import Comparison, Results, Tolerance, compare
-from toolkit.flows.recorded_run import results_of
+from toolkit.flows.recorded_run import results_of, steps_of
 from toolkit.flows.report import RunOutcome
 from toolkit.flows.reproduction import REPORT_PATH, REPRODUCED_FROM, VERDICT, Reproduction
 from toolkit.recording.run import RecordedRun
@@ -64,8 +64,11 @@ def conclude(
         tolerance: How far metrics may be apart.
         outputs: Whether the digests of files count, too.
     """
-    old = [step.results for step in again.flow.steps]
-    new = _named_as(old, results_of(stores, outcome.run_id)) if again.flow.part else results_of(stores, outcome.run_id)
+    old = results_of(stores, [step.run for step in again.flow.steps])
+    runs = steps_of(stores, outcome.run_id)
+    if again.flow.part is not None:  # under the name that it had among its siblings
+        runs = [replace(run, info=replace(run.info, run_name=again.flow.part.info.run_name)) for run in runs]
+    new = results_of(stores, runs)
     comparison = compare(old, new, tolerance)
     changes = () if again.environments is None else again.environments.changes
     result = Reproduced(
@@ -99,11 +102,6 @@ def as_json(result: Reproduced) -> dict[str, object]:
         "only_old": list(result.comparison.only_old),
         "only_new": list(result.comparison.only_new),
     }
-
-
-def _named_as(old: Sequence[Results], new: Sequence[Results]) -> list[Results]:
-    """Return the results of a step that ran alone, under the name that it had among its siblings."""
-    return [replace(now, label=was.label) for was, now in zip(old, new, strict=False)]
 
 
 def _record(stores: Stores, result: Reproduced, old: Sequence[Results], new: Sequence[Results]) -> None:

@@ -24,6 +24,7 @@ from toolkit.flows.recorded_code import CodeGone, RecordedCode
 from toolkit.flows.recorded_run import RecordedFlow, RecordedStep, read_flow
 from toolkit.flows.source import Fetching, Source
 from toolkit.flows.taking import Gone, look_over
+from toolkit.flows.trial import SEARCH_SEED
 from toolkit.recording.run import PARAM_LIMIT
 from toolkit.recording.stores import Stores
 from toolkit.spec.expression import OutputRef
@@ -232,7 +233,7 @@ class _Examination:
                 target = self._target(flow, source)
                 values = self._values(flow, source, plan.workflow.parameters)
                 target = replace(target, parameters=values)
-                plan = make_plan(source, target)
+                plan = _seeded(make_plan(source, target), flow.steps)
             else:
                 plan = self._one_step(flow, plan, source)
             self._check_names(flow, plan)
@@ -448,6 +449,18 @@ def _pairs(origin: Path, target: Path) -> Iterable[tuple[Path, Path]]:
     if not origin.is_dir():
         return [(origin, target)]
     return [(file, target / file.relative_to(origin)) for file in sorted(origin.rglob("*")) if file.is_file()]
+
+
+def _seeded(plan: Plan, recorded: Sequence[RecordedStep]) -> Plan:
+    """Return a plan whose searches begin with what chance began with then, so that they try the same."""
+    seeds = {one.step: int(seed) for one in recorded if (seed := one.run.data.tags.get(SEARCH_SEED, "")).isdigit()}
+    steps = dict(plan.workflow.steps)
+    for name, seed in seeds.items():
+        search = steps[name].search if name in steps else None
+        if search is not None and isinstance(search.template.source, dict):
+            template = replace(search.template, source={**search.template.source, "seed": seed})
+            steps[name] = replace(steps[name], search=replace(search, template=template))
+    return replace(plan, workflow=replace(plan.workflow, steps=steps))
 
 
 def _output(one: Input) -> OutputRef:

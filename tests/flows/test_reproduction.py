@@ -18,12 +18,13 @@ from toolkit.flows import codebase, repository
 from toolkit.flows.environments import local
 from toolkit.flows.plan import dry_run
 from toolkit.flows.provenance import DIFF_PATH, SNAPSHOT_PATH, source_tags
+from toolkit.flows.recorded_run import results_of
 from toolkit.flows.reproduction import Reproduction, Wish, reproduction
 from toolkit.flows.source import Fetching, fetch, snapshot
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.testing.runs import add_run
-from toolkit.tracking.records import RunStatus
+from toolkit.tracking.records import Metric, RunStatus
 
 PROJECT = """
 name: wine
@@ -334,3 +335,19 @@ def test_locks_that_differ_among_steps_of_one_environment_are_named(kitchen: Kit
     train.log_text(other.lock, "environment/requirements.lock")
     ((kind, text),) = problems(kitchen, cooked.run_id)
     assert (kind, "ran in another environment than others" in text) == ("environment", True)
+
+
+def test_runs_below_a_step_are_told_apart_by_what_they_are(stores: Stores) -> None:
+    """Their names are random, and they may come in any order."""
+    found = []
+    for top, order in (("a" * 32, (1, 2)), ("b" * 32, (2, 1))):
+        add_run(stores.runs, run_id=top, run_name="train", tags={"toolkit.step": "train"})
+        for number in order:
+            below = f"{number}".ljust(31, "0") + top[0]
+            add_run(stores.runs, run_id=below, parent_run_id=top, params={"n": str(number), "out": f"/tmp/{top}/x"})
+            stores.runs.log_batch(below, metrics=[Metric(key="m", value=number, timestamp=1)])
+        for run_id in (top, "1".ljust(31, "0") + top[0], "2".ljust(31, "0") + top[0]):
+            stores.runs.update_run(run_id, status=RunStatus.FINISHED)
+        found.append(results_of(stores, [stores.runs.get_run(top)]))
+    told = [[(one.label, dict(one.metrics)) for one in results] for results in found]
+    assert told[0] == told[1] == [("train", {}), ("train > run", {"m": 1}), ("train > run #2", {"m": 2})]
