@@ -92,6 +92,8 @@ class FlowProgram:
         flow: The flow.
     """
 
+    is_own_graph = True
+
     def __init__(self, flow: CalledFlow) -> None:
         self._flow = flow
         self.parameters: Mapping[str, object] = {}

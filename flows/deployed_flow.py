@@ -35,6 +35,8 @@ class JoinedProgram:
         state: What the flow run ends in.
     """
 
+    is_own_graph = False
+
     def __init__(self) -> None:
         self.parameters: Mapping[str, object] = {}
         self.elsewhere: Elsewhere | None = None

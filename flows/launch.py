@@ -96,7 +96,13 @@ Body: TypeAlias = "Callable[[Mapping[str, object]], State[Any]]"
 
 
 class Program(Protocol):
-    """A flow that calls its steps itself, where one is not compiled from the plan."""
+    """A flow that calls its steps itself, where one is not compiled from the plan.
+
+    Attributes:
+        is_own_graph: Whether it, and not the project's file, says which steps run.
+    """
+
+    is_own_graph: bool
 
     def start(self, body: Body, run_name: str) -> None:
         """Run the flow under this name; it calls ``body``."""
@@ -353,7 +359,7 @@ class Launch:
 
     def _request(self) -> dict[str, str]:
         """Return the tag that lets the run be asked for again; none where a program, and not the project, says what."""
-        if self._program is not None:
+        if self._program is not None and self._program.is_own_graph:
             return {}
         return request_tag(self._plan, env_manager=self._options.env_manager, docker=self._options.docker)
 
