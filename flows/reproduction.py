@@ -453,7 +453,8 @@ def _pairs(origin: Path, target: Path) -> Iterable[tuple[Path, Path]]:
 
 def _seeded(plan: Plan, recorded: Sequence[RecordedStep]) -> Plan:
     """Return a plan whose searches begin with what chance began with then, so that they try the same."""
-    seeds = {one.step: int(seed) for one in recorded if (seed := one.run.data.tags.get(SEARCH_SEED, "")).isdigit()}
+    told = {one.step: one.run.data.tags.get(SEARCH_SEED, "") for one in recorded}
+    seeds = {name: int(text) for name, text in told.items() if text.isdigit()}
     steps = dict(plan.workflow.steps)
     for name, seed in seeds.items():
         search = steps[name].search if name in steps else None

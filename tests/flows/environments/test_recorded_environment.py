@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from toolkit.errors import EnvironmentBuildError
 from toolkit.flows.environments import local
+from toolkit.flows.environments.container import Container
+from toolkit.flows.environments.engine import Engine
 from toolkit.flows.environments.environment import prepare
-from toolkit.flows.environments.prepared import write_lock
+from toolkit.flows.environments.prepared import PreparedEnvironment, write_lock
 from toolkit.flows.environments.recorded import RecordedEnvironment, RecordedEnvironments, changes
-from toolkit.spec.project import EnvironmentRef, Project, PythonEnv
+from toolkit.spec.project import DockerEnv, EnvironmentRef, Project, PythonEnv
 
 REF = EnvironmentRef(kind="python_env", path="python_env.yaml")
 
@@ -110,6 +113,45 @@ def test_a_conda_environment_that_is_gone_is_named(project: Project, tmp_path: P
     recorded = RecordedEnvironments(by_ref={REF: RecordedEnvironment(kind="conda", key="0" * 16, lock=lock)})
     with pytest.raises(EnvironmentBuildError, match="--allow environment"):
         recorded.prepare(REF, project=project, home=tmp_path / "home", report=silent)
+
+
+def test_a_container_is_of_the_very_image_or_none(project: Project) -> None:
+    """By the project's name for it, by its id, or by what its registry calls it."""
+    ref = EnvironmentRef(kind="docker_env", docker=DockerEnv(image="python:3.11"))
+    lock = "# image python:3.11\n# id sha256:aaaa\n# digest python@sha256:dddd\n"
+    recorded = RecordedEnvironments(by_ref={ref: RecordedEnvironment(kind="docker", key="aaaa", lock=lock)})
+    here = {"python:3.11": "sha256:bbbb"}
+    released: list[str] = []
+
+    def prepared(wanted: EnvironmentRef) -> PreparedEnvironment:
+        assert wanted.docker is not None
+        image = wanted.docker.image
+        if image not in here:
+            raise EnvironmentBuildError(f"there is no image {image}")
+        container = Container(
+            engine=cast(Engine, None), image=image, image_id=here[image], code="mounted", directory="/"
+        )
+        return PreparedEnvironment(
+            kind="docker",
+            key="",
+            directory=None,
+            python="",
+            lock="",
+            container=container,
+            release=lambda: released.append(image),
+        )
+
+    with pytest.raises(EnvironmentBuildError, match=r"the image aaaa .* python:3.11 is bbbb by now; there is no image"):
+        recorded.image(ref, prepared)
+    assert released == ["python:3.11"]
+    here["python@sha256:dddd"] = "sha256:aaaa"
+    found = recorded.image(ref, prepared).container
+    assert found is not None
+    assert found.image == "python@sha256:dddd"
+    here["python:3.11"] = "sha256:aaaa"
+    found = recorded.image(ref, prepared).container
+    assert found is not None
+    assert found.image == "python:3.11"
 
 
 def test_what_changed_between_two_locks_is_listed() -> None:
