@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType, WorkerStatus, WorkPool
+from prefect.client.schemas.objects import FlowRun, State, StateType, WorkerStatus, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import (
     CronSchedule,
@@ -34,7 +34,7 @@ from toolkit.flows.compile import compile_flow, flow_arguments, flow_parameter_n
 from toolkit.flows.deployed import ENTRYPOINT, Deployed, read_step
 from toolkit.flows.plan import Plan
 from toolkit.flows.prefect_session import prefect_settings
-from toolkit.spec.binding import converted
+from toolkit.spec.parameter_type import converted
 from toolkit.spec.project import Parameter
 
 OWN_POOL = "toolkit"
@@ -291,7 +291,7 @@ class Deployments:
 
     # -- looking -----------------------------------------------------------------------------------
 
-    def list(self) -> list[Deployment]:
+    def every(self) -> list[Deployment]:
         """Return our deployments, by name."""
         found: list[DeploymentResponse] = []
         while len(page := self._client.read_deployments(limit=_PAGE, offset=len(found))) == _PAGE:
@@ -306,7 +306,7 @@ class Deployments:
             InvalidValue: There are several.
             NotFound: There is none.
         """
-        every = self.list()
+        every = self.every()
         found = [one for one in every if text in (one.name, one.name.rpartition("/")[2], one.id)]
         if len(found) > 1:
             raise InvalidValue(
@@ -392,7 +392,7 @@ class Deployments:
 
     def running(self) -> list[Triggered]:
         """Return the runs of our deployments that Prefect takes to be running."""
-        ours = {UUID(one.id): one for one in self.list()}
+        ours = {UUID(one.id): one for one in self.every()}
         if not ours:
             return []
         found = self._client.read_flow_runs(
@@ -406,7 +406,7 @@ class Deployments:
 
     def end(self, run: Triggered, reason: str) -> None:
         """Say that a run has ended that could not say so itself."""
-        state = Crashed(message=reason)
+        state: State[Any] = Crashed(message=reason)
         self._client.set_flow_run_state(UUID(run.flow_run_id), state, force=True)
 
 

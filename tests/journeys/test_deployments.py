@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -100,7 +101,7 @@ class Scene:
             wait_for(lambda: "serves work pool" in log.read_text())
             yield psutil.Process(running.pid)
 
-    def runs(self, **wanted: str) -> list[dict[str, object]]:
+    def runs(self, **wanted: str) -> list[dict[str, Any]]:
         """Return the runs with these tags, as MLflow's API shows them."""
         found = self.server.api("runs/search", {"experiment_ids": ["0"], "max_results": 1000}).get("runs", [])
         return [
@@ -150,9 +151,7 @@ def project(folder: Path, text: str = PROJECT) -> str:
 
 
 def test_a_directory_goes_to_a_worker_as_a_snapshot(scene: Scene, worker: psutil.Process, tmp_path: Path) -> None:
-    deployed = called(
-        "flows", "deploy", project(tmp_path / "demo"), "--name", "first", "-P", "rows=5", **scene.deployer
-    )
+    deployed = called("flows", "deploy", project(tmp_path / "demo"), "--name", "first", "-P", "rows=5")
     assert (deployed["name"], deployed["pool"], deployed["parameters"]) == ("demo/first", "toolkit", {"rows": 5})
     assert deployed["project"]["code"]["digest"]
     (tmp_path / "demo" / "MLproject").unlink()  # the worker has no way to it

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.cli.main import main
+from toolkit.errors import ServiceError
 from toolkit.flows.services import Services
 
 TOOLKIT = [sys.executable, "-m", "toolkit"]
@@ -25,7 +26,10 @@ TOOLKIT = [sys.executable, "-m", "toolkit"]
 def prefect_server(home: Path) -> Iterator[str]:
     """Run Prefect's server for a block; give its API address."""
     services = Services(home, environ=dict(os.environ), directory=home)
-    server = services.ensure_prefect(lambda _: None)
+    try:
+        server = services.ensure_prefect(lambda _: None)
+    except ServiceError:  # a machine with much to do: the files that its first start makes are there by now
+        server = services.ensure_prefect(lambda _: None)
     try:
         yield server.api_url
     finally:

@@ -115,7 +115,7 @@ def list_(as_json: bool = AS_JSON) -> None:
     with open_deployments(say) as deployments:
         for lost in end_lost_runs(deployments):
             say(f"run {lost} was lost with its worker")
-        found = deployments.list()
+        found = deployments.every()
         pools = {name: deployments.pool(name) for name in {one.pool for one in found if one.pool}}
         if as_json:
             show_json(
