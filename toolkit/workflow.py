@@ -84,8 +84,13 @@ class Workflow:
                 ``retry_delay``, ``timeout``, ``cache``, ``concurrency``, ``env``), as in an MLproject.
 
         Raises:
-            InvalidValue: There is such a step already.
+            InvalidValue: There is such a step already, or it has ``search``, which only an MLproject can have.
         """
+        if "search" in keys:
+            raise InvalidValue(
+                f"step {name!r} has 'search', which a flow in Python cannot run yet: call the step with values of your"
+                " own, or write an MLproject"
+            )
         if name in self.steps:
             raise InvalidValue(f"workflow {self.name!r} has two steps {name!r}: give one another name")
         self.steps[name] = Step(self, name, {"command": command, **keys}, entry_point or name)

@@ -24,6 +24,7 @@ from toolkit.spec.expression import StepResult
 from toolkit.spec.search import Prune, Search
 from toolkit.spec.search_space import Range
 from toolkit.tracking.records import Run, RunStatus
+from toolkit.workflow import Workflow
 
 PROJECT = """
 name: sweep
@@ -304,6 +305,23 @@ def test_the_commands_of_a_search_are_shown_without_its_values(kitchen: Kitchen,
     assert "train  [searches x]" in as_tree(plan)
     with pytest.raises(NotYetSupported, match="step 'train' has 'search', which cannot be written as Python yet"):
         flow_file(plan, kitchen.project / "flow.py")
+
+
+def test_a_flow_in_python_refuses_a_search() -> None:
+    with pytest.raises(InvalidValue, match="'train' has 'search', which a flow in Python cannot run yet"):
+        Workflow("w").step("train", command="go", search={})
+
+
+def test_a_foreach_has_a_limit(tmp_path: Path, kitchen: Kitchen) -> None:
+    numbers = str(list(range(101)))
+    kitchen.write(
+        MLproject="entry_points: {go: {parameters: {a: int, b: int}, command: 'go {a} {b}'}}\n"
+        f"workflows: {{main: {{steps: {{go: {{foreach: {{a: {numbers}, b: {numbers}}}}}}}}}}}\n"
+    )
+    with pytest.raises(
+        ProjectError, match=r"MLproject:2:.*foreach of step 'go' has 10,201 combinations .* at most 10,000"
+    ):
+        check_runnable(plan_of(kitchen))
 
 
 def test_without_optuna_one_line_says_what_to_install(
