@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict
 
 from toolkit.errors import ServiceError, ToolkitError
 from toolkit.flows import repository
@@ -31,7 +31,7 @@ from toolkit.flows.mlflow_step import names_mlflow
 from toolkit.flows.plan import Plan
 from toolkit.flows.provenance import DIFF_PATH, LONGEST_DIFF, SNAPSHOT_PATH, source_tags
 from toolkit.flows.report import OneAtATime, Reporter, RunOutcome, StepOutcome
-from toolkit.flows.resume import RESUMED_FROM, Resumed, request_tag
+from toolkit.flows.resume import REQUEST, REQUEST_PATH, RESUMED_FROM, Resumed, request_tag, request_text
 from toolkit.flows.services import PrefectServer
 from toolkit.flows.source import snapshot
 from toolkit.flows.step_cache import CacheOptions, StepCache
@@ -111,6 +111,13 @@ class Program(Protocol):
     def run_steps(self, context: RunContext) -> list[StepOutcome]:
         """Run the steps; return how each ended."""
         ...
+
+
+class _How(TypedDict):
+    """How steps are run, as a run records it."""
+
+    env_manager: str | None
+    docker: DockerOptions
 
 
 class _Once:
@@ -355,13 +362,21 @@ class Launch:
         self._reporter.note(f"run {parent.info.run_name} ({parent.run_id})")
         if "prefect.flow_run_url" in tags:
             self._reporter.note(f"Prefect: {tags['prefect.flow_run_url']}")
+        if REQUEST not in tags and self._asks:
+            parent.log_text(request_text(plan, **self._how), REQUEST_PATH)
         return parent
 
     def _request(self) -> dict[str, str]:
         """Return the tag that lets the run be asked for again; none where a program, and not the project, says what."""
-        if self._program is not None and self._program.is_own_graph:
-            return {}
-        return request_tag(self._plan, env_manager=self._options.env_manager, docker=self._options.docker)
+        return request_tag(self._plan, **self._how) if self._asks else {}
+
+    @property
+    def _asks(self) -> bool:
+        return self._program is None or not self._program.is_own_graph
+
+    @property
+    def _how(self) -> _How:
+        return {"env_manager": self._options.env_manager, "docker": self._options.docker}
 
     def _run_context(self, parent: RecordedRun, flow_run_id: str) -> RunContext:
         assert self._server is not None

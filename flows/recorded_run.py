@@ -14,7 +14,7 @@ from toolkit.flows.comparison import Results
 from toolkit.flows.environments.recorded import RecordedEnvironment
 from toolkit.flows.fingerprint import artifacts
 from toolkit.flows.input_record import INPUTS, INPUTS_PATH, Input, of_text
-from toolkit.flows.resume import STEP, Asked, asked
+from toolkit.flows.resume import REQUEST, REQUEST_PATH, STEP, Asked, asked
 from toolkit.flows.step import LOCK_PATH
 from toolkit.flows.taking import CACHED_FROM
 from toolkit.recording import context as tag
@@ -99,11 +99,11 @@ def read_flow(stores: Stores, run: Run) -> RecordedFlow:
             raise InvalidValue(f"run {run_id} is a step's, and does not say of which workflow")
         whole = stores.runs.get_run(run.info.parent_run_id)
     try:
-        told = asked(whole)
+        told = asked(whole, _long_request(stores, whole))
     except InvalidValue:
         raise InvalidValue(
             f"run {whole.info.run_id} does not say what it was asked to do (it has no tag 'toolkit.request' that can be"
-            " read): it was made by a flow written in Python, by an older version, or with very long parameters"
+            " read): it was made by a flow written in Python, or by an older version"
         ) from None
     part = run if whole is not run and told.entry_point is None else None
     parts = steps_of(stores, whole.info.run_id)
@@ -156,6 +156,14 @@ def steps_of(stores: Stores, run_id: str) -> list[Run]:
     found = [run for run in _children(stores, run_id) if STEP in run.data.tags]
     steps = list(dict.fromkeys(run.data.tags[STEP] for run in found))
     return sorted(found, key=lambda run: (steps.index(run.data.tags[STEP]), run.info.run_name))
+
+
+def _long_request(stores: Stores, run: Run) -> str | None:
+    """Return what a run was asked to do where no tag says it; ``None`` where a tag does, or nothing."""
+    if REQUEST in run.data.tags:
+        return None
+    listed = {file.path: file for file in stores.runs.list_artifacts(run.info.run_id, prefix=REQUEST_PATH).items}
+    return _text(stores, run, listed[REQUEST_PATH]) if REQUEST_PATH in listed else None
 
 
 def _check_finished(run: Run) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import unquote, urlsplit
 
-from toolkit.errors import Conflict, InvalidValue, NotReproducible, ToolkitError
+from toolkit.errors import Conflict, InvalidValue, NotReproducible, ProjectError, ToolkitError
 from toolkit.flows.code_state import Digests
 from toolkit.flows.environments.prepared import machine
 from toolkit.flows.environments.recorded import RecordedEnvironment, RecordedEnvironments, is_here
@@ -28,7 +28,8 @@ from toolkit.flows.trial import SEARCH_SEED
 from toolkit.recording.run import PARAM_LIMIT
 from toolkit.recording.stores import Stores
 from toolkit.spec.expression import OutputRef
-from toolkit.spec.project import EntryPoint, EnvironmentRef, Parameter
+from toolkit.spec.project import EntryPoint, EnvironmentRef, Project
+from toolkit.spec.reader import entry_point, read_project
 from toolkit.tracking.records import Run
 
 REPRODUCED_FROM = "toolkit.reproduced_from"
@@ -144,11 +145,14 @@ class _Examination:
         self._check_artifacts(flow)
         source = self._code(flow, stack)
         stack.callback(self._take_away)
-        plan = None if source is None else self._plan(flow, source)
-        if plan is None:
+        if source is None:
             self._check_elsewhere(flow)
         else:
-            self._check_paths(flow, plan)
+            self._check_paths(flow, source.directory)
+        missing = any(one.kind == "data" for one in self._problems)  # then no plan can be made
+        plan = None if source is None or missing else self._plan(flow, source)
+        if plan is not None:
+            self._check_unrecorded(flow, plan)
         locked = None if plan is None or "environment" in self._wish.allow else self._locked(flow, plan)
         if self._problems or plan is None:
             raise NotReproducible(_listed(flow.run, self._problems), problems=self._problems)
@@ -228,14 +232,11 @@ class _Examination:
     def _plan(self, flow: RecordedFlow, source: Source) -> Plan | None:
         """Read the project and bind the recorded values."""
         try:
-            plan = make_plan(source, replace(self._target(flow, source), to_show=True))
+            project = read_project(source.directory)
             if flow.part is None:
-                target = self._target(flow, source)
-                values = self._values(flow, source, plan.workflow.parameters)
-                target = replace(target, parameters=values)
-                plan = _seeded(make_plan(source, target), flow.steps)
+                plan = _seeded(make_plan(source, self._target(flow, project)), flow.steps)
             else:
-                plan = self._one_step(flow, plan, source)
+                plan = self._one_step(flow, project, source)
             self._check_names(flow, plan)
             return plan
         except ToolkitError as error:
@@ -249,20 +250,21 @@ class _Examination:
             there = ", ".join(sorted(known)) or "none"
             self._say("run", f"--input names {name!r}, and the data that can be given are: {there}")
 
-    def _target(self, flow: RecordedFlow, source: Source) -> Target:
+    def _target(self, flow: RecordedFlow, project: Project) -> Target:
+        """Return what was asked for, with paths as they are now."""
         told = flow.asked
-        return Target(entry_point=told.entry_point, workflow=told.workflow, caller=source.directory)
-
-    def _values(self, flow: RecordedFlow, source: Source, parameters: Mapping[str, Parameter]) -> Mapping[str, object]:
-        """Return what was given, with paths as they are now."""
-        values = dict(flow.asked.parameters)
+        if told.workflow is not None and told.workflow in project.workflows:
+            parameters = project.workflows[told.workflow].parameters
+        else:
+            parameters = entry_point(project, told.entry_point or "main").parameters
+        values = dict(told.parameters)
         for name, path in self._wish.inputs.items():
             if name in parameters:
                 values[name] = str(path)
         for name, value in values.items():
             if name not in self._wish.inputs and name in parameters and parameters[name].type == "path":
-                values[name] = self._moved(flow, value, source.directory)
-        return values
+                values[name] = self._moved(flow, value, project.directory)
+        return Target(entry_point=told.entry_point, workflow=told.workflow, parameters=values, caller=project.directory)
 
     def _moved(self, flow: RecordedFlow, value: object, project: Path) -> object:
         """Return where a path is now that was in the project's directory; another one made absolute."""
@@ -275,11 +277,14 @@ class _Examination:
             return str(project / path.relative_to(directory))
         return str(path)
 
-    def _one_step(self, flow: RecordedFlow, whole: Plan, source: Source) -> Plan:
+    def _one_step(self, flow: RecordedFlow, project: Project, source: Source) -> Plan:
         """Return the plan of one step, with the values that it had."""
         (recorded,) = flow.steps
-        step = whole.workflow.steps[recorded.step]
-        entry = whole.entry_points[recorded.step]
+        workflow = project.workflows.get(flow.asked.workflow or "main")
+        step = None if workflow is None else workflow.steps.get(recorded.step)
+        if step is None or step.entry_point is None:
+            raise ProjectError(f"it has no step {recorded.step!r}")
+        entry = entry_point(project, step.entry_point)
         target = Target(
             entry_point=entry.name, parameters=self._own_values(flow, recorded, entry, source), caller=source.directory
         )
@@ -346,17 +351,11 @@ class _Examination:
                 if one.path is not None and one.project is None:
                     self._check_path(step, one, self._wish.inputs.get(one.parameter, Path(one.path)))
 
-    def _check_paths(self, flow: RecordedFlow, plan: Plan) -> None:
+    def _check_paths(self, flow: RecordedFlow, project: Path) -> None:
         """Look for the data that steps were given as paths, and bring what was in the project and is none of it."""
-        copied = any(
-            ref is not None and ref.docker is not None
-            for ref in (plan.environment(step) for step in plan.workflow.steps.values())
-        )
+        copied = any(one.environment is not None and one.environment.kind == "docker" for one in flow.steps)
         replaced = self._replaced(flow)
         for step in flow.steps:
-            name = next(iter(plan.workflow.steps)) if flow.part is not None else step.step
-            if step.inputs is None:
-                self._check_unrecorded(step, plan.entry_points.get(name))
             for one in step.inputs or ():
                 if one.path is None:
                     continue
@@ -364,7 +363,7 @@ class _Examination:
                     self._check_path(step, one, other)
                 elif one.project is not None:
                     origin = self._wish.inputs.get(one.parameter, Path(one.path))
-                    self._bring(step, one, origin, plan.project.directory / one.project, copied=copied)
+                    self._bring(step, one, origin, project / one.project, copied=copied)
                 else:
                     self._check_path(step, one, Path(one.path))
 
@@ -381,9 +380,15 @@ class _Examination:
                 found[str((local if local.is_absolute() or caller is None else caller / local).resolve())] = path
         return found
 
-    def _check_unrecorded(self, step: RecordedStep, entry: EntryPoint | None) -> None:
-        paths = [name for name, one in (entry.parameters if entry else {}).items() if one.type == "path"]
-        for name in paths:
+    def _check_unrecorded(self, flow: RecordedFlow, plan: Plan) -> None:
+        """Name the data of steps that have no record of them."""
+        for step in flow.steps:
+            name = next(iter(plan.workflow.steps)) if flow.part is not None else step.step
+            if step.inputs is None and name in plan.entry_points:
+                self._check_unrecorded_step(step, plan.entry_points[name])
+
+    def _check_unrecorded_step(self, step: RecordedStep, entry: EntryPoint) -> None:
+        for name in (name for name, one in entry.parameters.items() if one.type == "path"):
             if not step.run.data.params.get(name, "").startswith(ARTIFACT):
                 self._say(
                     "inputs",

@@ -18,6 +18,8 @@ from toolkit.tracking.store import RunStore
 
 REQUEST = "toolkit.request"
 """Tag of a workflow's run: what was asked for, as JSON, so that it can be asked for again."""
+REQUEST_PATH = "source/request.json"
+"""Artifact that holds it where it is longer than a tag can be."""
 RESUMED_FROM = "toolkit.resumed_from"
 """Tag of a workflow's run that goes on where another stopped."""
 STEP = "toolkit.step"
@@ -56,6 +58,12 @@ class Asked:
 
 def request_tag(plan: Plan, *, env_manager: str | None, docker: DockerOptions | None = None) -> dict[str, str]:
     """Return the tag that says what was asked for; none where it is longer than a tag can be."""
+    text = request_text(plan, env_manager=env_manager, docker=docker)
+    return {REQUEST: text} if len(text) <= TAG_LIMIT else {}
+
+
+def request_text(plan: Plan, *, env_manager: str | None, docker: DockerOptions | None = None) -> str:
+    """Return what was asked for, as JSON."""
     kinds = {name: parameter.type for name, parameter in plan.workflow.parameters.items()}
     values = {  # a default that is a path is relative to the project, and a given one to the caller
         name: value
@@ -74,12 +82,15 @@ def request_tag(plan: Plan, *, env_manager: str | None, docker: DockerOptions | 
     }
     if docker is not None and docker != DockerOptions():
         told |= {"docker_args": docker.without_secrets(), "build_image": docker.build_image}
-    text = json.dumps(told, default=str)
-    return {REQUEST: text} if len(text) <= TAG_LIMIT else {}
+    return json.dumps(told, default=str)
 
 
-def asked(run: Run) -> Asked:
+def asked(run: Run, text: str | None = None) -> Asked:
     """Return what the run of a workflow was asked to do.
+
+    Args:
+        run: The run.
+        text: What it was asked, where no tag says it.
 
     Raises:
         InvalidValue: It is no workflow's run, or does not say.
@@ -89,7 +100,7 @@ def asked(run: Run) -> Asked:
         of = f"; it is a part of run {run.info.parent_run_id}: resume that" if STEP in tags else ""
         raise InvalidValue(f"run {run.info.run_id} is not the run of a workflow, and cannot be resumed{of}")
     try:
-        told = json.loads(tags[REQUEST])
+        told = json.loads(tags[REQUEST] if text is None else text)
         if not isinstance(told["uri"], str) or not isinstance(told["parameters"], dict):
             raise TypeError
         return Asked(**{name: told.get(name) for name in Asked.__slots__})

@@ -228,9 +228,8 @@ def test_data_that_changed_are_named_unless_that_is_allowed(kitchen: Kitchen, tm
     (kitchen.project / "data" / "raw.csv").write_text("1 2 3\n")
     with again(kitchen, cooked.run_id, inputs={"other": moved}) as elsewhere:
         assert str(moved) in dry_run(elsewhere.plan)[0]
-    assert (
-        "the data that can be given are: other, raw" in problems(kitchen, cooked.run_id, inputs={"othr": moved})[0][1]
-    )
+    named = dict(problems(kitchen, cooked.run_id, inputs={"othr": moved}))
+    assert "the data that can be given are: other, raw" in named["run"]
 
 
 def test_a_step_alone_takes_what_the_step_before_it_left(kitchen: Kitchen, tmp_path: Path) -> None:
@@ -351,3 +350,18 @@ def test_runs_below_a_step_are_told_apart_by_what_they_are(stores: Stores) -> No
         found.append(results_of(stores, [stores.runs.get_run(top)]))
     told = [[(one.label, dict(one.metrics)) for one in results] for results in found]
     assert told[0] == told[1] == [("train", {}), ("train > run", {"m": 1}), ("train > run #2", {"m": 2})]
+
+
+def test_a_step_alone_takes_its_data_that_git_ignores(kitchen: Kitchen, tmp_path: Path) -> None:
+    """And an entry point that was run alone, of which all is recorded with its one step."""
+    cooked = run(kitchen, tmp_path)
+    with again(kitchen, cooked.run_of("prepare")) as found:
+        directory = found.plan.project.directory
+        assert dry_run(found.plan) == [f"cat {directory}/data/raw.csv {directory}/tracked.txt > data.txt"]
+    alone = run(kitchen, tmp_path, entry_point="prepare")
+    with again(kitchen, alone.run_of("prepare")) as found:
+        assert found.flow.run.info.run_id == alone.run_id
+        assert dry_run(found.plan) == [f"cat {directory}/data/raw.csv {directory}/tracked.txt > data.txt"]
+    (kitchen.project / "data" / "raw.csv").unlink()
+    for run_id in (cooked.run_of("prepare"), alone.run_id):
+        assert [kind for kind, _ in problems(kitchen, run_id)] == ["data"]
