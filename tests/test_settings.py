@@ -73,7 +73,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("TOOLKIT_GRACE", "soon"),
         ("TOOLKIT_LEASE", "0"),
         ("TOOLKIT_MAX_PARALLEL_STEPS", "0"),
-        ("TOOLKIT_ENV_MANAGER", "conda"),
+        ("TOOLKIT_ENV_MANAGER", "pyenv"),
         ("TOOLKIT_DURABILITY", "some"),
     ],
 )

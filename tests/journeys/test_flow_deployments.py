@@ -20,6 +20,8 @@ from process import ServerProcess, server_process
 from repositories import git_daemon, make_repository
 from s3 import access, free_port, make_bucket, moto_server
 
+pytestmark = pytest.mark.timeout(300)  # up to nine processes that all import Prefect, on a machine that may be busy
+
 PROJECT = """
 name: demo
 entry_points:
@@ -174,7 +176,7 @@ def test_a_directory_goes_to_a_worker_as_a_snapshot(scene: Scene, worker: psutil
         "note=7",
         "--wait",
         "--timeout",
-        "60",
+        "120",
     )
     assert (run["state"], run["deployment"]) == ("COMPLETED", "demo/first")
     (parent,) = scene.runs(**{"prefect.flow_run_id": run["flow_run_id"]})
@@ -198,7 +200,7 @@ def test_a_git_commit_goes_to_a_worker(scene: Scene, worker: psutil.Process, tmp
         deployed = called("flows", "deploy", address, "-v", "v1", "--name", "git")
         code = deployed["project"]["code"]
         assert (code["url"], code["commit"], code["digest"]) == (address, made.second, None)
-        run = called("flows", "trigger", "git", "-P", "word=hello", "--wait", "--timeout", "60")
+        run = called("flows", "trigger", "git", "-P", "word=hello", "--wait", "--timeout", "120")
         assert run["state"] == "COMPLETED"
     (parent,) = scene.runs(**{"prefect.flow_run_id": run["flow_run_id"]})
     tags = {tag["key"]: tag["value"] for tag in parent["data"]["tags"]}
