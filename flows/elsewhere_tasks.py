@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -35,7 +36,8 @@ class ElsewhereTasks:
         self._context = context
         self._elsewhere = elsewhere
         self.execution: Execution | None = None
-        context.stop.on_request(self._tell_stop)
+        # In a thread: a signal's handler, which asks for it, may have interrupted whoever holds the store's locks.
+        context.stop.on_request(lambda: threading.Thread(target=self._tell_stop, name="toolkit-tell-stop").start())
 
     def submit(self, invocation: Invocation, after: Sequence[Settled]) -> Settled:
         """Start an invocation as a task that comes after these futures."""
