@@ -12,6 +12,9 @@ from toolkit.errors import InvalidValue, NotFound
 MOST_NODES = 2_000
 """Nodes of one answer at most; a graph that was cut says so."""
 
+MOST_EDGES = 10_000
+"""Edges of one kind that are read between the nodes of one distance and the next."""
+
 DEEPEST = 50
 
 
@@ -121,7 +124,13 @@ class Lineage:
 
 
 class LineageSource(Protocol):
-    """Where a graph is read from, some nodes at a time."""
+    """Where a graph is read from, some nodes at a time.
+
+    Attributes:
+        cut: Whether edges were left out, because of their number.
+    """
+
+    cut: bool
 
     def describe(self, keys: Sequence[Key]) -> Iterable[Node]:
         """Return the nodes of keys; of those that are not there, none."""
@@ -163,7 +172,13 @@ def trace(source: LineageSource, start: Key, direction: Direction = Direction.BO
         walk.go(up=False)
     described = {node.key: node for node in (*begun, *source.describe([key for key in walk.keys if key != start]))}
     nodes = [described.get(key) or Node(key, key.id) for key in walk.keys]  # what was removed is still named by others
-    return Lineage(start=start, nodes=nodes, edges=list(walk.edges), whole=walk.whole)
+    return Lineage(start=start, nodes=nodes, edges=list(walk.edges), whole=walk.whole and not source.cut)
+
+
+def _place(edge: Edge) -> tuple[str, ...]:
+    """Return what edges are sorted by; tuples of texts are compared a hundred times as fast as records."""
+    source, target = edge.source, edge.target
+    return (source.kind.value, source.id, target.kind.value, target.id, edge.relation.value, edge.detail)
 
 
 class _Walk:
@@ -179,7 +194,7 @@ class _Walk:
         seen, front = {self._start}, [self._start]
         for _ in range(self._depth):
             found = self._source.edges_up(front) if up else self._source.edges_down(front)
-            front = self._take(sorted(found), seen, up=up)
+            front = self._take(sorted(found, key=_place), seen, up=up)
             if not front:
                 return
         further = self._source.edges_up(front) if up else self._source.edges_down(front)

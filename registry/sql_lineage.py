@@ -20,7 +20,7 @@ from toolkit.db.tables import (
     registered_models,
     runs,
 )
-from toolkit.registry.lineage import Direction, Edge, Key, Kind, Lineage, Node, Relation, trace
+from toolkit.registry.lineage import MOST_EDGES, Direction, Edge, Key, Kind, Lineage, Node, Relation, trace
 from toolkit.tracking.system_tags import CONTEXT
 
 
@@ -47,6 +47,7 @@ class SqlLineage:
     def __init__(self, connection: Connection, dialect: str) -> None:
         self._connection = connection
         self._dialect = dialect
+        self.cut = False
 
     def describe(self, keys: Sequence[Key]) -> Iterator[Node]:
         """See `LineageSource.describe`."""
@@ -90,6 +91,14 @@ class SqlLineage:
             return ()
         return self._connection.execute(statement.where(one_of_texts(column, ids, self._dialect))).all()
 
+    def _edges(
+        self, statement: Select[*tuple[Any, ...]], column: ColumnElement[Any], ids: Sequence[str]
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Return rows that say edges, the same ones each time: data that a million runs used is asked for, too."""
+        rows = self._rows(statement.order_by(*statement.selected_columns).limit(MOST_EDGES + 1), column, ids)
+        self.cut = self.cut or len(rows) > MOST_EDGES
+        return rows[:MOST_EDGES]
+
     def _nodes(
         self, kind: Kind, statement: Select[*tuple[Any, ...]], column: ColumnElement[Any], of: dict[Kind, list[str]]
     ) -> Iterator[Node]:
@@ -110,7 +119,7 @@ class SqlLineage:
             .join(runs, runs.c.id == inputs.c.run)
             .outerjoin(input_tags, context)
         )
-        for digest, run_id, purpose in self._rows(wanted, column, ids):
+        for digest, run_id, purpose in self._edges(wanted, column, ids):
             yield Edge(Key(Kind.DATASET, digest), Key(Kind.RUN, run_id), Relation.USED, purpose or "")
 
     def _used_models(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
@@ -120,7 +129,7 @@ class SqlLineage:
             .join(logged_models, logged_models.c.id == model_inputs.c.model)
             .join(runs, runs.c.id == model_inputs.c.run)
         )
-        for model_id, run_id in self._rows(wanted, column, ids):
+        for model_id, run_id in self._edges(wanted, column, ids):
             yield Edge(Key(Kind.MODEL, model_id), Key(Kind.RUN, run_id), Relation.USED)
 
     def _made(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
@@ -133,15 +142,16 @@ class SqlLineage:
         begun = select(runs.c.run_id, logged_models.c.model_id).join(
             runs, runs.c.run_id == logged_models.c.source_run_id
         )
-        for run_id, model_id in {tuple(row) for wanted in (noted, begun) for row in self._rows(wanted, column, ids)}:
+        for run_id, model_id in {tuple(row) for wanted in (noted, begun) for row in self._edges(wanted, column, ids)}:
             yield Edge(Key(Kind.RUN, run_id), Key(Kind.MODEL, model_id), Relation.MADE)
 
     def _contained(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
         wanted = select(runs.c.parent_run_id, runs.c.run_id).where(runs.c.parent_run_id.is_not(None))
-        for parent, run_id in self._rows(wanted, column, ids):
+        for parent, run_id in self._edges(wanted, column, ids):
             yield Edge(Key(Kind.RUN, parent), Key(Kind.RUN, run_id), Relation.CONTAINS)
 
     def _versions(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterable[Row[*tuple[Any, ...]]]:
+        """Return versions: all of some models, of which few are wanted; or those of runs or logged models."""
         wanted = (
             select(
                 registered_models.c.name,
@@ -153,7 +163,8 @@ class SqlLineage:
             .join(registered_models, registered_models.c.id == model_versions.c.model)
             .where(registered_models.c.deleted.is_(None), model_versions.c.deleted.is_(None))
         )
-        return self._rows(wanted, column, ids)
+        read = self._rows if column is registered_models.c.name else self._edges
+        return read(wanted, column, ids)
 
 
 def _version(row: Row[*tuple[Any, ...]]) -> Key:

@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from toolkit.db.engine import Database, open_database
 from toolkit.errors import InvalidValue, NotFound
-from toolkit.registry import lineage
+from toolkit.registry import lineage, sql_lineage
 from toolkit.registry.lineage import Direction, Edge, Key, Kind, Relation
 from toolkit.registry.sql import SqlRegistryStore
 from toolkit.registry.sql_lineage import read_lineage
@@ -135,6 +135,18 @@ def test_a_large_graph_is_cut_and_says_so(there: Made, monkeypatch: pytest.Monke
     found = there.asked(Kind.VERSION, "wine/1", Direction.UP)
     assert len(found.nodes) == 3
     assert not found.whole
+
+
+def test_data_that_very_many_runs_used_is_cut_and_says_so(there: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert there.asked(Kind.DATASET, "d1", Direction.DOWN, depth=1).whole is False  # its runs made something
+    whole = there.asked(Kind.DATASET, "d2", Direction.DOWN)
+    assert whole.whole
+    monkeypatch.setattr(sql_lineage, "MOST_EDGES", 1)
+    cut = there.asked(Kind.DATASET, "d1", Direction.DOWN)
+    assert not cut.whole
+    assert len([edge for edge in cut.edges if edge.source == Key(Kind.DATASET, "d1")]) == 1
+    assert "wine/1" in there.ids(Kind.VERSION, "wine/1", Direction.UP)
+    assert "wine/2" in there.ids(Kind.VERSION, "wine/2", Direction.UP)  # the second of its model
 
 
 def test_a_circle_ends(there: Made) -> None:
