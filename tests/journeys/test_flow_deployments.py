@@ -186,7 +186,7 @@ def test_a_directory_goes_to_a_worker_as_a_snapshot(scene: Scene, worker: psutil
     assert {one["key"]: one["value"] for one in data["params"]} == {"rows": "5", "learning-rate": "0.25", "note": "7"}
     assert parent["info"]["artifact_uri"].startswith(f"s3://{scene.bucket}/")
     (step,) = scene.runs(**{"toolkit.step": "train", "mlflow.parentRunId": parent["info"]["run_id"]})
-    code, _, said = call("artifacts", "get", step["info"]["run_id"], "logs/output.log", "-o", str(tmp_path))
+    code, _, said = call("artifacts", "get", step["info"]["run_id"], "logs/output.log", "-d", str(tmp_path))
     assert code == 0, said
     (text,) = [file.read_text() for file in tmp_path.rglob("output.log")]
     assert f"home={scene.folder / 'worker-home'}" in text
