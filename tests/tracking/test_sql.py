@@ -113,7 +113,7 @@ def test_lists_walk_an_index_in_order(store: SqlRunStore, database: Database, qu
         add_run(store, run_name="x", parent_run_id="a" * 32, start_time=START + number)
     token = store.list_runs(RunQuery(limit=1)).next_page_token
     for page_token in (None, token):
-        statement = listing(replace(query, page_token=page_token)).limit(50)
+        statement = listing(replace(query, page_token=page_token), database.dialect).limit(50)
         text = str(statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
         with database.read() as connection:
             plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
