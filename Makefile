@@ -31,9 +31,12 @@ types: $(VENV)/.installed
 layers: $(VENV)/.installed
 	$(BIN)/lint-imports
 
+# Whole runs of projects, and faults, take most of the time and happen in other processes, which are not measured: they
+# are part of `make test`.
 coverage: $(VENV)/.installed
 	$(BIN)/coverage erase
-	$(BIN)/pytest -q -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85
+	$(BIN)/pytest -q -n 2 --dist loadfile --ignore=tests/journeys --ignore=tests/faults \
+	  --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 format: $(VENV)/.installed  ## Format the code and mend what can be mended by itself.
 	$(BIN)/ruff format .
