@@ -16,8 +16,14 @@ demo: $(VENV)/.installed  ## Run the example project on this machine: its enviro
 	@echo
 	$(BIN)/toolkit runs list -n 5
 
-test: $(VENV)/.installed  ## Run the tests.
-	$(BIN)/pytest -q -n 2 --dist loadfile
+# Whole runs of projects, and faults: they take half of the time, and happen in other processes.
+SLOW := tests/journeys tests/faults
+
+test: $(VENV)/.installed  ## Run the tests; those that `make check` has run on this very commit are not run again.
+	@set --; checked=$$(cat .checked 2>/dev/null); \
+	if [ -n "$$checked" ] && [ "$$checked" = "$$(git rev-parse HEAD 2>/dev/null)" ] && [ -z "$$(git status --porcelain)" ]; \
+	then echo "make check has run the others on this commit: $(SLOW)"; set -- $(SLOW); fi; \
+	echo pytest "$$@"; $(BIN)/pytest -q -n 2 --dist loadfile "$$@"
 
 check: lint types layers coverage  ## Everything that must be green at each commit.
 
@@ -31,12 +37,12 @@ types: $(VENV)/.installed
 layers: $(VENV)/.installed
 	$(BIN)/lint-imports
 
-# Whole runs of projects, and faults, take most of the time and happen in other processes, which are not measured: they
-# are part of `make test`.
+# Other processes are not measured: what happens in them is for `make test`.
 coverage: $(VENV)/.installed
+	@rm -f .checked
 	$(BIN)/coverage erase
-	$(BIN)/pytest -q -n 2 --dist loadfile --ignore=tests/journeys --ignore=tests/faults \
-	  --cov --cov-report=term:skip-covered --cov-fail-under=85
+	$(BIN)/pytest -q -n 2 --dist loadfile $(SLOW:%=--ignore=%) --cov --cov-report=term:skip-covered --cov-fail-under=85
+	@[ -n "$$(git status --porcelain 2>/dev/null)" ] || git rev-parse HEAD > .checked 2>/dev/null || rm -f .checked
 
 format: $(VENV)/.installed  ## Format the code and mend what can be mended by itself.
 	$(BIN)/ruff format .
@@ -83,4 +89,4 @@ mlflow-torch: .venv-torch/.installed  ## Install libraries on torch that log to 
 	@touch $@
 
 clean:  ## Remove what make has made.
-	rm -rf $(VENV) .venv-mlflow .venv-mlflow2 .venv-torch .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info
+	rm -rf .checked $(VENV) .venv-mlflow .venv-mlflow2 .venv-torch .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info
