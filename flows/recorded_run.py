@@ -6,10 +6,11 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.errors import Conflict, InvalidValue, NotFound, ToolkitError
+from toolkit.flows.children import children
 from toolkit.flows.comparison import Results
 from toolkit.flows.environments.recorded import RecordedEnvironment
 from toolkit.flows.fingerprint import artifacts
@@ -20,7 +21,7 @@ from toolkit.flows.taking import CACHED_FROM
 from toolkit.recording import context as tag
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
-from toolkit.tracking.records import ArtifactEntry, Run, RunQuery, RunStatus
+from toolkit.tracking.records import ArtifactEntry, Run, RunStatus
 
 _ENVIRONMENT = "toolkit.environment"
 _WORKFLOW = "toolkit.workflow"
@@ -132,7 +133,7 @@ def _left(stores: Stores, run: Run, label: str) -> Iterator[Results]:
     run_id = run.info.run_id
     yield Results(label=label, run_id=run_id, metrics=run.data.metrics, files=artifacts(stores.runs, run_id))
     numbers: Counter[str] = Counter()
-    for below in sorted(_children(stores, run_id), key=_likeness):
+    for below in sorted(children(stores.runs, run_id), key=_likeness):
         name = _name(below)
         numbers[name] += 1
         number = f" #{numbers[name]}" if numbers[name] > 1 else ""
@@ -153,7 +154,7 @@ def _likeness(run: Run) -> tuple[str, list[tuple[str, str]]]:
 
 def steps_of(stores: Stores, run_id: str) -> list[Run]:
     """Return the runs of a workflow's steps: the step that began first, and its runs by their names."""
-    found = [run for run in _children(stores, run_id) if STEP in run.data.tags]
+    found = [run for run in children(stores.runs, run_id) if STEP in run.data.tags]
     steps = list(dict.fromkeys(run.data.tags[STEP] for run in found))
     return sorted(found, key=lambda run: (steps.index(run.data.tags[STEP]), run.info.run_name))
 
@@ -175,17 +176,6 @@ def _check_finished(run: Run) -> None:
             f"run {info.run_id} has {info.status}, and there is no result to come to again: give a run that FINISHED,"
             f" or one of its steps that did (toolkit runs show {info.run_id[:8]})"
         )
-
-
-def _children(stores: Stores, run_id: str) -> list[Run]:
-    found: list[Run] = []
-    query = RunQuery(parent_run_id=run_id)
-    while True:
-        page = stores.runs.list_runs(query)
-        found += page.items
-        if page.next_page_token is None:
-            return found[::-1]
-        query = replace(query, page_token=page.next_page_token)
 
 
 def _step(stores: Stores, run: Run, locks: _Locks) -> RecordedStep:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit.errors import InvalidValue, NotFound, ToolkitError
+from toolkit.flows.children import children
 from toolkit.flows.code_state import Manifest
 from toolkit.flows.resume import STEP
 from toolkit.flows.step import LOCK_PATH
@@ -28,7 +29,7 @@ from toolkit.flows.step_key import Change, Components
 from toolkit.flows.taking import CACHED_FROM
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
-from toolkit.tracking.records import Lifecycle, Run, RunQuery, RunStatus
+from toolkit.tracking.records import Lifecycle, Run, RunStatus
 from toolkit.tracking.step_keys import StepKey, StepKeyQuery
 
 _COMPARED = 200
@@ -90,22 +91,10 @@ def explain(stores: Stores, run: Run) -> list[Explanation]:
     """
     if STEP in run.data.tags:
         return [_explain(stores, run)]
-    found = [_explain(stores, child) for child in _children(stores, run.info.run_id) if STEP in child.data.tags]
+    found = [_explain(stores, child) for child in children(stores.runs, run.info.run_id) if STEP in child.data.tags]
     if not found:
         raise InvalidValue(f"run {run.info.run_id} is no run of a step, and has no steps: the cache is for steps")
     return found
-
-
-def _children(stores: Stores, run_id: str) -> list[Run]:
-    """Return the runs that are parts of a run, the first one first."""
-    found: list[Run] = []
-    query = RunQuery(parent_run_id=run_id)
-    while True:
-        page = stores.runs.list_runs(query)
-        found += page.items
-        if page.next_page_token is None:
-            return found[::-1]
-        query = replace(query, page_token=page.next_page_token)
 
 
 def _explain(stores: Stores, run: Run) -> Explanation:
@@ -255,7 +244,7 @@ def _before(stores: Stores, run: Run, change: Change) -> list[str]:
     parent = run.info.parent_run_id
     ran = [
         f"toolkit runs why-cached {child.info.run_id}"
-        for child in (_children(stores, parent) if parent else [])
+        for child in (children(stores.runs, parent) if parent else [])
         if child.data.tags.get(STEP) == change.name and child.data.tags.get(CACHE_KEY) in keys
     ]
     return [f"see {line}" for line in ran[:3]] or ["it has no key of its own, so nobody can tell"]
