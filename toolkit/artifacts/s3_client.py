@@ -204,6 +204,8 @@ class _Attempts:
         for number in itertools.count(1):
             try:
                 client = await self._system.set_session()
+                if number == 1:  # the time is for S3, not for loading its client, which can take seconds
+                    self._patience.restart()
                 said = _known_arguments(client, self._operation, self._arguments)
                 async with asyncio.timeout(self._longest):
                     answer: dict[str, Any] = await getattr(client, self._operation)(**said)
