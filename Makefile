@@ -68,7 +68,8 @@ mlflow: .venv-mlflow/.installed .venv-mlflow2/.installed  ## Install stock MLflo
 .venv-mlflow/.installed: $(VENV)/.installed
 	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-mlflow
 	@$(UV) pip install --quiet --python .venv-mlflow/bin/python \
-	  'mlflow==3.17.2' scikit-learn matplotlib pillow pyarrow 'psycopg[binary]' psycopg2-binary boto3 psutil
+	  'mlflow==3.17.2' scikit-learn matplotlib pillow pyarrow 'psycopg[binary]' psycopg2-binary boto3 psutil \
+	  xgboost-cpu lightgbm catboost statsmodels onnx onnxruntime
 	@touch $@
 
 # The oldest client of 2.x, with what was there in its day. Those are not built for Python from 3.12 on: it is not needed.
