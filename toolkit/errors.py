@@ -236,5 +236,9 @@ class ArtifactCorrupt(ArtifactError):
     """An artifact's content does not match its recorded digest."""
 
 
+class UntrustedModel(UserError):
+    """Loading this model would run code that nobody has said to trust."""
+
+
 class ServiceError(ToolkitError):
     """A local service did not start."""

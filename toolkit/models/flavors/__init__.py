@@ -1,0 +1,1 @@
+"""Flavors, one file each."""
