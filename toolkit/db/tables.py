@@ -456,3 +456,115 @@ model_aliases = Table(
     sqlite_with_rowid=False,
 )
 Index("model_aliases_of_version", model_aliases.c.version)
+
+# What was done to the registry, by whom and why: rows are added, in the transaction of what they tell, and never
+# changed or removed. ``action`` is a `toolkit.registry.history.Action`; ``key`` is the alias, the key of the tag, or
+# the target of gates and requests; ``old`` and ``new`` are what was and what is, NULL for nothing. Ids and times rise
+# within a model.
+registry_changes = Table(
+    "registry_changes",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("model", _ID, ForeignKey("registered_models.id"), nullable=False),
+    Column("version", BigInteger),  # its number
+    Column("action", _TEXT, nullable=False),
+    Column("key", _TEXT),
+    Column("old", _TEXT),
+    Column("new", _TEXT),
+    Column("user_id", _TEXT),
+    Column("reason", _TEXT),
+    Column("request", BigInteger),  # the id of the request by which it was done, or which it is about
+    Column("created", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", name="registry_changes_pk"),
+    sqlite_autoincrement=True,
+)
+Index("registry_changes_of_model", registry_changes.c.model, registry_changes.c.id)
+Index(
+    "registry_changes_of_key",
+    registry_changes.c.model,
+    registry_changes.c.action,
+    registry_changes.c.key,
+    registry_changes.c.id,
+)
+Index("registry_changes_of_version", registry_changes.c.model, registry_changes.c.version, registry_changes.c.id)
+
+# What a version must show before it takes a stage (``Production``) or an alias (``@champion``): gates, one a line as
+# `toolkit.registry.gates` reads them; how many must approve, and who (JSON, a list of names).
+registry_policies = Table(
+    "registry_policies",
+    metadata,
+    Column("model", _ID, ForeignKey("registered_models.id", ondelete="CASCADE"), nullable=False),
+    Column("target", _TEXT, nullable=False),
+    Column("gates", _TEXT, nullable=False),
+    Column("approvals", BigInteger, nullable=False),
+    Column("approvers", _TEXT, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    PrimaryKeyConstraint("model", "target", name="registry_policies_pk"),
+    sqlite_with_rowid=False,
+)
+
+# Requests that a version takes a stage or an alias, and who approved them.
+registry_requests = Table(
+    "registry_requests",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("model", _ID, ForeignKey("registered_models.id", ondelete="CASCADE"), nullable=False),
+    Column("version", _ID, ForeignKey("model_versions.id", ondelete="CASCADE"), nullable=False),
+    Column("target", _TEXT, nullable=False),
+    Column("archive", SmallInteger, nullable=False),  # whether the others in the stage go to the archive
+    Column("user_id", _TEXT, nullable=False),
+    Column("reason", _TEXT),
+    Column("state", _TEXT, nullable=False),
+    Column("closed_by", _TEXT),
+    Column("closed_why", _TEXT),
+    Column("created", BigInteger, nullable=False),
+    Column("closed", BigInteger),
+    PrimaryKeyConstraint("id", name="registry_requests_pk"),
+    sqlite_autoincrement=True,
+)
+Index("registry_requests_of_model", registry_requests.c.model, registry_requests.c.state, registry_requests.c.id)
+Index(
+    "registry_requests_pending",
+    registry_requests.c.version,
+    registry_requests.c.target,
+    unique=True,
+    sqlite_where=text("state = 'PENDING'"),
+    postgresql_where=text("state = 'PENDING'"),
+)
+
+registry_approvals = Table(
+    "registry_approvals",
+    metadata,
+    Column("request", _ID, ForeignKey("registry_requests.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", _TEXT, nullable=False),
+    Column("reason", _TEXT),
+    Column("created", BigInteger, nullable=False),
+    PrimaryKeyConstraint("request", "user_id", name="registry_approvals_pk"),
+    sqlite_with_rowid=False,
+)
+
+# Changes that others are to be told of, written with the change: an outbox. ``event`` is such as
+# ``model_version.created``, ``body`` its data as JSON. Whoever delivers takes rows with ``handled`` NULL by their id,
+# and sets ``handled`` to the time when he is through. Ids rise within a model; across models a lower one may be
+# committed later than a higher one, so what was handled is told by ``handled`` and by no mark of the highest id seen.
+registry_events = Table(
+    "registry_events",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("change", _ID, ForeignKey("registry_changes.id"), nullable=False),
+    Column("event", _TEXT, nullable=False),
+    Column("model", _TEXT, nullable=False),  # the name that it has then
+    Column("version", BigInteger),
+    Column("body", _TEXT, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("handled", BigInteger),
+    PrimaryKeyConstraint("id", name="registry_events_pk"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "registry_events_open",
+    registry_events.c.id,
+    sqlite_where=text("handled IS NULL"),
+    postgresql_where=text("handled IS NULL"),
+)
+Index("registry_events_of_change", registry_events.c.change)
