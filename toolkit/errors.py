@@ -236,6 +236,53 @@ class ArtifactCorrupt(ArtifactError):
     """An artifact's content does not match its recorded digest."""
 
 
+class SchemaMismatch(UserError, ValueError):
+    """The data do not fit the model's signature.
+
+    The message tells names and types, never a value: it may be sent to whoever sent the data.
+
+    Attributes:
+        column: Name or place of the column, or name of the parameter or tensor.
+        path: Where in a nested value of the column, such as ``.address[2]``.
+        came: What came: a type, in words.
+        wanted: What was wanted: a type, in words.
+        row: The first row that does not fit, counted from 0.
+    """
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        column: object = None,
+        path: str = "",
+        came: str = "",
+        wanted: str = "",
+        row: int | None = None,
+    ) -> None:
+        self.column, self.path, self.came, self.wanted, self.row = column, path, came, wanted, row
+        place = f"column {column!r}{path}: " if column is not None else f"{path}: " * bool(path)
+        line = "" if row is None else f"; the first row that does not fit is row {row}, counted from 0"
+        told = f"{place}{wanted} was wanted, and {came} came{line}" if wanted else None
+        problem = message or told or "the data do not fit the model's signature"
+        super().__init__(f"Failed to enforce schema: {problem}")
+
+    def inside(self, path: str = "", *, column: object = None, row: int | None = None) -> SchemaMismatch:
+        """Return the same of what it is in.
+
+        Args:
+            path: Where in that.
+            column: The column that it is in.
+            row: The row that it is in.
+        """
+        return SchemaMismatch(
+            column=self.column if column is None else column,
+            path=path + self.path,
+            came=self.came,
+            wanted=self.wanted,
+            row=self.row if row is None else row,
+        )
+
+
 class UntrustedModel(UserError):
     """Loading this model would run code that nobody has said to trust."""
 
