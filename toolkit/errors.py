@@ -262,9 +262,8 @@ class SchemaMismatch(UserError, ValueError):
         self.column, self.path, self.came, self.wanted, self.row = column, path, came, wanted, row
         place = f"column {column!r}{path}: " if column is not None else f"{path}: " * bool(path)
         line = "" if row is None else f"; the first row that does not fit is row {row}, counted from 0"
-        told = f"{place}{wanted} was wanted, and {came} came{line}" if wanted else None
-        problem = message or told or "the data do not fit the model's signature"
-        super().__init__(f"Failed to enforce schema: {problem}")
+        told = f"Failed to enforce schema: {place}{wanted} was wanted, and {came} came{line}" if wanted else None
+        super().__init__(message or told)
 
     def inside(self, path: str = "", *, column: object = None, row: int | None = None) -> SchemaMismatch:
         """Return the same of what it is in.
