@@ -150,7 +150,11 @@ def _begin_history() -> None:
 
 
 def _write(
-    source: sa.FromClause, model: sa.TableClause, action: str, *where: sa.ColumnElement[bool], **said: Any
+    source: sa.FromClause,
+    model: sa.TableClause,
+    action: str,
+    *where: sa.ColumnElement[bool],
+    **said: sa.ColumnElement[Any],
 ) -> None:
     """Write a change for each row of a source, of models that are there."""
     said = {"model": model.c.id, "action": sa.literal(action), "reason": sa.literal(FOUND), **said}
