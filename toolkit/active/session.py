@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -194,13 +195,18 @@ def run_to_log_to(run_id: str | None = None) -> RecordedRun:
     """
     if run_id is not None:
         return _named(run_id)
-    run = current.active_run() or step_run() or _only_open_run()
+    run = open_run()
     if run is None:
         start_run()
         run = current.context_run()
         current.set_process_run(run)
         assert run is not None
     return run
+
+
+def open_run() -> RecordedRun | None:
+    """Return the run that code which is in none writes to, if there is one: the process's, the step's, the open one."""
+    return current.active_run() or step_run() or _only_open_run()
 
 
 def _named(run_id: str) -> RecordedRun:
@@ -261,7 +267,7 @@ def _resume(run_id: str, *, strict: bool) -> RecordedRun:
     run = stores.runs.get_run(run_id)
     if not run.info.status.terminal:
         return RecordedRun(stores, run, strict=strict)
-    run = stores.runs.update_run(run_id, status=RunStatus.RUNNING)
+    run = replace(run, info=stores.runs.update_run(run_id, status=RunStatus.RUNNING))
     current.leases().take_over(run_id)
     recorded = RecordedRun(stores, run, current.leases(), strict=strict)
     _open_runs.append(recorded)

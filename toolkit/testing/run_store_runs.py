@@ -112,27 +112,28 @@ class RunContract:
         before = now_ms()
         run_id = add_run(store).info.run_id
         ended = store.update_run(run_id, status=RunStatus.FAILED, reason="exit code 3")
-        assert (ended.info.status, ended.info.reason) == (RunStatus.FAILED, "exit code 3")
-        assert ended.info.end_time is not None
-        assert before <= ended.info.end_time <= now_ms()
+        assert (ended.status, ended.reason) == (RunStatus.FAILED, "exit code 3")
+        assert ended.end_time is not None
+        assert before <= ended.end_time <= now_ms()
         again = store.update_run(run_id, status=RunStatus.FAILED, end_time=5, reason="other")
-        assert again == ended == store.get_run(run_id)
+        assert again == ended == store.get_run(run_id).info
         other = store.update_run(run_id, status=RunStatus.FINISHED, end_time=START + 7)
-        assert (other.info.status, other.info.end_time, other.info.reason) == (RunStatus.FINISHED, START + 7, None)
+        assert (other.status, other.end_time, other.reason) == (RunStatus.FINISHED, START + 7, None)
 
     def test_resuming(self, store: RunStore) -> None:
         """RUNNING on an ended run clears its end and the reason."""
         run_id = add_run(store).info.run_id
         store.update_run(run_id, status=RunStatus.KILLED, reason="Ctrl-C")
         back = store.update_run(run_id, status=RunStatus.RUNNING)
-        assert (back.info.status, back.info.end_time, back.info.reason) == (RunStatus.RUNNING, None, None)
+        assert (back.status, back.end_time, back.reason) == (RunStatus.RUNNING, None, None)
         waiting = store.update_run(run_id, status=RunStatus.SCHEDULED)
-        assert waiting.info.status is RunStatus.SCHEDULED
+        assert waiting.status is RunStatus.SCHEDULED
 
     def test_renaming(self, store: RunStore) -> None:
         """The field and the tag are one, whichever is changed."""
         run_id = add_run(store).info.run_id
-        run = store.update_run(run_id, run_name="a")
+        assert store.update_run(run_id, run_name="a").run_name == "a"
+        run = store.get_run(run_id)
         assert (run.info.run_name, run.data.tags["mlflow.runName"]) == ("a", "a")
         store.log_batch(run_id, tags={"mlflow.runName": "b"})
         run = store.get_run(run_id)
@@ -143,8 +144,8 @@ class RunContract:
         """But they are read, and restored."""
         run_id = add_run(store).info.run_id
         gone = store.update_run(run_id, lifecycle=Lifecycle.DELETED)
-        assert gone.info.lifecycle_stage is Lifecycle.DELETED
-        assert store.update_run(run_id, lifecycle=Lifecycle.DELETED) == gone == store.get_run(run_id)
+        assert gone.lifecycle_stage is Lifecycle.DELETED
+        assert store.update_run(run_id, lifecycle=Lifecycle.DELETED) == gone == store.get_run(run_id).info
         message = f"The run {run_id} must be in the 'active' state. Current state is deleted."
         for call in (
             lambda: store.update_run(run_id, run_name="x"),
@@ -155,8 +156,8 @@ class RunContract:
                 call()
             assert str(error.value) == message
         back = store.update_run(run_id, lifecycle=Lifecycle.ACTIVE, run_name="x")
-        assert (back.info.lifecycle_stage, back.info.run_name) == (Lifecycle.ACTIVE, "x")
-        assert not back.data.params
+        assert (back.lifecycle_stage, back.run_name) == (Lifecycle.ACTIVE, "x")
+        assert not store.get_run(run_id).data.params
 
     @pytest.mark.parametrize(
         "changes", [{"end_time": -1}, {"end_time": 2**63}, {"reason": "\0"}, {"run_name": "\ud800"}]

@@ -89,7 +89,8 @@ class ValueContract:
         """Any Unicode, in values, names and reasons."""
         run = add_run(store, run_name=name, user_id=value, tags={"t": value}, params={"p": value})
         store.log_batch(run.info.run_id, tags={"u": value})
-        found = store.update_run(run.info.run_id, reason=value)
+        store.update_run(run.info.run_id, reason=value)
+        found = store.get_run(run.info.run_id)
         assert (found.info.run_name, found.info.user_id, found.info.reason) == (name, value, value)
         assert (found.data.tags["t"], found.data.tags["u"], found.data.params["p"]) == (value, value, value)
 

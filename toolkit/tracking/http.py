@@ -8,17 +8,15 @@ ids that the client makes, values that are there already are ignored, entries of
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import wraps
-from typing import ParamSpec, TypeVar
 
 from toolkit.errors import NotFound, StoreError
 from toolkit.ids import is_run_id
 from toolkit.tracking import http_codec as codec
 from toolkit.tracking import limits, sampling
 from toolkit.tracking.entries import Entry, Rejection
-from toolkit.tracking.http_calls import Calls, part
+from toolkit.tracking.http_calls import Calls, part, run_path, understood
 from toolkit.tracking.records import (
     ArtifactEntry,
     DatasetInput,
@@ -29,6 +27,7 @@ from toolkit.tracking.records import (
     Owner,
     Page,
     Run,
+    RunInfo,
     RunQuery,
     RunSize,
     RunStatus,
@@ -38,25 +37,7 @@ from toolkit.tracking.step_keys import StepKey, StepKeyQuery, check_step_key, ch
 from toolkit.tracking.transition import RunChange
 from toolkit.transport.client import HttpClient
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 _APPLY_BYTES = 16 << 20
-
-
-def understood(method: Callable[P, T]) -> Callable[P, T]:
-    """Let a method that reads answers take a half-understood one for none."""
-
-    @wraps(method)
-    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return method(*args, **kwargs)
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
-            raise StoreError(
-                f"the server's answer cannot be understood ({error!r}): is it of another version?"
-            ) from error
-
-    return reading
 
 
 class HttpRunStore:
@@ -127,7 +108,7 @@ class HttpRunStore:
         told = self._calls.get(
             "/experiments", lifecycle=lifecycle.value if lifecycle else "any", limit=limit, page_token=page_token
         )
-        return _page(told, "experiments", codec.experiment_in)
+        return codec.page_in(told, "experiments", codec.experiment_in)
 
     @understood
     def update_experiment(
@@ -149,7 +130,7 @@ class HttpRunStore:
     @understood
     def search_experiments(self, query: SearchQuery) -> Page[Experiment]:
         """See `RunSearch.search_experiments`."""
-        return _page(self._calls.look("/experiments/search", asdict(query)), "experiments", codec.experiment_in)
+        return codec.page_in(self._calls.look("/experiments/search", asdict(query)), "experiments", codec.experiment_in)
 
     # -- runs ----------------------------------------------------------------------------------------
 
@@ -162,18 +143,18 @@ class HttpRunStore:
     @understood
     def get_run(self, run_id: str) -> Run:
         """See `RunStore.get_run`."""
-        return codec.run_in(self._calls.get(_run(run_id)))
+        return codec.run_in(self._calls.get(run_path(run_id)))
 
     @understood
     def list_runs(self, query: RunQuery) -> Page[Run]:
         """See `RunStore.list_runs`."""
         limits.check_query(query)
-        return _page(self._calls.look("/runs/list", asdict(query)), "runs", codec.run_in)
+        return codec.page_in(self._calls.look("/runs/list", asdict(query)), "runs", codec.run_in)
 
     @understood
     def search_runs(self, query: SearchQuery) -> Page[Run]:
         """See `RunSearch.search_runs`."""
-        return _page(self._calls.look("/runs/search", asdict(query)), "runs", codec.run_in)
+        return codec.page_in(self._calls.look("/runs/search", asdict(query)), "runs", codec.run_in)
 
     @understood
     def count_runs(self, query: SearchQuery) -> int:
@@ -190,11 +171,11 @@ class HttpRunStore:
         reason: str | None = None,
         run_name: str | None = None,
         lifecycle: Lifecycle | None = None,
-    ) -> Run:
+    ) -> RunInfo:
         """See `RunStore.update_run`."""
         change = RunChange(status=status, end_time=end_time, reason=reason, run_name=run_name, lifecycle=lifecycle)
         change.check()
-        return codec.run_in(self._calls.write(_run(run_id), asdict(change), method="PATCH"))
+        return codec.run_in(self._calls.write(run_path(run_id), asdict(change), method="PATCH")).info
 
     # -- what runs log -------------------------------------------------------------------------------
 
@@ -211,8 +192,8 @@ class HttpRunStore:
         limits.check_params(params or {})
         limits.check_tags(tags or {})
         columns = {**codec.columns_out(points), "keys": [point.key for point in points]}
-        columns["values"] = [_number(point.value) for point in points]
-        self._calls.write(f"{_run(run_id)}/batch", {"columns": columns, "params": params or {}, "tags": tags or {}})
+        columns["values"] = [codec.number_out(point.value) for point in points]
+        self._calls.write(f"{run_path(run_id)}/batch", {"columns": columns, "params": params or {}, "tags": tags or {}})
 
     @understood
     def apply(self, entries: Sequence[Entry | None], *, journal: str, first: int) -> Sequence[Rejection]:
@@ -236,7 +217,7 @@ class HttpRunStore:
     def log_inputs(self, run_id: str, inputs: Sequence[DatasetInput]) -> None:
         """See `RunStore.log_inputs`."""
         limits.check_inputs(inputs)
-        self._calls.write(f"{_run(run_id)}/inputs", {"inputs": codec.inputs_out(inputs)})
+        self._calls.write(f"{run_path(run_id)}/inputs", {"inputs": codec.inputs_out(inputs)})
 
     @understood
     def metric_history(
@@ -244,7 +225,7 @@ class HttpRunStore:
     ) -> Page[Metric]:
         """See `RunStore.metric_history`."""
         limits.check_page_size(limit, limits.POINTS_PER_PAGE)
-        told = self._calls.get(f"{_run(run_id)}/history", key=key, limit=limit, page_token=page_token)
+        told = self._calls.get(f"{run_path(run_id)}/history", key=key, limit=limit, page_token=page_token)
         return Page(items=codec.columns_in(key, told), next_page_token=told["next_page_token"])
 
     @understood
@@ -254,7 +235,7 @@ class HttpRunStore:
         """See `RunStore.sample_history`."""
         sampling.check(points, start_step, end_step)
         told = self._calls.get(
-            f"{_run(run_id)}/sample", key=key, points=points, start_step=start_step, end_step=end_step
+            f"{run_path(run_id)}/sample", key=key, points=points, start_step=start_step, end_step=end_step
         )
         return codec.columns_in(key, told)
 
@@ -263,14 +244,14 @@ class HttpRunStore:
     def record_artifacts(self, run_id: str, entries: Sequence[ArtifactEntry]) -> None:
         """See `RunStore.record_artifacts`."""
         limits.check_artifacts(entries)
-        self._calls.write(f"{_run(run_id)}/artifacts", {"artifacts": [asdict(entry) for entry in entries]})
+        self._calls.write(f"{run_path(run_id)}/artifacts", {"artifacts": [asdict(entry) for entry in entries]})
 
     @understood
     def forget_artifacts(self, run_id: str, paths: Sequence[str]) -> Sequence[str]:
         """See `RunStore.forget_artifacts`."""
         for path in paths:
             limits.check_artifact_path(path)
-        return list(self._calls.write(f"{_run(run_id)}/artifacts/forget", {"paths": list(paths)})["paths"])
+        return list(self._calls.write(f"{run_path(run_id)}/artifacts/forget", {"paths": list(paths)})["paths"])
 
     @understood
     def list_artifacts(
@@ -280,8 +261,8 @@ class HttpRunStore:
         limits.check_page_size(limit, limits.ARTIFACTS_PER_PAGE)
         if prefix:
             limits.check_artifact_path(prefix)
-        told = self._calls.get(f"{_run(run_id)}/artifacts", prefix=prefix, limit=limit, page_token=page_token)
-        return _page(told, "artifacts", codec.artifact_in)
+        told = self._calls.get(f"{run_path(run_id)}/artifacts", prefix=prefix, limit=limit, page_token=page_token)
+        return codec.page_in(told, "artifacts", codec.artifact_in)
 
     # -- leases --------------------------------------------------------------------------------------
 
@@ -305,7 +286,7 @@ class HttpRunStore:
         """See `RunStore.mark_lost`."""
         limits.check_text(reason, "reason", limits.REASON_LENGTH)
         body = {"reason": reason, "owner": asdict(owner) if owner else None, "expired": expired}
-        return bool(self._calls.write(f"{_run(run_id)}/lost", body, repeat=False)["lost"])
+        return bool(self._calls.write(f"{run_path(run_id)}/lost", body, repeat=False)["lost"])
 
     # -- keys of steps -------------------------------------------------------------------------------
 
@@ -363,28 +344,10 @@ class HttpRunStore:
         self._calls.client.close()
 
 
-def _page(told: codec.Json, name: str, read: Callable[[codec.Json], T]) -> Page[T]:
-    token = told["next_page_token"]
-    return Page(items=[read(each) for each in told[name]], next_page_token=token)
-
-
-def _run(run_id: str) -> str:
-    """Return the path of a run. What cannot be the id of one is none's."""
-    if not is_run_id(run_id):
-        raise NotFound(f"Run with id={run_id} not found")
-    return f"/runs/{part(run_id)}"
-
-
 def _experiment(experiment_id: str) -> str:
     if not limits.is_experiment_id(experiment_id):
         raise NotFound(f"No Experiment with id={experiment_id} exists")
     return part(experiment_id)
-
-
-def _number(value: float) -> float | str:
-    if value - value == 0.0:
-        return value
-    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
 
 
 def _some(entries: Sequence[Entry | None], at: int) -> tuple[bytes, int]:

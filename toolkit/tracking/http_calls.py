@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
-from toolkit.errors import InvalidValue, StoreBusy, StoreError
+from toolkit.errors import InvalidValue, NotFound, StoreBusy, StoreError
+from toolkit.ids import is_run_id
 from toolkit.tracking.http_codec import PICTURE_HEADER, Json, error_of
 from toolkit.transport.client import Answer, Ask, BadAnswer, HttpClient, Unreachable
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 API = "/api/v1"
 LARGEST = 4 << 20
 """Bytes that a request to our API may have."""
 
 _JSON = {"Content-Type": "application/json"}
+
+
+def understood(method: Callable[P, T]) -> Callable[P, T]:
+    """Let a method that reads answers take a half-understood one for none."""
+
+    @wraps(method)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise StoreError(
+                f"the server's answer cannot be understood ({error!r}): is it of another version?"
+            ) from error
+
+    return reading
 
 
 class Calls:
@@ -125,6 +145,17 @@ def read_json(answer: Answer) -> Json | None:
 def part(text: str) -> str:
     """Return text as one part of a path."""
     return quote(text, safe="")
+
+
+def run_path(run_id: str) -> str:
+    """Return the path of a run.
+
+    Raises:
+        NotFound: It cannot be the id of one, so it is none's.
+    """
+    if not is_run_id(run_id):
+        raise NotFound(f"Run with id={run_id} not found")
+    return f"/runs/{part(run_id)}"
 
 
 def _query(values: Mapping[str, Any]) -> str:

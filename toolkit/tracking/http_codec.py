@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from toolkit.errors import (
     AlreadyExists,
@@ -32,12 +32,14 @@ from toolkit.tracking.records import (
     Lifecycle,
     Metric,
     NewRun,
+    Page,
     Run,
     RunData,
     RunInfo,
     RunStatus,
 )
 
+T = TypeVar("T")
 Json = dict[str, Any]
 Locate = Callable[[str], str]
 """From where artifacts are to what clients are told."""
@@ -76,6 +78,25 @@ def error_of(code: str, message: str) -> ToolkitError | None:
     """Return the error of a code; ``None`` if it is none."""
     kind = next((kind for kind, known in _CODES if known == code), None)
     return kind(message) if kind else None
+
+
+def number_out(value: float) -> float | str:
+    """Return a number as JSON has it: NaN and the infinities as text."""
+    if value - value == 0.0:
+        return value
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+
+
+def page_in(told: Json, name: str, read: Callable[[Json], T]) -> Page[T]:
+    """Return a page of a list.
+
+    Args:
+        told: The page as JSON.
+        name: The field that its items are in.
+        read: Reads an item.
+    """
+    token = told["next_page_token"]
+    return Page(items=[read(each) for each in told[name]], next_page_token=token)
 
 
 # -- experiments and runs ----------------------------------------------------------------------------

@@ -282,7 +282,7 @@ class MemoryRunStore:
         reason: str | None = None,
         run_name: str | None = None,
         lifecycle: Lifecycle | None = None,
-    ) -> Run:
+    ) -> RunInfo:
         """See `RunStore.update_run`."""
         change = RunChange(status=status, end_time=end_time, reason=reason, run_name=run_name, lifecycle=lifecycle)
         change.check()
@@ -299,7 +299,7 @@ class MemoryRunStore:
                 entry.lease_until = None
             elif before.status.terminal:
                 entry.lease_until = entry.owner = None
-            return entry.record()
+            return entry.info
 
     def log_batch(
         self,

@@ -39,6 +39,7 @@ from toolkit.tracking.records import (
     Page,
     Run,
     RunData,
+    RunInfo,
     RunQuery,
     RunSize,
     RunStatus,
@@ -243,16 +244,16 @@ class SqlRunStore:
         reason: str | None = None,
         run_name: str | None = None,
         lifecycle: Lifecycle | None = None,
-    ) -> Run:
+    ) -> RunInfo:
         """See `RunStore.update_run`."""
         change = RunChange(status=status, end_time=end_time, reason=reason, run_name=run_name, lifecycle=lifecycle)
         change.check()
         with self._db.write() as connection:
-            sql_runs.change(connection, run_id, change)
+            after = sql_runs.change(connection, run_id, change)
             if run_name is not None:
                 key = sql_runs.find(connection, run_id).key
                 self._values.tags(connection, key, {RUN_NAME: run_name})
-            return sql_runs.get(connection, run_id, self._dialect)
+        return after
 
     @persistent
     def log_batch(

@@ -67,12 +67,17 @@ def _has_long_ties(connection: Connection, field: Field) -> bool:
     """Tell whether many runs have the same value of a field, all of which are met and sorted for a page."""
     if field.kind is Kind.ATTRIBUTE:
         return False
+    return bool(connection.execute(_long_tie(field)).scalar())
+
+
+@lru_cache(maxsize=256)
+def _long_tie(field: Field) -> Select[Any]:
+    """Return what asks whether a field's first value is also that of many runs further along the index."""
     values = _values(field)
     column = values.c.value
     along = select(column).where(*_ranked(field, PRESENT, values)).order_by(column)
     first, later = (along.limit(1).offset(place).scalar_subquery() for place in (0, _LONG_TIE))
-    same: bool | None = connection.execute(select(first == later)).scalar()
-    return bool(same)
+    return select(first == later)
 
 
 Rows = list[tuple[Row[Any], Reading]]

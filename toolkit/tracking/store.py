@@ -17,6 +17,7 @@ from toolkit.tracking.records import (
     Owner,
     Page,
     Run,
+    RunInfo,
     RunQuery,
     RunSize,
     RunStatus,
@@ -168,8 +169,8 @@ class RunStore(RunSearch, RunUpkeep, StepKeys, Protocol):
         reason: str | None = None,
         run_name: str | None = None,
         lifecycle: Lifecycle | None = None,
-    ) -> Run:
-        """Change a run's state, name or lifecycle.
+    ) -> RunInfo:
+        """Change a run's state, name or lifecycle; return what it is then.
 
         A terminal status without ``end_time`` ends the run now and drops its lease. The same terminal status twice is
         quiet and keeps the first end time; RUNNING or SCHEDULED on an ended run resumes it (clears the end and the

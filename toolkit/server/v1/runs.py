@@ -73,7 +73,8 @@ def get_run(here: Here, view: Reading, run_id: str) -> Response:
 @router.patch("/runs/{run_id}", response_model=records.RunTold)
 def update_run(here: Here, run_id: str, body: Given[records.RunChanged]) -> Response:
     """Change a run's state, name or lifecycle."""
-    return answer(here.run(here.stores.runs.update_run(run_id, **dict(body))))
+    here.stores.runs.update_run(run_id, **dict(body))
+    return answer(here.run(here.stores.runs.get_run(run_id)))
 
 
 @router.get("/runs/{run_id}/children", response_model=records.RunPage)

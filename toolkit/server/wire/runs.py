@@ -81,7 +81,7 @@ def update(call: Call) -> Message:
         end_time=fields.maybe_integer("end_time"),
         run_name=fields.text("run_name") or None,
     )
-    return {"run_info": messages.run_info(changed.info, call.locate)}
+    return {"run_info": messages.run_info(changed, call.locate)}
 
 
 def delete(call: Call) -> Message:
