@@ -9,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 # Python writes no bytecode where this is set, and everything starts at half the speed.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: mlflow mlflow-torch demo test check format lint types layers coverage benchmark clean
+.PHONY: mlflow mlflow-torch flavors demo test check format lint types layers coverage benchmark clean
 
 demo: $(VENV)/.installed  ## Run the example project on this machine: its environment, its flow, its runs.
 	$(BIN)/toolkit run examples/wine-quality
@@ -89,5 +89,18 @@ mlflow-torch: .venv-torch/.installed  ## Install libraries on torch that log to 
 	  lightning==2.6.6 transformers==5.23.0 accelerate==1.15.0 mlflow-skinny==3.17.2 pandas
 	@touch $@
 
+flavors: .venv-flavors/.installed  ## Install the large libraries whose models are kept beside ours and MLflow: their tests need them.
+
+# Two gigabytes, which make check can do without. Without torch, the tests of what stands on it are skipped.
+.venv-flavors/.installed: pyproject.toml | $(VENV)/.installed
+	@test -x .venv-flavors/bin/python || $(BIN)/python -m venv .venv-flavors
+	@UV_COMPILE_BYTECODE=0 $(UV) pip install --quiet --python .venv-flavors/bin/python -e . mlflow-skinny==3.17.2 \
+	  tensorflow-cpu==2.21.0 keras==3.15.1 pyspark==4.3.0 scikit-learn pandas pyarrow cloudpickle
+	@.venv-flavors/bin/python -m pip install -qq --disable-pip-version-check --no-compile 'torch==2.13.0+cpu' && \
+	  UV_COMPILE_BYTECODE=0 $(UV) pip install --quiet --python .venv-flavors/bin/python 'torch==2.13.0+cpu' \
+	  lightning==2.6.6 transformers==5.23.0 accelerate==1.15.0 safetensors==0.8.0 || \
+	  echo "torch cannot be installed here: the tests of its models are skipped"
+	@touch $@
+
 clean:  ## Remove what make has made.
-	rm -rf .checked $(VENV) .venv-mlflow .venv-mlflow2 .venv-torch .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info
+	rm -rf .checked $(VENV) .venv-mlflow .venv-mlflow2 .venv-torch .venv-flavors .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info

@@ -3,6 +3,7 @@
 ``TEST_MLFLOW_PYTHON`` names the interpreter; else the one of ``.venv-mlflow`` is taken, which ``make mlflow`` makes.
 The oldest client of 2.x is in ``.venv-mlflow2``, or ``TEST_MLFLOW2_PYTHON`` names an interpreter that has it.
 Libraries on top of torch that log to MLflow are in one of their own: ``.venv-torch``, made by ``make mlflow-torch``.
+The largest libraries of models, with toolkit and MLflow beside them, are in ``.venv-flavors``, made by ``make flavors``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ NO_OLD_MLFLOW = "there is no MLflow 2.0: make mlflow, or name an interpreter tha
 
 NO_TORCH = "there is no torch: make mlflow-torch, or name an interpreter with lightning and transformers in "
 NO_TORCH += "TEST_TORCH_PYTHON"
+
+NO_FLAVORS = "there are none of the large libraries of models: make flavors, or name an interpreter with toolkit and "
+NO_FLAVORS += "them in TEST_FLAVORS_PYTHON"
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +37,11 @@ def old_mlflow_python() -> str | None:
 def torch_python() -> str | None:
     """Return an interpreter that has a client of MLflow's, lightning and transformers; ``None`` where there is none."""
     return os.environ.get("TEST_TORCH_PYTHON") or _made(".venv-torch")
+
+
+def flavors_python() -> str | None:
+    """Return an interpreter that has toolkit, MLflow and the large libraries of models; ``None`` where there is none."""
+    return os.environ.get("TEST_FLAVORS_PYTHON") or _made(".venv-flavors")
 
 
 def _made(environment: str) -> str | None:
