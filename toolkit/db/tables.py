@@ -343,6 +343,19 @@ logged_model_metrics = Table(
     sqlite_with_rowid=False,
 )
 
+# The files of a logged model, with their digests: what was not stored by way of us has no row.
+logged_model_files = Table(
+    "logged_model_files",
+    metadata,
+    Column("model", _ID, ForeignKey("logged_models.id", ondelete="CASCADE"), nullable=False),
+    Column("path", _TEXT, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", _TEXT, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    PrimaryKeyConstraint("model", "path", name="logged_model_files_pk"),
+    sqlite_with_rowid=False,
+)
+
 model_inputs = Table(
     "model_inputs",
     metadata,

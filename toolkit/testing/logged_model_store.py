@@ -25,7 +25,7 @@ from toolkit.tracking.logged_models import (
     RunModels,
     new_model_id,
 )
-from toolkit.tracking.records import Lifecycle, Metric
+from toolkit.tracking.records import ArtifactEntry, Lifecycle, Metric
 from toolkit.tracking.store import RunStore
 
 
@@ -116,6 +116,27 @@ class LoggedModelStoreContract:
         assert math.isnan(next(each.metric.value for each in told if each.metric.key == "nan"))
         with pytest.raises(NotFound):
             models.log_metrics([ModelMetric(metric=points[0].metric, model_id=new_model_id(), run_id="r")])
+
+    def test_files_have_their_digests(self, models: LoggedModelStore) -> None:
+        model = models.create_model(NewLoggedModel(experiment_id="0", name="wine"))
+        assert list(models.files_of(model.model_id)) == []
+        first = ArtifactEntry(path="MLmodel", size=3, sha256="a" * 64, created=1)
+        data = ArtifactEntry(path="data/model.skops", size=2**40, sha256="b" * 64, created=2)
+        models.record_files(model.model_id, [data, first])
+        assert list(models.files_of(model.model_id)) == [first, data]
+        again = ArtifactEntry(path="MLmodel", size=4, sha256="c" * 64, created=3)
+        models.record_files(model.model_id, [again])
+        models.forget_files(model.model_id, ["data/model.skops", "nothing"])
+        assert list(models.files_of(model.model_id)) == [again]
+        models.record_files(model.model_id, [])
+        with pytest.raises(InvalidValue):
+            models.record_files(model.model_id, [ArtifactEntry(path="../MLmodel", size=1, sha256="d" * 64)])
+        for unknown in (
+            lambda: models.files_of(f"m-{'0' * 32}"),
+            lambda: models.record_files(f"m-{'0' * 32}", [first]),
+        ):
+            with pytest.raises(NotFound):
+                unknown()
 
     def test_deleting(self, models: LoggedModelStore) -> None:
         """A deleted model is there for who insists; then it can be removed for good."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from toolkit.tracking.records import Lifecycle, Metric, Page
+from toolkit.tracking.records import ArtifactEntry, Lifecycle, Metric, Page
 
 
 class ModelStatus(StrEnum):
@@ -216,6 +216,21 @@ class LoggedModelStore(Protocol):
 
     def log_metrics(self, points: Sequence[ModelMetric]) -> None:
         """Add points; those that are there already are passed over."""
+        ...
+
+    def record_files(self, model_id: str, files: Sequence[ArtifactEntry]) -> None:
+        """List files of a model; a path that is listed already takes the new size, digest and time."""
+        ...
+
+    def forget_files(self, model_id: str, paths: Sequence[str]) -> None:
+        """Take files off a model's list; what is not on it is passed over."""
+        ...
+
+    def files_of(self, model_id: str) -> Sequence[ArtifactEntry]:
+        """Return the files of a model that are listed, with their digests, by path.
+
+        What came by a way that knows no digests, such as straight to an object store, is not among them.
+        """
         ...
 
     def delete_model(self, model_id: str) -> None:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from toolkit.artifacts.key import check_key
 from toolkit.db.engine import Database
 from toolkit.db.retry import persistent
 from toolkit.db.schema import ensure_schema
 from toolkit.errors import InvalidValue
-from toolkit.tracking import limits, search, sql_logged_models_rows, sql_logged_models_search
+from toolkit.tracking import (
+    limits,
+    search,
+    sql_logged_model_files,
+    sql_logged_models_rows,
+    sql_logged_models_search,
+)
 from toolkit.tracking.filter_fields import LOGGED_MODELS
 from toolkit.tracking.logged_models import (
     LoggedModel,
@@ -20,7 +27,7 @@ from toolkit.tracking.logged_models import (
     RunModels,
 )
 from toolkit.tracking.logged_models_limits import check_new_model, check_tags
-from toolkit.tracking.records import Page
+from toolkit.tracking.records import ArtifactEntry, Page
 
 MOST_MODELS = 1_000
 
@@ -95,6 +102,28 @@ class SqlLoggedModelStore:
         if points:
             with self._db.write() as connection:
                 sql_logged_models_rows.write_metrics(connection, points, checked, self._db.dialect)
+
+    @persistent
+    def record_files(self, model_id: str, files: Sequence[ArtifactEntry]) -> None:
+        """See `LoggedModelStore.record_files`."""
+        for file in files:
+            check_key(file.path)
+        with self._db.write() as connection:
+            row = sql_logged_models_rows.find(connection, model_id)
+            sql_logged_model_files.write(connection, row.id, files, self._db.dialect)
+
+    @persistent
+    def forget_files(self, model_id: str, paths: Sequence[str]) -> None:
+        """See `LoggedModelStore.forget_files`."""
+        with self._db.write() as connection:
+            row = sql_logged_models_rows.find(connection, model_id)
+            sql_logged_model_files.forget(connection, row.id, paths)
+
+    @persistent
+    def files_of(self, model_id: str) -> Sequence[ArtifactEntry]:
+        """See `LoggedModelStore.files_of`."""
+        with self._db.read() as connection:
+            return sql_logged_model_files.of(connection, sql_logged_models_rows.find(connection, model_id).id)
 
     @persistent
     def delete_model(self, model_id: str) -> None:

@@ -162,15 +162,17 @@ class Files:
         """
         with self._turns.one(address.key) as turn:
             stored = self._stores.artifacts.put_stream(address.key, AtEnd(source, turn.take, sha256).as_file())
-            if not address.is_model:
-                self._list(address, stored)
+            self._list(address, stored)
         return stored
 
     def _list(self, address: Address, stored: StoredFile) -> None:
         entry = ArtifactEntry(path=address.path, size=stored.size, sha256=stored.sha256, created=now_ms())
         try:
-            self._stores.runs.record_artifacts(address.owner, [entry])
-        except NotFound:  # the run was removed for good while its file came
+            if address.is_model:
+                self._catalog.logged.record_files(address.owner, [entry])
+            else:
+                self._stores.runs.record_artifacts(address.owner, [entry])
+        except NotFound:  # the owner was removed for good while its file came
             self._stores.artifacts.delete(address.key)
             raise
 
@@ -187,8 +189,8 @@ class Files:
         sha256 = ""
         recorded = None
         with self._turns.none(address.key):  # between a file's appearance and its listing, its digest is another's
-            if not address.is_model:
-                entry = self._entry(address)
+            entry = self._model_entry(address) if address.is_model else self._entry(address)
+            if entry is not None:
                 sha256, recorded = entry.sha256, entry.size
             stream = self._stores.artifacts.open(address.key)
         try:
@@ -209,6 +211,11 @@ class Files:
         if not found or found[0].path != address.path:
             raise missing(address.key)
         return found[0]
+
+    def _model_entry(self, address: Address) -> ArtifactEntry | None:
+        """Return what is listed of a model's file; ``None``: it came without us, or with a server before this one."""
+        files = self._catalog.logged.files_of(address.owner)
+        return next((entry for entry in files if entry.path == address.path), None)
 
     def folder(self, address: Address) -> list[Entry]:
         """Return what is in a folder, by name; nothing where there is no folder, or a file."""
@@ -266,7 +273,9 @@ class Files:
         key = f"{address.folder}/{path}"
         with self._turns.one(key) as turn:
             turn.take()
-            if not address.is_model:
+            if address.is_model:
+                self._catalog.logged.forget_files(address.owner, [path])
+            else:
                 self._stores.runs.forget_artifacts(address.owner, [path])
             self._stores.artifacts.delete(key)
 

@@ -24,6 +24,7 @@ def upgrade() -> None:
     _policies()
     _requests()
     _events()
+    _model_files()
     _begin_history()
 
 
@@ -122,6 +123,19 @@ def _events() -> None:
     )
     op.create_index("registry_events_open", "registry_events", ["id"], sqlite_where=OPEN, postgresql_where=OPEN)
     op.create_index("registry_events_of_change", "registry_events", ["change"])
+
+
+def _model_files() -> None:
+    op.create_table(
+        "logged_model_files",
+        sa.Column("model", ID, sa.ForeignKey("logged_models.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("path", TEXT, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("sha256", TEXT, nullable=False),
+        sa.Column("created", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("model", "path", name="logged_model_files_pk"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _begin_history() -> None:
