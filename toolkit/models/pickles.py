@@ -1,0 +1,140 @@
+"""Pickles of models, which go both ways between us and MLflow though neither has the other's classes.
+
+Where a pickle of ours needs one of our classes it names MLflow's of the same kind, by a function of the standard
+library that both have; and where one of MLflow's names its own, ours is taken.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import pickle
+import pkgutil
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import cloudpickle
+
+from toolkit.errors import InvalidValue
+from toolkit.models.python_model import FunctionModel, PythonModel, PythonModelContext
+
+_HOME = "mlflow.pyfunc.model"
+_OURS: dict[str, Any] = {
+    "PythonModel": PythonModel,
+    "PythonModelContext": PythonModelContext,
+    "_FunctionPythonModel": FunctionModel,
+}
+_THEIRS = {ours: f"{_HOME}:{name}" for name, ours in _OURS.items()}
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
+    def reducer_override(self, obj: Any) -> Any:  # noqa: ANN401 - the form of this method
+        if isinstance(obj, type) and obj in _THEIRS:
+            return pkgutil.resolve_name, (_THEIRS[obj],)
+        return super().reducer_override(obj)
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 - the form of this method
+        if module == _HOME and name in _OURS:
+            return _OURS[name]
+        if (module, name) == ("pkgutil", "resolve_name"):
+            return _resolve
+        if (module, name) == ("cloudpickle.cloudpickle", "subimport"):
+            return _subimport
+        if module == _CHECKS and name in _CHECK_NAMES:
+            return _CHECK_NAMES[name]
+        return super().find_class(_stand_in(module), name)
+
+
+def dumps(model: object) -> bytes:
+    """Return a model as a pickle; functions and classes of scripts are in it whole.
+
+    Raises:
+        InvalidValue: Something in it cannot be pickled.
+    """
+    file = io.BytesIO()
+    try:
+        _Pickler(file, protocol=pickle.DEFAULT_PROTOCOL).dump(model)
+    except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
+        raise InvalidValue(
+            f"a {type(model).__qualname__} cannot be pickled ({error}): keep files and connections out of the model and "
+            "open them in load_context, or save a Python file that makes it"
+        ) from error
+    return file.getvalue()
+
+
+def loads(content: bytes, what: str) -> Any:  # noqa: ANN401 - whatever was pickled
+    """Return what a pickle holds. It can run any code: whoever calls this has asked whether it is trusted.
+
+    Args:
+        content: The pickle.
+        what: Which file it is, for messages.
+
+    Raises:
+        InvalidValue: It cannot be loaded.
+    """
+    try:
+        return _Unpickler(io.BytesIO(content)).load()
+    except ModuleNotFoundError as error:
+        raise InvalidValue(
+            f"{what} needs the module {error.name!r}, which is not here: install what the model's requirements.txt "
+            "says; save modules of your own along with the model by code_paths"
+        ) from error
+    except (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError, TypeError, ValueError) as error:
+        raise InvalidValue(
+            f"{what} cannot be unpickled ({type(error).__name__}: {error}): its requirements.txt says what it was made "
+            "with"
+        ) from error
+
+
+def _resolve(name: str) -> Any:  # noqa: ANN401 - whatever the name is
+    module, _, rest = name.partition(":")
+    return _OURS[rest] if module == _HOME and rest in _OURS else pkgutil.resolve_name(name)
+
+
+def _subimport(name: str) -> ModuleType:
+    """Import a module that a pickled function uses."""
+    return importlib.import_module(_stand_in(name))
+
+
+def _stand_in(module: str) -> str:
+    """Return the name of our module for one of MLflow's, where that is not installed."""
+    if module.partition(".")[0] == "mlflow" and importlib.util.find_spec("mlflow") is None:
+        return "toolkit" + module.removeprefix("mlflow")
+    return module
+
+
+# -- MLflow's check of a model's input against its type hints, which a pickle of a class of its holds ---
+
+_CHECKS = "mlflow.pyfunc.utils.data_validation"
+
+
+class _FuncInfo(NamedTuple):
+    input_type_hint: Any
+    input_param_name: str
+
+
+def _validate(args: tuple[Any, ...], kwargs: dict[str, Any], index: int, hint: Any, name: str) -> tuple[Any, Any]:  # noqa: ANN401 - arguments of any function
+    """Return the arguments with the input as the type hint wants it.
+
+    Raises:
+        InvalidValue: It does not fit.
+    """
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - for models of MLflow's that have type hints
+
+    try:
+        if name in kwargs:
+            return args, {**kwargs, name: TypeAdapter(hint).validate_python(kwargs[name])}
+        value = TypeAdapter(hint).validate_python(args[index])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = "".join(f"[{each}]" for each in first["loc"])
+        raise InvalidValue(
+            f"the input does not fit {hint}: {place} is {first['input']!r:.100}: {first['msg']}"
+        ) from None
+    return (*args[:index], value, *args[index + 1 :]), kwargs
+
+
+_CHECK_NAMES = {"FuncInfo": _FuncInfo, "_validate_model_input": _validate}
