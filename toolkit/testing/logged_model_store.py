@@ -118,6 +118,7 @@ class LoggedModelStoreContract:
             models.log_metrics([ModelMetric(metric=points[0].metric, model_id=new_model_id(), run_id="r")])
 
     def test_files_have_their_digests(self, models: LoggedModelStore) -> None:
+        """Files are listed with their digests, by path; a path has one entry, and it can be taken off the list."""
         model = models.create_model(NewLoggedModel(experiment_id="0", name="wine"))
         assert list(models.files_of(model.model_id)) == []
         first = ArtifactEntry(path="MLmodel", size=3, sha256="a" * 64, created=1)
