@@ -47,9 +47,9 @@ class StatsmodelsFlavor:
                 _unpickled(path)
         except (OSError, MemoryError):
             raise
-        except Exception as error:  # noqa: BLE001 - what a class of the model's raises when it is pickled
+        except Exception as error:  # what a class of the model's raises when it is pickled
             without = " without its data" if remove else ""
-            raise InvalidValue(f"this {type(model).__name__} cannot be kept{without}: {_said(error)}") from None
+            raise InvalidValue(f"this {type(model).__name__} cannot be kept{without}: {_said(error)}") from error
         block = {"data": _DATA, "statsmodels_version": library.__version__}
         pyfunc = {"data": _DATA} if hasattr(model, "predict") else None
         return SavedFlavor(block=block, pyfunc=pyfunc, requirements=("statsmodels",))
@@ -68,11 +68,11 @@ class StatsmodelsFlavor:
             return _unpickled(path)
         except (OSError, MemoryError):
             raise
-        except Exception as error:  # noqa: BLE001 - a pickle's own code raises whatever it likes
+        except Exception as error:  # a pickle's own code raises whatever it likes
             made = block.get("statsmodels_version", "an unknown version")
             raise InvalidValue(
                 f"statsmodels {library.__version__} cannot read {path}, which {made} made: {_said(error)}"
-            ) from None
+            ) from error
 
     def predictor(self, folder: Path, metadata: ModelMetadata, context: LoadContext) -> FunctionPredictor | TimeSeries:
         """Return what predicts with the results."""

@@ -1,0 +1,121 @@
+"""LightGBM: boosters in the library's own format, estimators as skops files or as pickles."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import InvalidValue
+from toolkit.models import pickles, skops_file
+from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, imported, part_of
+from toolkit.models.metadata import ModelMetadata
+from toolkit.models.prediction import FunctionPredictor
+
+FORMATS = ("skops", "cloudpickle", "pickle")
+KNOWN_TYPES = frozenset(
+    {
+        "collections.OrderedDict",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMModel",
+        "lightgbm.sklearn.LGBMRanker",
+        "lightgbm.sklearn.LGBMRegressor",
+    }
+)
+"""Types that do nothing at load but to parse a booster from its text."""
+
+_BOOSTER = "lightgbm.basic.Booster"
+
+
+class LightgbmFlavor:
+    """Boosters, and estimators with the interface of scikit-learn."""
+
+    name = "lightgbm"
+    package = "lightgbm"
+    modules = ("lightgbm",)
+    loader_module = "mlflow.lightgbm"
+
+    def takes(self, model: object) -> bool:
+        """Tell whether a class of the model's is LightGBM's."""
+        return "lightgbm" in class_modules(model)
+
+    def save(self, model: Any, folder: Path, request: SaveRequest) -> SavedFlavor:  # noqa: ANN401 - a Booster or an estimator
+        """Write the model into a file.
+
+        ``serialization_format`` is that of estimators: ``skops`` (the default), ``cloudpickle`` or ``pickle``.
+        ``skops_trusted_types`` are written into the MLmodel for MLflow, beside those that are found.
+
+        Raises:
+            InvalidValue: It is not fitted, of no class that can be saved, or cannot be kept in this format.
+        """
+        library = imported("lightgbm", self.package)
+        options = request.read(serialization_format="skops", skops_trusted_types=None)
+        kind = options["serialization_format"]
+        if kind not in FORMATS:
+            raise InvalidValue(f"a model of LightGBM has no format {kind!r}: wanted one of {', '.join(FORMATS)}")
+        types = sorted({*KNOWN_TYPES, *(options["skops_trusted_types"] or ())}) if kind == "skops" else None
+        requirements: tuple[str, ...] = ("lightgbm",)
+        if isinstance(model, library.Booster):
+            data = "model.lgb"
+            model.save_model(str(folder / data))
+        else:
+            _check_estimator(model, library)
+            data = "model.skops" if kind == "skops" else "model.pkl"
+            found = _write(model, folder / data, kind)
+            types = sorted({*types, *found}) if types is not None else None
+            requirements += ("scikit-learn", *({kind} - {"pickle"}))
+        block = {
+            "data": data,
+            "lgb_version": library.__version__,
+            "model_class": f"{type(model).__module__}.{type(model).__qualname__}",
+            "serialization_format": kind,
+            "skops_trusted_types": types,
+        }
+        return SavedFlavor(block=block, pyfunc={"data": data}, requirements=requirements)
+
+    def load(self, folder: Path, block: Mapping[str, Any], context: LoadContext) -> Any:  # noqa: ANN401 - the same
+        """Return the model.
+
+        Raises:
+            UntrustedModel: It is a pickle, or holds types that are not LightGBM's own, and is not trusted.
+            InvalidValue: LightGBM is not installed, or cannot read the file.
+        """
+        library = imported("lightgbm", self.package)
+        path = part_of(folder, block.get("data"))
+        if (block.get("model_class") or _BOOSTER) == _BOOSTER:
+            try:
+                return library.Booster(model_file=str(path))
+            except library.basic.LightGBMError as error:
+                raise InvalidValue(f"LightGBM {library.__version__} cannot read {path}: {error}") from None
+        kind = block.get("serialization_format") or "cloudpickle"
+        if kind == "skops":
+            return skops_file.read(path, context.trust, KNOWN_TYPES)
+        if kind not in FORMATS:
+            raise InvalidValue(f"the MLmodel of {folder} names the format {kind!r}: wanted one of {', '.join(FORMATS)}")
+        context.trust.require(path, "a pickle")
+        return pickles.loads(path.read_bytes(), str(path))
+
+    def predictor(self, folder: Path, metadata: ModelMetadata, context: LoadContext) -> FunctionPredictor:
+        """Return what calls the model's ``predict``: of a classifier, that gives classes."""
+        model = self.load(folder, metadata.flavor(self.name), context)
+        return FunctionPredictor(model, model.predict)
+
+
+def _check_estimator(model: object, library: Any) -> None:  # noqa: ANN401 - a module
+    if not isinstance(model, library.LGBMModel):
+        raise InvalidValue(f"a {type(model).__name__} is no model of LightGBM: wanted a Booster or an estimator")
+    if not model.__sklearn_is_fitted__():
+        raise InvalidValue(f"this {type(model).__name__} is not fitted: call fit() before it is saved")
+
+
+def _write(model: object, path: Path, kind: str) -> list[str]:
+    """Write an estimator, and return the types that skops does not know."""
+    if kind == "skops":
+        return skops_file.write(model, path)
+    path.write_bytes(pickles.dumps(model) if kind == "cloudpickle" else pickle.dumps(model))
+    return []
+
+
+FLAVOR = LightgbmFlavor()
