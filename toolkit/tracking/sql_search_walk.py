@@ -55,6 +55,16 @@ class Reading:
         # Ties are settled by the newest start: met in that order, hardly any run displaces one that was met before.
         return chosen.with_hint(runs, _NEWEST_FIRST, SQLITE) if self.newest_first else chosen
 
+    def first(self, count: int) -> Select[Any]:
+        """Return the statement of its first rows; the same object again, by which SQLAlchemy knows it at once."""
+        if count not in self._firsts:
+            self._firsts[count] = self.statement.limit(count)
+        return self._firsts[count]
+
+    @cached_property
+    def _firsts(self) -> dict[int, Select[Any]]:
+        return {}
+
 
 def _tried(connection: Connection, search: Search, wanted: int) -> int:
     """Return how many milliseconds the index of the order is walked."""
@@ -105,7 +115,7 @@ def first_rows(connection: Connection, search: Search, dialect: str, wanted: int
 def _gathered(connection: Connection, readings: Iterable[Reading], wanted: int) -> Rows:
     rows: Rows = []
     for reading in readings:
-        rows += [(row, reading) for row in connection.execute(reading.statement.limit(wanted - len(rows))).all()]
+        rows += [(row, reading) for row in connection.execute(reading.first(wanted - len(rows))).all()]
         if len(rows) >= wanted:
             break
     return rows
