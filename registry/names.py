@@ -113,6 +113,11 @@ def check_name(name: str, path: str = "name") -> None:
         )
 
 
+def is_alias(text: str) -> bool:
+    """Tell whether text has the form of an alias."""
+    return text != "" and _ALIAS.fullmatch(text) is not None
+
+
 def check_alias(alias: str) -> None:
     """Check an alias that is to be set.
 

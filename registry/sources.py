@@ -73,6 +73,31 @@ class Sources:
         except ValueError:  # urllib's, of what is no URI
             raise InvalidValue(f"Invalid model version source: '{source}'. Wanted a URI.") from None
 
+    def check_location(self, location: str, root: str, run_id: str | None, model_id: str | None) -> None:
+        """Check where a client says that the files of a version are.
+
+        Args:
+            location: Where, as it is stored.
+            root: Where this server keeps artifacts.
+            run_id: The run that made them, if the client says so.
+            model_id: The logged model that they are, if the client says so.
+
+        Raises:
+            InvalidValue: It is no clean place, or one on this machine that is not below the root, nor of the run or the
+                model.
+        """
+        try:
+            scheme = urlsplit(location).scheme.lower()
+        except ValueError:
+            raise InvalidValue(f"Invalid model version source: '{location}'. Wanted a URI.") from None
+        if not _is_local(scheme):
+            _check_clean(location)
+        elif _below(location, root) is None:
+            roots = [self._run_root(run_id, location)]
+            roots += [self._model(model_id, location).artifact_uri] if model_id is not None else []
+            if all(self._within(location, each) is None for each in roots):
+                self._refuse_place(location, scheme, "run_id")
+
     def _resolve(self, source: str, run_id: str | None, model_id: str | None) -> Resolved:
         scheme = urlsplit(source).scheme.lower()
         if not _is_local(scheme):

@@ -17,7 +17,7 @@ from process import ServerProcess, server_process
 from server import Server, serving
 
 from toolkit.ids import new_run_id
-from toolkit.server.v1 import records
+from toolkit.server.v1 import model_records, records, registry_records
 from toolkit.testing.runs import OWNER, START, add_run, new_run
 from toolkit.tracking.entries import Begun, Ended, Entry, Logged
 from toolkit.tracking.http import HttpRunStore
@@ -66,6 +66,10 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         "created": 1,
         "components": "{}",
     }
+    new_model = {"model_id": f"m-{'7' * 32}", "experiment_id": "0", "name": "m", "tags": {"a": "b"}}
+    model = f"/logged-models/{new_model['model_id']}"
+    measured = {"key": "m", "value": "NaN", "timestamp": 1, "model_id": new_model["model_id"], "run_id": run_id}
+    version = {"source": "s3://b/m", "location": "s3://b/m", "tags": {"a": "b"}}
     calls: list[tuple[type[Any], str, str, object]] = [
         (records.About, "GET", "/about", None),
         (records.ExperimentTold, "POST", "/experiments", {"name": "wine", "tags": {"a": "b"}}),
@@ -101,6 +105,37 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         (records.Renewed, "POST", "/leases/renew", {"owner": owner, "run_ids": [run_id], "lease_ms": 1}),
         (records.Candidates, "POST", "/leases/candidates", {"host": "h"}),
         (records.Lost, "POST", f"/runs/{run_id}/lost", {"reason": "r", "owner": owner, "expired": False}),
+        (model_records.LoggedModelTold, "POST", "/logged-models", new_model),
+        (model_records.LoggedModelPage, "POST", "/logged-models/search", {"filter": "name = 'm'"}),
+        (records.Done, "POST", "/logged-models/metrics", {"metrics": [{**measured, "dataset": {"name": "d"}}]}),
+        (model_records.LoggedModelTold, "GET", f"{model}?allow_deleted=true", None),
+        (model_records.LoggedModelTold, "PATCH", model, {"status": "READY"}),
+        (records.Done, "POST", f"{model}/tags", {"tags": {"a": None}}),
+        (records.Done, "POST", f"{model}/params", {"params": {"p": "1"}}),
+        (records.Done, "POST", f"{model}/files", {"files": [file]}),
+        (model_records.ModelFilesTold, "GET", f"{model}/files", None),
+        (records.Done, "POST", f"{model}/files/forget", {"paths": ["c"]}),
+        (records.Done, "POST", f"/runs/{run_id}/models/inputs", {"model_ids": [new_model["model_id"]]}),
+        (records.Done, "POST", f"/runs/{run_id}/models/outputs", {"models": [{"model_id": new_model["model_id"]}]}),
+        (model_records.ModelsOfRuns, "POST", "/logged-models/find", {"run_ids": [run_id]}),
+        (records.Done, "DELETE", model, {}),
+        (records.Removed, "POST", "/logged-models/purge", {"model_ids": [new_model["model_id"]]}),
+        (registry_records.RegisteredTold, "POST", "/registered-models", {"name": "red wine"}),
+        (registry_records.VersionTold, "POST", "/registered-models/red%20wine/versions", version),
+        (records.Done, "PUT", "/registered-models/red%20wine/aliases/best", {"version": 1}),
+        (registry_records.VersionTold, "GET", "/registered-models/red%20wine/aliases/best", None),
+        (registry_records.VersionTold, "GET", "/registered-models/red%20wine/versions/1", None),
+        (registry_records.VersionTold, "PATCH", "/registered-models/red%20wine/versions/1", {"tags": {"a": None}}),
+        (registry_records.VersionTold, "POST", "/registered-models/red%20wine/versions/1/stage", {"stage": "Staging"}),
+        (registry_records.VersionsTold, "GET", "/registered-models/red%20wine/latest?stages=staging,none", None),
+        (registry_records.VersionPage, "POST", "/model-versions/search", {"filter": "name = 'red wine'"}),
+        (registry_records.NeededTold, "GET", f"/model-versions/needed?holder={run_id}", None),
+        (registry_records.RegisteredPage, "POST", "/registered-models/search", {}),
+        (registry_records.RegisteredTold, "GET", "/registered-models/red%20wine", None),
+        (records.Done, "DELETE", "/registered-models/red%20wine/aliases/best", {}),
+        (records.Done, "DELETE", "/registered-models/red%20wine/versions/1", {}),
+        (registry_records.RegisteredTold, "PATCH", "/registered-models/red%20wine", {"new_name": "vin"}),
+        (records.Done, "DELETE", "/registered-models/vin", {}),
         (records.Removed, "POST", "/purge", {"run_ids": [run_id]}),
         (records.PictureTold, "POST", "/pictures", {}),
         (records.Done, "DELETE", "/pictures/nope", {}),
@@ -165,6 +200,11 @@ def test_numbers_are_exact(server: Server) -> None:
         ("GET", "/experiments?limit=x", None, 400, "INVALID_VALUE"),
         ("GET", "/experiments/0%2f..", None, 404, "NO_SUCH_ENDPOINT"),
         ("POST", "/runs/search", {"filter": "metrics.m <"}, 400, "INVALID_VALUE"),
+        ("GET", "/logged-models/m-1", None, 404, "NOT_FOUND"),
+        ("GET", "/registered-models/nobody's", None, 404, "NOT_FOUND"),
+        ("GET", "/registered-models/wine/latest?stages=x", None, 400, "INVALID_VALUE"),
+        ("GET", "/registered-models/wine/versions/x", None, 400, "INVALID_VALUE"),
+        ("POST", "/registered-models", {"name": "a/b"}, 400, "INVALID_VALUE"),
         ("POST", "/runs/list", {"lifecycle": "gone"}, 400, "INVALID_VALUE"),
         ("POST", "/series", {"run_ids": ["a"] * 1001, "keys": ["m"]}, 400, "INVALID_VALUE"),
         ("POST", "/series", {"run_ids": ["a"] * 500, "keys": ["m", "n", "o"]}, 400, "INVALID_VALUE"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -117,9 +118,12 @@ def test_what_does_not_fit_the_document_is_refused(described: tuple[Server, Any,
 
 def test_methods_that_are_not_in_the_document(described: tuple[Server, Any, dict[str, str]]) -> None:
     server, document, there = described
-    for path, operations in document.raw_schema["paths"].items():
-        target = path.format(**{**there, "picture": "p"})
-        for method in {"get", "put", "post", "patch", "delete", "trace", "options", "head"} - set(operations):
+    paths = document.raw_schema["paths"]
+    for path in paths:
+        target = path.format(**{"picture": "p", "model_id": "m", "version": "1", "alias": "a", **there})
+        fitting = [each for each in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each), target)]
+        known = {method for each in fitting for method in paths[each]}  # a model may be called "search", too
+        for method in {"get", "put", "post", "patch", "delete", "trace", "options", "head"} - known:
             answer = server.call(method.upper(), target, b"{}", {"Content-Type": "application/json"})
             assert answer.status in (404, 405), (method, target, answer)
             if method != "head":

@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from server import serving
 
 from toolkit.db.engine import Database, open_database
 from toolkit.testing.logged_model_store import LoggedModelStoreContract
+from toolkit.tracking.http import HttpRunStore
+from toolkit.tracking.http_logged_models import HttpLoggedModelStore
 from toolkit.tracking.logged_models import LoggedModelStore
 from toolkit.tracking.sql import SqlRunStore
 from toolkit.tracking.sql_logged_models import SqlLoggedModelStore
 from toolkit.tracking.store import RunStore
+from toolkit.transport.client import HttpClient
 
 
 class _Sql(LoggedModelStoreContract):
@@ -40,3 +44,22 @@ class TestPostgres(_Sql):
         database = open_database(postgres_emptied_url)
         yield database
         database.close()
+
+
+class TestHttp(LoggedModelStoreContract):
+    """A real server, on sockets, before a real database."""
+
+    @pytest.fixture
+    def client(self, tmp_path: Path) -> Iterator[HttpClient]:
+        with serving(tmp_path / "home") as server:
+            client = HttpClient(server.url)
+            yield client
+            client.close()
+
+    @pytest.fixture
+    def runs(self, client: HttpClient) -> RunStore:
+        return HttpRunStore(client)
+
+    @pytest.fixture
+    def models(self, client: HttpClient) -> LoggedModelStore:
+        return HttpLoggedModelStore(client)

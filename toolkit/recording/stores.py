@@ -16,6 +16,7 @@ from toolkit.tracking.store import RunStore
 
 if TYPE_CHECKING:
     from toolkit.db.engine import Database  # SQLAlchemy, which a script may do without
+    from toolkit.transport.client import HttpClient
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,7 @@ class Stores:
         lease_ms: How long a run may be silent before it counts as lost.
         exit_wait: Seconds to wait at the end for what the journal holds.
         database: Where ``runs`` are, if that is a database that this process has open.
+        server: What speaks to the server that keeps ``runs``, if one does; closed with them.
         release: What to call when the stores are no longer needed.
     """
 
@@ -54,6 +56,7 @@ class Stores:
     exit_wait: float = 10.0
     lease_ms: int = 60_000
     database: Database | None = field(default=None, repr=False)
+    server: HttpClient | None = field(default=None, repr=False)
     release: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def artifacts_of(self, info: RunInfo) -> Place:

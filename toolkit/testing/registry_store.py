@@ -255,7 +255,7 @@ class RegistryStoreContract:
         model_id = models.create_model(NewLoggedModel(experiment_id="0", name="m")).model_id
         registry.create_model("wine")
         registry.create_version(new_version(run_id=RUN))
-        registry.create_version(new_version(location=f"file:///a/1/{'c' * 32}/artifacts/model"))
+        registry.create_version(new_version(location=f"s3://a/1/{'c' * 32}/artifacts/model"))
         registry.create_version(new_version(location=f"runs:/{'d' * 32}/model"))
         registry.create_version(new_version(location=f"mlflow-artifacts:/1/models/{model_id}/artifacts"))
         for number, holder in enumerate((RUN, "c" * 32, "d" * 32, model_id), 1):

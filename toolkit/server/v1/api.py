@@ -12,13 +12,26 @@ from starlette.types import Receive, Scope, Send
 from toolkit.artifacts.key import is_key
 from toolkit.recording.stores import Stores
 from toolkit.server.lanes import writers
-from toolkit.server.v1 import events, experiments, leases, lineage, records, runs, server, step_keys, values
+from toolkit.server.v1 import (
+    events,
+    experiments,
+    leases,
+    lineage,
+    logged_models,
+    records,
+    registry,
+    runs,
+    server,
+    step_keys,
+    values,
+)
 from toolkit.server.v1.context import Context
 from toolkit.server.v1.entries import Entries
 from toolkit.server.v1.faults import handle
 from toolkit.server.v1.pictures import Pictures
 from toolkit.server.v1.watch import Watch
 from toolkit.tracking.http_codec import Json, Locate
+from toolkit.wiring import open_catalog
 
 PATH = "/api/v1"
 
@@ -68,6 +81,7 @@ def api_route(
     )
     app.state.context = Context(
         stores=stores,
+        catalog=open_catalog(stores),
         locate=locate,
         place=_placed(stores.artifact_root) if serves_artifacts else str,
         serves_artifacts=serves_artifacts,
@@ -75,7 +89,7 @@ def api_route(
         watch=Watch(),
         stopping=stopping or threading.Event(),
     )
-    for each in (experiments, runs, events, values, lineage, step_keys, leases, server):
+    for each in (experiments, runs, events, values, logged_models, registry, lineage, step_keys, leases, server):
         app.include_router(each.router, prefix=f"{prefix}{PATH}")
     handle(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # FastAPI's own way to add to it

@@ -13,6 +13,7 @@ from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidato
 from pydantic_core import PydanticCustomError, to_json
 
 from toolkit.recording.stores import Stores
+from toolkit.registry.catalog import Catalog
 from toolkit.server.lanes import writers
 from toolkit.server.v1.pictures import Pictures
 from toolkit.server.v1.watch import Watch
@@ -29,6 +30,7 @@ class Context:
 
     Attributes:
         stores: The stores.
+        catalog: The models of the stores.
         locate: From where artifacts are to what clients are told.
         place: The other way: what a client says of a place, as it is stored.
         serves_artifacts: Whether clients read and write artifacts through the server.
@@ -39,6 +41,7 @@ class Context:
     """
 
     stores: Stores
+    catalog: Catalog
     locate: Locate
     place: Locate
     serves_artifacts: bool

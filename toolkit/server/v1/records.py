@@ -19,13 +19,13 @@ Number = float | Literal["NaN", "Infinity", "-Infinity"]
 """A 64-bit floating-point number; NaN and the infinities as text."""
 
 
-class _Asked(BaseModel):
+class Asked(BaseModel):
     """What a client says; a field that is not known is refused, for it was meant to do something."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Told(BaseModel):
+class Told(BaseModel):
     """What a client is told."""
 
     model_config = ConfigDict(frozen=True)
@@ -34,7 +34,7 @@ class _Told(BaseModel):
 # -- experiments -------------------------------------------------------------------------------------
 
 
-class NewExperiment(_Asked):
+class NewExperiment(Asked):
     """An experiment to be made. An id and a time are given by imports only."""
 
     name: Text
@@ -44,13 +44,13 @@ class NewExperiment(_Asked):
     creation_time: Integer | None = None
 
 
-class ExperimentName(_Asked):
+class ExperimentName(Asked):
     """An experiment by its name."""
 
     name: Text
 
 
-class ExperimentChange(_Asked):
+class ExperimentChange(Asked):
     """What shall be different; ``null`` leaves a field as it is, and removes a tag."""
 
     name: Text | None = None
@@ -58,7 +58,7 @@ class ExperimentChange(_Asked):
     lifecycle: Lifecycle | None = None
 
 
-class ExperimentTold(_Told):
+class ExperimentTold(Told):
     """An experiment. Times in milliseconds since 1970 UTC."""
 
     experiment_id: str
@@ -70,13 +70,13 @@ class ExperimentTold(_Told):
     tags: dict[str, str]
 
 
-class ExperimentFound(_Told):
+class ExperimentFound(Told):
     """The active experiment of a name, else the deleted one, else none."""
 
     experiment: ExperimentTold | None
 
 
-class ExperimentPage(_Told):
+class ExperimentPage(Told):
     """A part of a list of experiments, and the token that gives the next part."""
 
     experiments: list[ExperimentTold]
@@ -86,7 +86,7 @@ class ExperimentPage(_Told):
 # -- runs --------------------------------------------------------------------------------------------
 
 
-class OwnerAsked(_Asked):
+class OwnerAsked(Asked):
     """The process that answers for a run."""
 
     host: Text
@@ -94,7 +94,7 @@ class OwnerAsked(_Asked):
     started: Integer
 
 
-class RunAsked(_Asked):
+class RunAsked(Asked):
     """A run to be made: the same id twice gives the first run back. Times in milliseconds since 1970 UTC."""
 
     run_id: Text
@@ -111,7 +111,7 @@ class RunAsked(_Asked):
     reason: Text | None = None
 
 
-class RunChanged(_Asked):
+class RunChanged(Asked):
     """What shall be different; ``null`` leaves a field as it is."""
 
     status: RunStatus | None = None
@@ -121,7 +121,7 @@ class RunChanged(_Asked):
     lifecycle: Lifecycle | None = None
 
 
-class Latest(_Told):
+class Latest(Told):
     """The latest point of a metric."""
 
     value: Number
@@ -129,7 +129,7 @@ class Latest(_Told):
     step: int
 
 
-class DatasetBody(_Asked):
+class DatasetBody(Asked):
     """Data that runs use, known in an experiment by name and digest."""
 
     name: Text
@@ -140,14 +140,14 @@ class DatasetBody(_Asked):
     profile: Text | None = None
 
 
-class InputBody(_Asked):
+class InputBody(Asked):
     """A dataset as a run's input."""
 
     dataset: DatasetBody
     tags: Mapping[Text, Text] = {}
 
 
-class RunTold(_Told):
+class RunTold(Told):
     """A run and what it logged. Inputs come with a single run only. Times in milliseconds since 1970 UTC."""
 
     run_id: str
@@ -167,14 +167,14 @@ class RunTold(_Told):
     inputs: list[InputBody]
 
 
-class RunPage(_Told):
+class RunPage(Told):
     """A part of a list of runs, and the token that gives the next part."""
 
     runs: list[RunTold]
     next_page_token: str | None
 
 
-class RunList(_Asked):
+class RunList(Asked):
     """Which runs to list, newest first."""
 
     experiment_ids: Sequence[Text] = ()
@@ -189,7 +189,7 @@ class RunList(_Asked):
     page_token: Text | None = None
 
 
-class Search(_Asked):
+class Search(Asked):
     """What to search for, how to order it, and which metrics, parameters and tags to load."""
 
     experiment_ids: Sequence[Text] = ()
@@ -201,19 +201,19 @@ class Search(_Asked):
     fields: Sequence[Text] | None = None
 
 
-class Count(_Told):
+class Count(Told):
     """How many there are."""
 
     count: int
 
 
-class RunIds(_Asked):
+class RunIds(Asked):
     """Some runs."""
 
     run_ids: Annotated[Sequence[Text], Field(max_length=100_000)]
 
 
-class Size(_Told):
+class Size(Told):
     """How much a run has logged."""
 
     params: int
@@ -223,26 +223,26 @@ class Size(_Told):
     inputs: int
 
 
-class Sizes(_Told):
+class Sizes(Told):
     """How much runs have logged, by their ids."""
 
     sizes: dict[str, Size]
 
 
-class ToPurge(_Asked):
+class ToPurge(Asked):
     """What to remove for good, of what is deleted."""
 
     run_ids: Sequence[Text] = ()
     experiment_ids: Sequence[Text] = ()
 
 
-class Removed(_Told):
+class Removed(Told):
     """The ids of what was removed."""
 
     removed: list[str]
 
 
-class Ancestors(_Told):
+class Ancestors(Told):
     """The runs that a run is a part of, the nearest first."""
 
     runs: list[RunTold]
@@ -251,7 +251,7 @@ class Ancestors(_Told):
 # -- what runs log -----------------------------------------------------------------------------------
 
 
-class Point(_Asked):
+class Point(Asked):
     """A point of a metric. ``timestamp`` in milliseconds since 1970 UTC."""
 
     key: Text
@@ -260,7 +260,7 @@ class Point(_Asked):
     step: Integer = 0
 
 
-class PointColumns(_Asked):
+class PointColumns(Asked):
     """Points of metrics as columns of one length: far less to write and read than one object a point."""
 
     keys: Sequence[Text] = ()
@@ -269,7 +269,7 @@ class PointColumns(_Asked):
     values: Sequence[Number] = ()
 
 
-class Batch(_Asked):
+class Batch(Asked):
     """Values to be logged, all or none of them; a tag that is ``null`` is removed."""
 
     metrics: Sequence[Point] = ()
@@ -278,13 +278,13 @@ class Batch(_Asked):
     tags: Mapping[Text, Text | None] = {}
 
 
-class Inputs(_Asked):
+class Inputs(Asked):
     """Datasets that a run uses."""
 
     inputs: Sequence[InputBody]
 
 
-class History(_Told):
+class History(Told):
     """Points of a metric as columns, ordered by step, timestamp and value."""
 
     steps: list[int]
@@ -298,7 +298,7 @@ class HistoryPage(History):
     next_page_token: str | None
 
 
-class SeriesAsked(_Asked):
+class SeriesAsked(Asked):
     """Which metrics of which runs to draw, by at most so many points each."""
 
     run_ids: Annotated[Sequence[Text], Field(max_length=1_000)]
@@ -315,13 +315,13 @@ class Series(History):
     key: str
 
 
-class SeriesTold(_Told):
+class SeriesTold(Told):
     """Metrics of runs, for a chart; runs and metrics that are not there are left out."""
 
     series: list[Series]
 
 
-class Artifact(_Asked):
+class Artifact(Asked):
     """A file of a run: its path below the run's artifacts, size in bytes, SHA-256, time in ms since 1970 UTC."""
 
     path: Text
@@ -330,32 +330,32 @@ class Artifact(_Asked):
     created: Integer = 0
 
 
-class Artifacts(_Asked):
+class Artifacts(Asked):
     """Files of a run."""
 
     artifacts: Sequence[Artifact]
 
 
-class ArtifactPage(_Told):
+class ArtifactPage(Told):
     """A part of a list of files, and the token that gives the next part."""
 
     artifacts: list[Artifact]
     next_page_token: str | None
 
 
-class Paths(_Asked):
+class Paths(Asked):
     """Paths of files."""
 
     paths: Sequence[Text]
 
 
-class PathsTold(_Told):
+class PathsTold(Told):
     """Paths of files."""
 
     paths: list[str]
 
 
-class Refused(_Told):
+class Refused(Told):
     """An entry that can never be written: its place in what was sent, and why."""
 
     index: int
@@ -363,7 +363,7 @@ class Refused(_Told):
     message: str
 
 
-class Applied(_Told):
+class Applied(Told):
     """How far a journal was taken, and which of its entries never will be."""
 
     position: int
@@ -373,7 +373,7 @@ class Applied(_Told):
 # -- keys of steps -----------------------------------------------------------------------------------
 
 
-class StepKeyBody(_Asked):
+class StepKeyBody(Asked):
     """What the results of a step's run depend on. ``components`` is JSON; ``created`` in ms since 1970 UTC."""
 
     run_id: Text
@@ -384,7 +384,7 @@ class StepKeyBody(_Asked):
     components: Text
 
 
-class StepKeySearch(_Asked):
+class StepKeySearch(Asked):
     """Which keys of steps to find, newest first."""
 
     key: Text | None = None
@@ -395,13 +395,13 @@ class StepKeySearch(_Asked):
     limit: Integer = 100
 
 
-class StepKeysTold(_Told):
+class StepKeysTold(Told):
     """Keys of steps, newest first."""
 
     step_keys: list[StepKeyBody]
 
 
-class RunIdsTold(_Told):
+class RunIdsTold(Told):
     """The ids of runs."""
 
     run_ids: list[str]
@@ -410,7 +410,7 @@ class RunIdsTold(_Told):
 # -- lineage -----------------------------------------------------------------------------------------
 
 
-class ThingTold(_Told):
+class ThingTold(Told):
     """What a thing is called: a dataset by its digest, a run or logged model by its id, a version as name/number."""
 
     kind: Literal["dataset", "run", "model", "version"]
@@ -424,7 +424,7 @@ class NodeTold(ThingTold):
     state: str
 
 
-class EdgeTold(_Told):
+class EdgeTold(Told):
     """How two things hang together; data flows from the source to the target."""
 
     source: ThingTold
@@ -433,7 +433,7 @@ class EdgeTold(_Told):
     detail: str
 
 
-class LineageTold(_Told):
+class LineageTold(Told):
     """A graph: its nodes by their distance from the start. ``whole`` is false where some were left out."""
 
     start: ThingTold
@@ -445,7 +445,7 @@ class LineageTold(_Told):
 # -- leases, pictures, the server --------------------------------------------------------------------
 
 
-class Renewal(_Asked):
+class Renewal(Asked):
     """Who says that which runs are alive, and for how long."""
 
     owner: OwnerAsked
@@ -453,19 +453,19 @@ class Renewal(_Asked):
     lease_ms: Annotated[Integer, Field(ge=0, lt=2**53)]
 
 
-class Renewed(_Told):
+class Renewed(Told):
     """Those of the runs that still run."""
 
     run_ids: list[str]
 
 
-class Host(_Asked):
+class Host(Asked):
     """A machine."""
 
     host: Text
 
 
-class Candidate(_Told):
+class Candidate(Told):
     """A run that may be lost, who answers for it, and whether its lease is over."""
 
     run_id: str
@@ -473,13 +473,13 @@ class Candidate(_Told):
     expired: bool
 
 
-class Candidates(_Told):
+class Candidates(Told):
     """Runs that may be lost."""
 
     candidates: list[Candidate]
 
 
-class Loss(_Asked):
+class Loss(Asked):
     """Why a run counts as lost, and what its candidate said."""
 
     reason: Text
@@ -487,23 +487,23 @@ class Loss(_Asked):
     expired: StrictBool
 
 
-class Lost(_Told):
+class Lost(Told):
     """Whether the run was made FAILED."""
 
     lost: bool
 
 
-class PictureTold(_Told):
+class PictureTold(Told):
     """The name of a picture, for the header ``Toolkit-Picture`` of requests that read it."""
 
     picture: str
 
 
-class Done(_Told):
+class Done(Told):
     """It was done."""
 
 
-class About(_Told):
+class About(Told):
     """What this server is.
 
     ``artifacts`` is ``proxy`` where clients read and write artifacts through it, and ``direct`` where they do that at
@@ -517,7 +517,7 @@ class About(_Told):
     artifact_root: str
 
 
-class Fault(_Told):
+class Fault(Told):
     """What went wrong."""
 
     code: str
