@@ -1,18 +1,27 @@
-"""scikit-learn: estimators and pipelines, as skops files or as pickles."""
+"""scikit-learn: estimators and pipelines, as skops files, which hold no code, or as pickles."""
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from toolkit.errors import InvalidValue
 from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, imported, part_of
 from toolkit.models.metadata import ModelMetadata
+from toolkit.models.pickles import dumps, loads
+from toolkit.models.skops_file import load_skops, save_skops
+
+FORMATS = {"skops": "model.skops", "cloudpickle": "model.pkl", "pickle": "model.pkl"}
+"""File names by format."""
+
+PREDICT_FUNCTIONS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
 
 
 class SklearnFlavor:
-    """Estimators of scikit-learn."""
+    """Estimators of scikit-learn, and of libraries that build on its classes."""
 
     name = "sklearn"
     package = "scikit-learn"
@@ -24,29 +33,60 @@ class SklearnFlavor:
         return "sklearn" in class_modules(model)
 
     def save(self, model: Any, folder: Path, request: SaveRequest) -> SavedFlavor:  # noqa: ANN401 - an estimator
-        """Write the estimator."""
-        options = request.read(serialization_format="pickle", pyfunc_predict_fn="predict")
-        (folder / "model.pkl").write_bytes(pickle.dumps(model))
+        """Write the estimator.
+
+        Options are ``serialization_format``, ``skops`` (the default), ``cloudpickle`` or ``pickle``;
+        ``pyfunc_predict_fn``, the function that predicts; ``skops_trusted_types``, types that MLflow is told to trust
+        beside those that are found in the model.
+
+        Raises:
+            InvalidValue: The estimator or an option cannot be used.
+        """
+        library = imported("sklearn", self.package)
+        options = request.read(serialization_format="skops", pyfunc_predict_fn="predict", skops_trusted_types=None)
+        form, function = options["serialization_format"], options["pyfunc_predict_fn"]
+        if form not in FORMATS:
+            raise InvalidValue(f"serialization_format is {form!r}: wanted one of {', '.join(FORMATS)}")
+        path = folder / FORMATS[form]
+        types: list[str] = sorted(options["skops_trusted_types"] or [])
+        if form == "skops":
+            types = sorted({*types, *save_skops(model, path)})
+        else:
+            path.write_bytes(dumps(model) if form == "cloudpickle" else _pickled(model))
         return SavedFlavor(
             block={
-                "pickled_model": "model.pkl",
-                "serialization_format": options["serialization_format"],
-                "sklearn_version": imported("sklearn", self.package).__version__,
+                "pickled_model": path.name,
+                "serialization_format": form,
+                "skops_trusted_types": types or None,
+                "sklearn_version": library.__version__,
             },
-            pyfunc={"model_path": "model.pkl", "predict_fn": options["pyfunc_predict_fn"]},
-            requirements=("scikit-learn",),
+            pyfunc={"model_path": path.name, "predict_fn": function} if hasattr(model, _known(function)) else None,
+            requirements=("scikit-learn", *(() if form == "pickle" else (form,))),
         )
 
     def load(self, folder: Path, block: Mapping[str, Any], context: LoadContext) -> Any:  # noqa: ANN401 - the same
-        """Return the estimator."""
-        path = part_of(folder, block["pickled_model"])
+        """Return the estimator.
+
+        Raises:
+            UntrustedModel: It is a pickle, or has types, that are not trusted.
+            InvalidValue: It cannot be loaded.
+        """
+        imported("sklearn", self.package)
+        path = part_of(folder, block.get("pickled_model"))
+        form = block.get("serialization_format", "pickle")
+        if form == "skops":
+            return load_skops(path, context.trust)
         context.trust.require(path, "a pickle")
-        return pickle.loads(path.read_bytes())  # noqa: S301 - it is trusted
+        return loads(path.read_bytes(), str(path))
 
     def predictor(self, folder: Path, metadata: ModelMetadata, context: LoadContext) -> SklearnPredictor:
-        """Return what calls the estimator's predict function."""
-        model = self.load(folder, metadata.flavor(self.name), context)
-        return SklearnPredictor(model, metadata.flavor("python_function").get("predict_fn") or "predict")
+        """Return what calls the estimator's function that predicts."""
+        function = _known(metadata.flavor("python_function").get("predict_fn") or "predict")
+        if self.name in metadata.flavors:
+            block = metadata.flavor(self.name)
+        else:  # as MLflow before 1.0 wrote it
+            block = {"pickled_model": metadata.flavor("python_function").get("data")}
+        return SklearnPredictor(self.load(folder, block, context), function)
 
 
 class SklearnPredictor:
@@ -54,11 +94,36 @@ class SklearnPredictor:
 
     def __init__(self, native: Any, function: str) -> None:  # noqa: ANN401 - an estimator
         self.native = native
-        self._function = function
+        self._function = getattr(native, function)
+        self._names: frozenset[str] | None = None
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - arrays and frames
-        """Return what the function gives."""
-        return getattr(self.native, self._function)(data, **(params or {}))
+        """Return what the function gives. Of the parameters, those count that it takes, such as ``return_std``."""
+        if not params:
+            return self._function(data)
+        if self._names is None:
+            self._names = frozenset(inspect.signature(self._function).parameters)
+        return self._function(data, **{name: value for name, value in params.items() if name in self._names})
+
+
+def _known(function: object) -> str:
+    """Return the name of a function that predicts; an MLmodel cannot have others called.
+
+    Raises:
+        InvalidValue: It is none.
+    """
+    if function not in PREDICT_FUNCTIONS:
+        raise InvalidValue(f"pyfunc_predict_fn is {function!r}: wanted one of {', '.join(PREDICT_FUNCTIONS)}")
+    return str(function)
+
+
+def _pickled(model: object) -> bytes:
+    try:
+        return pickle.dumps(model, protocol=pickle.DEFAULT_PROTOCOL)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise InvalidValue(
+            f"this {type(model).__name__} cannot be pickled ({error}): try serialization_format='cloudpickle'"
+        ) from error
 
 
 FLAVOR = SklearnFlavor()
