@@ -80,6 +80,14 @@ class Conflict(UserError, ValueError):
     """The change contradicts what is recorded."""
 
 
+class GateFailed(Conflict):
+    """The version does not show what it must to take this stage or alias."""
+
+
+class ApprovalNeeded(Conflict):
+    """The stage or alias is taken only by a request that others approve."""
+
+
 class Forbidden(UserError):
     """This is not given out, and not changed, here."""
 
