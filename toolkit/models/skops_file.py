@@ -1,74 +1,91 @@
-"""Files of skops: estimators without pickle. What they hold is named in them, and built from types that are trusted."""
+"""skops files: estimators without pickle. Each type in one is either known to be safe, or has to be trusted.
+
+MLflow takes the list of types to trust from the model's own MLmodel, and so from whoever made the model. Here nothing
+of the model says what is trusted: types are those that skops knows, those that a flavor knows to do no harm, and those
+that the user's settings name.
+"""
 
 from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InvalidValue, UntrustedModel
-from toolkit.models.flavor import imported
-from toolkit.models.trust import Trust
 
-_SHOWN = 5
+if TYPE_CHECKING:
+    from toolkit.models.trust import Trust
 
 
-def save_skops(model: object, path: Path) -> list[str]:
-    """Write a model, and look whether it can be read.
+def write(model: object, path: Path) -> list[str]:
+    """Write an estimator into a file, and load it once: what cannot be loaded is not kept.
 
     Returns:
-        The types in it that skops does not know to be safe, such as classes of the user's.
+        The types in it that skops does not know to be safe, sorted: to load it elsewhere they have to be trusted.
 
     Raises:
-        InvalidValue: skops cannot keep it.
+        InvalidValue: Something in it cannot be kept in such a file.
     """
-    skops = imported("skops.io", "skops")
+    import skops.io  # noqa: PLC0415 - for models that are kept so
+
     try:
-        path.write_bytes(skops.dumps(model))
-        types: list[str] = skops.get_untrusted_types(file=path)
-        skops.load(path, trusted=types)
-    except Exception as error:  # skops raises what it comes across
-        raise InvalidValue(
-            f"skops cannot keep this {type(model).__name__} ({type(error).__name__}: {error}): give "
-            "serialization_format='cloudpickle', or let it use functions of modules instead of lambdas"
-        ) from error
-    return sorted(types)
-
-
-def load_skops(path: Path, trust: Trust) -> Any:  # noqa: ANN401 - an estimator
-    """Return what a file holds.
-
-    Types that skops does not know to be safe are taken if the settings trust them, or the whole file is trusted. The
-    list that a model brings along is not asked.
-
-    Raises:
-        UntrustedModel: It has others.
-        InvalidValue: It cannot be loaded.
-    """
-    skops = imported("skops.io", "skops")
-    try:
-        unknown = set(skops.get_untrusted_types(file=path)) - trust.types
-        if unknown and not trust.allows(path):
-            raise UntrustedModel(
-                f"{path} has types that skops does not know to be safe ({_few(sorted(unknown))}), and this store has "
-                "not recorded it: name them in the setting trusted_types, or load it with trust=True (--trust on the "
-                "command line) if you trust whoever made it"
-            )
-        return skops.load(path, trusted=sorted(unknown | trust.types))
-    except UntrustedModel:
+        skops.io.dump(model, path)
+        types = sorted(map(str, skops.io.get_untrusted_types(file=path)))
+        skops.io.load(path, trusted=types)
+    except OSError:
         raise
-    except ModuleNotFoundError as error:
-        raise InvalidValue(f"{path} needs the module {error.name!r}, which is not here") from error
-    except Exception as error:  # skops raises what it comes across in a file
-        raise InvalidValue(f"skops cannot read {path} ({type(error).__name__}: {error})") from error
+    except Exception as error:
+        raise InvalidValue(
+            f"skops cannot keep this {type(model).__name__} ({type(error).__name__}: {error}): save it with "
+            'serialization_format="cloudpickle"'
+        ) from error
+    return types
+
+
+def read(path: Path, trust: Trust, known: Collection[str] = ()) -> Any:  # noqa: ANN401 - an estimator
+    """Return the estimator in a file.
+
+    Args:
+        path: The file.
+        trust: What may be loaded beside what is safe.
+        known: Types that do no harm, which skops does not know.
+
+    Raises:
+        UntrustedModel: A type in it is not known to be safe, and not trusted.
+        InvalidValue: It is no such file, or what it takes is not installed.
+    """
+    import skops.io  # noqa: PLC0415 - for models that are kept so
+
+    try:
+        types = sorted(map(str, skops.io.get_untrusted_types(file=path)))
+    except OSError:
+        raise
+    except Exception as error:
+        raise InvalidValue(f"{path} is no skops file that can be read ({type(error).__name__}: {error})") from error
+    unknown = [each for each in types if each not in known and each not in trust.types]
+    if unknown and not trust.allows(path):
+        raise UntrustedModel(
+            f"{path} holds types that are not known to be safe ({', '.join(unknown)}), and this store has not recorded "
+            "it: name them in the setting trusted_types, or, if you trust whoever made it, load it with trust=True "
+            "(--trust on the command line)"
+        )
+    try:
+        return skops.io.load(path, trusted=types)
+    except OSError:
+        raise
+    except Exception as error:
+        raise InvalidValue(
+            f"{path} cannot be loaded ({type(error).__name__}: {error}): its requirements.txt says what made it"
+        ) from error
 
 
 def modules_in(path: Path) -> set[str]:
-    """Return the top-level modules that a file names."""
+    """Return the top-level modules of what a file holds."""
     with zipfile.ZipFile(path) as archive:
-        found: set[str] = set()
-        waiting = [json.loads(archive.read("schema.json"))]
+        waiting: list[Any] = [json.loads(archive.read("schema.json"))]
+    found: set[str] = set()
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):
@@ -78,8 +95,3 @@ def modules_in(path: Path) -> set[str]:
         elif isinstance(node, list):
             waiting += node
     return found
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import InvalidValue
+from toolkit.models import skops_file
 from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, imported, part_of
 from toolkit.models.metadata import ModelMetadata
 from toolkit.models.pickles import dumps, loads
-from toolkit.models.skops_file import load_skops, save_skops
 
 FORMATS = {"skops": "model.skops", "cloudpickle": "model.pkl", "pickle": "model.pkl"}
 """File names by format."""
@@ -50,7 +50,7 @@ class SklearnFlavor:
         path = folder / FORMATS[form]
         types: list[str] = sorted(options["skops_trusted_types"] or [])
         if form == "skops":
-            types = sorted({*types, *save_skops(model, path)})
+            types = sorted({*types, *skops_file.write(model, path)})
         else:
             path.write_bytes(dumps(model) if form == "cloudpickle" else _pickled(model))
         return SavedFlavor(
@@ -75,7 +75,7 @@ class SklearnFlavor:
         path = part_of(folder, block.get("pickled_model"))
         form = block.get("serialization_format", "pickle")
         if form == "skops":
-            return load_skops(path, context.trust)
+            return skops_file.read(path, context.trust)
         context.trust.require(path, "a pickle")
         return loads(path.read_bytes(), str(path))
 
