@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import InvalidValue
-from toolkit.models import pickles
+from toolkit.models import pickles, skops_file
 from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, imported, part_of
 from toolkit.models.metadata import ModelMetadata
 from toolkit.models.prediction import FunctionPredictor
-from toolkit.models.skops_file import load_skops, save_skops
 
 FORMATS = ("skops", "cloudpickle", "pickle")
 KNOWN_TYPES = frozenset(
@@ -93,7 +91,7 @@ class LightgbmFlavor:
                 raise InvalidValue(f"LightGBM {library.__version__} cannot read {path}: {error}") from None
         kind = block.get("serialization_format") or "cloudpickle"
         if kind == "skops":
-            return load_skops(path, replace(context.trust, types=context.trust.types | KNOWN_TYPES))
+            return skops_file.read(path, context.trust, KNOWN_TYPES)
         if kind not in FORMATS:
             raise InvalidValue(f"the MLmodel of {folder} names the format {kind!r}: wanted one of {', '.join(FORMATS)}")
         context.trust.require(path, "a pickle")
@@ -115,7 +113,7 @@ def _check_estimator(model: object, library: Any) -> None:  # noqa: ANN401 - a m
 def _write(model: object, path: Path, kind: str) -> list[str]:
     """Write an estimator, and return the types that skops does not know."""
     if kind == "skops":
-        return save_skops(model, path)
+        return skops_file.write(model, path)
     path.write_bytes(pickles.dumps(model) if kind == "cloudpickle" else pickle.dumps(model))
     return []
 
