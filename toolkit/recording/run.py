@@ -151,9 +151,17 @@ class RecordedRun:
             InvalidValue: A value is no number.
         """
         moment = now_ms() if timestamp is None else timestamp
-        points = check_points(
+        self.log_points(
             [Metric(key=key, value=_number(key, value), timestamp=moment, step=step) for key, value in metrics.items()]
         )
+
+    def log_points(self, metrics: Sequence[Metric]) -> None:
+        """Log points of metrics, each with its own step and time.
+
+        Raises:
+            InvalidValue: A key, a value, a step or a time is out of bounds; none of them was logged.
+        """
+        points = check_points(metrics)
         if points:
             self._write(Logged(run_id=self.run_id, points=points))
 
