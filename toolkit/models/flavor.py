@@ -153,8 +153,13 @@ def class_modules(model: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.__module__.partition(".")[0] for each in type(model).__mro__))
 
 
-def imported(module: str, package: str) -> ModuleType:
+def imported(module: str, package: str, extra: str | None = None) -> ModuleType:
     """Import a library that a flavor needs.
+
+    Args:
+        module: What to import.
+        package: What pip installs for it.
+        extra: Of toolkit, that brings it in a version that fits, where there is one.
 
     Raises:
         InvalidValue: It is not installed.
@@ -164,8 +169,9 @@ def imported(module: str, package: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
             raise
+        install = f"'toolkit[{extra}]', or pip install {package}" if extra else package
         raise InvalidValue(
-            f"this kind of model needs {package}, which is not installed: pip install {package}"
+            f"this kind of model needs {package}, which is not installed: pip install {install}"
         ) from None
 
 

@@ -37,7 +37,7 @@ class CatboostFlavor:
         Raises:
             InvalidValue: It is not fitted, or of no class that can be saved; or the format cannot be loaded again.
         """
-        library = imported("catboost", self.package)
+        library = imported("catboost", self.package, self.name)
         options = request.read(format="cbm", export_parameters=None, pool=None)
         if options["format"] not in FORMATS:
             raise InvalidValue(
@@ -65,7 +65,7 @@ class CatboostFlavor:
         Raises:
             InvalidValue: CatBoost is not installed, or cannot read the file.
         """
-        library = imported("catboost", self.package)
+        library = imported("catboost", self.package, self.name)
         path = part_of(folder, block.get("data") or _DATA)
         kind = block.get("model_type")
         if kind not in CLASSES:

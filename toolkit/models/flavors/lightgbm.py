@@ -50,7 +50,7 @@ class LightgbmFlavor:
         Raises:
             InvalidValue: It is not fitted, of no class that can be saved, or cannot be kept in this format.
         """
-        library = imported("lightgbm", self.package)
+        library = imported("lightgbm", self.package, self.name)
         options = request.read(serialization_format="skops", skops_trusted_types=None)
         kind = options["serialization_format"]
         if kind not in FORMATS:
@@ -82,7 +82,7 @@ class LightgbmFlavor:
             UntrustedModel: It is a pickle, or holds types that are not LightGBM's own, and is not trusted.
             InvalidValue: LightGBM is not installed, or cannot read the file.
         """
-        library = imported("lightgbm", self.package)
+        library = imported("lightgbm", self.package, self.name)
         path = part_of(folder, block.get("data"))
         if (block.get("model_class") or _BOOSTER) == _BOOSTER:
             try:

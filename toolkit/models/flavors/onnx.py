@@ -51,7 +51,7 @@ class OnnxFlavor:
         Raises:
             InvalidValue: It is no ModelProto, not a valid one, or an option cannot be used.
         """
-        library = imported("onnx", self.package)
+        library = imported("onnx", self.package, self.name)
         options = request.read(onnx_execution_providers=None, onnx_session_options=None, save_as_external_data=None)
         if not isinstance(model, library.ModelProto):
             raise InvalidValue(f"a {type(model).__name__} is no graph of ONNX: wanted a ModelProto")
@@ -79,7 +79,7 @@ class OnnxFlavor:
         Raises:
             InvalidValue: ONNX is not installed, or cannot read the file.
         """
-        library = imported("onnx", self.package)
+        library = imported("onnx", self.package, self.name)
         path = part_of(folder, block.get("data") or _DATA)
         _check(library, path)
         return library.load(str(path))
@@ -91,7 +91,7 @@ class OnnxFlavor:
             UntrustedModel: Its MLmodel sets options that can name libraries to be loaded, and is not trusted.
             InvalidValue: ONNX Runtime is not installed, or cannot use the graph.
         """
-        runtime = imported("onnxruntime", "onnxruntime")
+        runtime = imported("onnxruntime", "onnxruntime", self.name)
         block = metadata.flavor(self.name)
         path = part_of(folder, block.get("data") or _DATA)
         providers = _read_providers(block.get("providers"))

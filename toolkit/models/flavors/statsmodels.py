@@ -36,7 +36,7 @@ class StatsmodelsFlavor:
         Raises:
             InvalidValue: It is not fitted, or cannot be saved, or not be loaded again.
         """
-        library = imported("statsmodels", self.package)
+        library = imported("statsmodels", self.package, self.name)
         remove = bool(request.read(remove_data=False)["remove_data"])
         if not hasattr(model, "save"):
             raise InvalidValue(f"a {type(model).__name__} cannot be saved: wanted fitted results, what fit() returns")
@@ -63,7 +63,7 @@ class StatsmodelsFlavor:
         """
         path = part_of(folder, block.get("data") or _DATA)
         context.trust.require(path, "a pickle")
-        library = imported("statsmodels", self.package)
+        library = imported("statsmodels", self.package, self.name)
         try:
             return _unpickled(path)
         except (OSError, MemoryError):
@@ -77,7 +77,7 @@ class StatsmodelsFlavor:
     def predictor(self, folder: Path, metadata: ModelMetadata, context: LoadContext) -> FunctionPredictor | TimeSeries:
         """Return what predicts with the results."""
         results = self.load(folder, metadata.flavor(self.name), context)
-        series = imported("statsmodels.tsa.base.tsa_model", self.package).TimeSeriesModel
+        series = imported("statsmodels.tsa.base.tsa_model", self.package, self.name).TimeSeriesModel
         if isinstance(getattr(results, "model", None), series):
             return TimeSeries(results)
         return FunctionPredictor(results, results.predict)

@@ -37,7 +37,7 @@ class XgboostFlavor:
         Raises:
             InvalidValue: It is not fitted, or of no class that can be saved; or the format is none.
         """
-        library = imported("xgboost", self.package)
+        library = imported("xgboost", self.package, self.name)
         kind = request.read(model_format="ubj")["model_format"]
         if kind not in FORMATS:
             raise InvalidValue(f"XGBoost has no format {kind!r}: wanted one of {', '.join(FORMATS)}")
@@ -63,7 +63,7 @@ class XgboostFlavor:
             UntrustedModel: Its class is not XGBoost's, and so somebody else's code.
             InvalidValue: XGBoost is not installed, or cannot read the file.
         """
-        library = imported("xgboost", self.package)
+        library = imported("xgboost", self.package, self.name)
         path = part_of(folder, block.get("data"))
         name = str(block.get("model_class") or _BOOSTER)
         found = _named(folder, name, context)
@@ -78,7 +78,7 @@ class XgboostFlavor:
 
     def predictor(self, folder: Path, metadata: ModelMetadata, context: LoadContext) -> FunctionPredictor:
         """Return what predicts with the model: a Booster is given a DMatrix of the data."""
-        library = imported("xgboost", self.package)
+        library = imported("xgboost", self.package, self.name)
         model = self.load(folder, metadata.flavor(self.name), context)
         matrix = _matrix if isinstance(model, library.Booster) else None
         return FunctionPredictor(model, model.predict, matrix, {"validate_features": True})
