@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from toolkit.errors import StoreError
+from toolkit.recording.flushed import after_journal
+from toolkit.recording.stores import Stores
 from toolkit.registry.store import RegistryStore
 from toolkit.tracking.logged_models import LoggedModelStore
 
@@ -19,3 +22,28 @@ class Catalog:
 
     logged: LoggedModelStore
     registered: RegistryStore
+
+
+def catalog_of(stores: Stores) -> Catalog:
+    """Return the models of stores: those of a server, or those in the database that this process has open.
+
+    What this process has logged through the journal is there before the models are read or changed.
+
+    Raises:
+        StoreError: The stores are neither a server's nor in a database.
+    """
+    if stores.server is not None:
+        from toolkit.registry.http import HttpRegistryStore  # noqa: PLC0415 - where there is a server
+        from toolkit.tracking.http_logged_models import HttpLoggedModelStore  # noqa: PLC0415 - the same
+
+        catalog = Catalog(logged=HttpLoggedModelStore(stores.server), registered=HttpRegistryStore(stores.server))
+    elif stores.database is not None:
+        from toolkit.registry.sql import SqlRegistryStore  # noqa: PLC0415 - SQLAlchemy, where there is a database
+        from toolkit.tracking.sql_logged_models import SqlLoggedModelStore  # noqa: PLC0415 - the same
+
+        catalog = Catalog(logged=SqlLoggedModelStore(stores.database), registered=SqlRegistryStore(stores.database))
+    else:
+        raise StoreError(f"the models of {stores.place} are kept in no database, and by no server")
+    if stores.journal is None:
+        return catalog
+    return Catalog(logged=after_journal(catalog.logged, stores.journal), registered=catalog.registered)

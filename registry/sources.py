@@ -17,6 +17,7 @@ from toolkit.errors import InvalidValue, NotFound, ToolkitError
 from toolkit.registry.catalog import Catalog
 from toolkit.registry.names import IS_PROMPT, ModelUri
 from toolkit.registry.records import ModelVersion, Stage
+from toolkit.registry.store import RegistryStore
 from toolkit.tracking.logged_models import LoggedModel
 from toolkit.tracking.store import RunStore
 
@@ -161,7 +162,7 @@ class Sources:
                 run_id=run_id or model.source_run_id,
                 model_id=uri.model_id,
             )
-        version = self._version(uri)
+        version = version_of(self._catalog.registered, uri)
         if self._catalog.registered.get_model(version.name).tags.get(IS_PROMPT, "").lower() == "true":
             raise InvalidValue(
                 f"Invalid model version source: '{source}'. Prompt versions cannot be used as model version sources."
@@ -177,18 +178,6 @@ class Sources:
             run_id=version.run_id,
             model_id=version.model_id,
         )
-
-    def _version(self, uri: ModelUri) -> ModelVersion:
-        registry, name = self._catalog.registered, uri.name or ""
-        if uri.version is not None:
-            return registry.get_version(name, uri.version)
-        if uri.alias is not None:
-            return registry.find_alias(name, uri.alias)
-        stage = uri.stage or ""
-        found = registry.latest_versions(name, [] if stage.lower() == "latest" else [Stage.read(stage)])
-        if not found:
-            raise InvalidValue(f"No versions of model with name '{name}' and stage '{stage}' found")
-        return max(found, key=lambda version: version.version)
 
     def _within(self, source: str, root: str | None) -> str | None:
         """Return where a source below a root is; ``None`` if it is not there."""
@@ -208,6 +197,25 @@ class Sources:
             "request parameter has to be specified and the local path has to be contained within the artifact "
             f"directory of the run specified by the {named}."
         )
+
+
+def version_of(registry: RegistryStore, uri: ModelUri) -> ModelVersion:
+    """Return the version that a URI names by its number, its alias or its stage.
+
+    Raises:
+        InvalidValue: The model has no version of this alias or stage.
+        NotFound: There is no such model or version.
+    """
+    name = uri.name or ""
+    if uri.version is not None:
+        return registry.get_version(name, uri.version)
+    if uri.alias is not None:
+        return registry.find_alias(name, uri.alias)
+    stage = uri.stage or ""
+    found = registry.latest_versions(name, [] if stage.lower() == "latest" else [Stage.read(stage)])
+    if not found:
+        raise InvalidValue(f"No versions of model with name '{name}' and stage '{stage}' found")
+    return max(found, key=lambda version: version.version)
 
 
 def _refuse(source: str, named: str) -> NoReturn:

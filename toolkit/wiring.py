@@ -189,19 +189,9 @@ def open_catalog(stores: Stores) -> Catalog:
     Raises:
         StoreError: The stores are neither a server's nor in a database of this process's.
     """
-    from toolkit.registry.catalog import Catalog  # noqa: PLC0415 - when models are wanted
+    from toolkit.registry.catalog import catalog_of  # noqa: PLC0415 - when models are wanted
 
-    if stores.server is not None:
-        from toolkit.registry.http import HttpRegistryStore  # noqa: PLC0415 - the same
-        from toolkit.tracking.http_logged_models import HttpLoggedModelStore  # noqa: PLC0415 - the same
-
-        return Catalog(logged=HttpLoggedModelStore(stores.server), registered=HttpRegistryStore(stores.server))
-    from toolkit.registry.sql import SqlRegistryStore  # noqa: PLC0415 - the same
-    from toolkit.tracking.sql_logged_models import SqlLoggedModelStore  # noqa: PLC0415 - the same
-
-    if stores.database is None:
-        raise StoreError(f"the models of {stores.place} are kept in no database, and by no server")
-    return Catalog(logged=SqlLoggedModelStore(stores.database), registered=SqlRegistryStore(stores.database))
+    return catalog_of(stores)
 
 
 def lineage_of(stores: Stores, start: Key, direction: Direction, *, depth: int = DEEPEST) -> Lineage:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from toolkit.errors import NotAcknowledged, StoreError, UserError
 from toolkit.tracking.journal import Journal
 from toolkit.tracking.records import ArtifactEntry, Experiment, Page
 from toolkit.tracking.store import RunStore
+
+T = TypeVar("T")
 
 FLUSH_TIMEOUT = 10.0
 """Seconds that a reader waits for what was logged before; after that it reads what is there."""
@@ -124,3 +126,13 @@ def flushed(
         patience: Seconds that a write waits while nothing arrives, though the store is not away.
     """
     return cast(RunStore, _Flushed(inner, journal, before_listing, patience))
+
+
+def after_journal(inner: T, journal: Journal) -> T:
+    """Return a store of what runs make, beside the store of runs: its calls come after what was logged before them.
+
+    Args:
+        inner: The store.
+        journal: What this process logs through, to the store of runs.
+    """
+    return cast(T, _Flushed(cast(RunStore, inner), journal, lambda: None, PATIENCE))
