@@ -21,6 +21,7 @@ from typing import Any
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.models.exported import suspicion
 from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, imported, part_of
+from toolkit.models.messages import first_line
 from toolkit.models.metadata import FILE, ModelMetadata
 
 FORMATS = ("pt2", "safetensors", "pickle")
@@ -243,7 +244,7 @@ def _export(torch: Any, model: Any, data: Path, request: SaveRequest) -> None:  
             errors.append(error)
         else:
             return
-    raise InvalidValue(f"torch cannot export it ({type(errors[0]).__name__}: {_first(errors[0])})") from errors[0]
+    raise InvalidValue(f"torch cannot export it ({type(errors[0]).__name__}: {first_line(errors[0])})") from errors[0]
 
 
 def _traced(torch: Any, model: Any, args: tuple[Any, ...], named: dict[str, Any], request: SaveRequest) -> Any:  # noqa: ANN401 - torch's
@@ -291,7 +292,9 @@ def _write_weights(torch: Any, model: Any, data: Path, kwargs: Any, *, alone: bo
             fresh = {key: value.shape for key, value in made(**kwargs).state_dict().items()}
     except Exception as error:  # noqa: BLE001 - it runs the user's code
         given = ", ".join(kwargs) or "nothing"
-        raise InvalidValue(f"its class {made.__qualname__} cannot be called with {given} ({_first(error)})") from None
+        raise InvalidValue(
+            f"its class {made.__qualname__} cannot be called with {given} ({first_line(error)})"
+        ) from None
     if fresh != {key: value.shape for key, value in model.state_dict().items()}:
         raise InvalidValue(f"its class {made.__qualname__}, called with {kwargs}, has other weights than the model")
     imported("safetensors.torch", "safetensors").save_model(model, str(data / _WEIGHTS))
@@ -306,7 +309,7 @@ def _write_pickle(torch: Any, model: Any, data: Path) -> None:  # noqa: ANN401 -
         else:
             torch.save(model, data / _PICKLE, pickle_module=imported("cloudpickle", "cloudpickle"))
     except (pickle.PicklingError, TypeError, AttributeError, RuntimeError) as error:
-        raise InvalidValue(f"a {type(model).__qualname__} cannot be pickled: {_first(error)}") from error
+        raise InvalidValue(f"a {type(model).__qualname__} cannot be pickled: {first_line(error)}") from error
 
 
 # -- reading ------------------------------------------------------------------------------------------
@@ -314,7 +317,7 @@ def _write_pickle(torch: Any, model: Any, data: Path) -> None:  # noqa: ANN401 -
 
 def _read_exported(torch: Any, path: Path, _block: Mapping[str, Any], context: LoadContext, device: Any) -> Any:  # noqa: ANN401 - torch's
     if not context.trust.allows(path) and (found := suspicion(path, torch)):
-        context.trust.require(path, f"a graph that holds more than a computation, for {found}; it is something")
+        context.trust.require(path, f"a graph with more than arithmetic ({found})")
     with _readable(path):
         program = torch.export.load(path)
     model = program.module()
@@ -385,11 +388,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, OSError, KeyError, AttributeError, ImportError, pickle.UnpicklingError) as error:
-        raise InvalidValue(f"torch cannot read {path} ({type(error).__name__}: {_first(error)})") from error
-
-
-def _first(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+        raise InvalidValue(f"torch cannot read {path} ({type(error).__name__}: {first_line(error)})") from error
 
 
 FLAVOR = PytorchFlavor()
