@@ -46,7 +46,6 @@ def make_app(
     wire = routes.routes(stores, locate, prefix=prefix)
     app = Starlette(
         routes=[
-            Exact(wire),
             *front_routes(prefix),
             *wire,
             *artifact_routes(stores, limits=limits, serve=serve_artifacts, prefix=prefix),
@@ -55,7 +54,8 @@ def make_app(
         middleware=[
             Middleware(
                 Guard, Rules(hosts=allowed_hosts, streamed=tuple(prefix + path for path in (*STREAMED, JOURNALS)))
-            )
+            ),
+            Middleware(Exact, wire),
         ],
         exception_handlers={HTTPException: _no_route(prefix), Exception: _failed},
     )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class Exact(BaseRoute):
-    """Those of some routes that have no parameters. What it does not know is left to the routes after it.
+class Exact:
+    """An application that answers those of some routes that have no parameters; the others are left to the next one.
 
     Args:
-        routes: The routes; they stay in the application, for whatever is not asked exactly so.
+        app: The next one; the routes are there too, for whatever is not asked exactly so.
+        routes: The routes. Their endpoints take a request, return a response, and raise nothing.
     """
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[Route]) -> None:
+        self._app = app
         self._routes = {
             (method, route.path): route
             for route in routes
@@ -23,16 +26,12 @@ class Exact(BaseRoute):
             for method in route.methods or ()
         }
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Tell whether a request is for one of them."""
-        if scope["type"] != "http":
-            return Match.NONE, {}
-        route = self._routes.get((scope["method"], scope["path"]))
-        if route is None:
-            return Match.NONE, {}
-        return Match.FULL, {"endpoint": route.endpoint, "path_params": {}, "route": route}
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        route: Route = scope["route"]
-        await route.app(scope, receive, send)
+        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if route is None:
+            await self._app(scope, receive, send)
+            return
+        scope["route"], scope["path_params"] = route, {}
+        answer = await route.endpoint(Request(scope, receive, send))
+        await answer(scope, receive, send)

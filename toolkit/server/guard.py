@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolkit.server.wire import errors
 from toolkit.server.wire.messages import encode
+from toolkit.server.wire.request import BODY
 
 BODY_LIMIT = 4 << 20
 """Bytes of a body that is read into memory."""
@@ -116,7 +117,8 @@ class Guard:
         try:
             self._check(scope)
             if scope["method"] not in _SAFE and not self._is_streamed(scope):
-                receive = await self._read(scope, receive)
+                body = await self._read(scope, receive)
+                scope[BODY], receive = body, _again(body, receive)
         except Refused as refused:
             body = encode(errors.body(refused.code, refused.message))
             headers = {"connection": "close"} if refused.status == 408 else None
@@ -175,8 +177,8 @@ class Guard:
             found = self._names[server] = frozenset(_names(server, self._rules.hosts))
         return found
 
-    async def _read(self, scope: Scope, receive: Receive) -> Receive:
-        """Read the body, as long as it is within the limits; return what gives it once more.
+    async def _read(self, scope: Scope, receive: Receive) -> bytes:
+        """Read the body, as long as it is within the limits.
 
         Raises:
             Refused: It is too large, too deep, or too slow.
@@ -192,20 +194,25 @@ class Guard:
             raise Refused(408, "DEADLINE_EXCEEDED", "the body of the request came too slowly") from None
         if _is_deep(body):
             raise Refused(400, "INVALID_PARAMETER_VALUE", f"the JSON is nested deeper than {NESTING} levels")
-        given = False
-
-        async def again() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        return again
+        return body
 
 
 class _Gone(Exception):
     """The client went away."""
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return what gives a body that was read once more, and then what comes after it."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
 
 
 async def _all(receive: Receive, limit: int) -> bytes:

@@ -7,6 +7,7 @@ is called when they are complete.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
@@ -23,6 +24,7 @@ MAX_REQUESTS = 1000
 """Requests of one worker that are answered at the same time; one more is told to come again."""
 
 _HEAD = b"HTTP/1.1 "
+_moments = itertools.count()  # the loop's clock stands still while it handles events
 
 STATUS_LINE.setdefault(431, b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
 
@@ -96,7 +98,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._bore = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._serves = self.app
-        self._idle_since = self.loop.time()
+        self._idle_since = next(_moments)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Give the first request its time."""
@@ -127,7 +129,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Begin to be idle, unless another request has come meanwhile."""
-        self._idle_since = self.loop.time()
+        self._idle_since = next(_moments)
         super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:

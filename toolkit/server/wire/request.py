@@ -21,6 +21,9 @@ from toolkit.tracking.limits import invalid
 
 T = TypeVar("T")
 
+BODY = "toolkit.body"
+"""Where a request's scope has its body, once that was read (`toolkit.server.guard`)."""
+
 _CAMEL = re.compile(r"[A-Z]")
 _JSON = "application/json"
 _INT64 = range(-(2**63), 2**63)

@@ -30,7 +30,7 @@ from toolkit.server.wire import (
 from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.messages import Locate, encode
 from toolkit.server.wire.quick import Quick
-from toolkit.server.wire.request import Fields, check_type
+from toolkit.server.wire.request import BODY, Fields, check_type
 from toolkit.wiring import open_catalog
 
 logger = logging.getLogger("toolkit.server")
@@ -82,7 +82,7 @@ def _answering(
                 size, fields = 0, Fields.of_query(request.scope["query_string"], endpoint.lists)
             else:
                 check_type(request)
-                body = await request.body()
+                body = request.scope[BODY] if BODY in request.scope else await request.body()
                 size, fields = len(body), Fields.of_body(body)
             call = Call(fields, stores, locate, dict(request.path_params), catalog, request.scope["headers"])
             message = await quick.answer(endpoint, call) if quick.takes(endpoint, size) else None
