@@ -20,10 +20,14 @@ class Plain:
     """
 
     def __init__(self, port: int) -> None:
+        self._port = port
         self._host = f"127.0.0.1:{port}".encode()
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._read = b""
+        self._socket = self._connect()
+
+    def _connect(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self._port), timeout=120)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
 
     def close(self) -> None:
         """Close it."""
@@ -37,9 +41,18 @@ class Plain:
         return head + b"\r\n" + body
 
     def send(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request; return the answer's status and body."""
-        self._socket.sendall(request)
-        return self._answer()
+        """Send a request; return the answer's status and body.
+
+        A server may close a connection that nobody uses: then it is sent once more, on a new one, as every client does.
+        """
+        try:
+            self._socket.sendall(request)
+            return self._answer()
+        except ConnectionError:
+            self._socket.close()
+            self._socket = self._connect()
+            self._socket.sendall(request)
+            return self._answer()
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Send a GET."""

@@ -66,6 +66,15 @@ class Running:
                 found.append(process.memory_full_info())
         return sum(info.rss for info in found) / 1e6, sum(info.pss for info in found) / 1e6
 
+    def settle(self, longest: float = 90.0) -> None:
+        """Wait until it has done what it does after its start: 2 s with less than a tenth of a processor."""
+        until = time.monotonic() + longest
+        while time.monotonic() < until:
+            before = self.cpu()
+            time.sleep(2)
+            if self.cpu() - before < 0.2:
+                return
+
     def cpu(self) -> float:
         """Return the seconds of processor time that all its processes have taken."""
         total = 0.0

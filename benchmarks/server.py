@@ -338,6 +338,7 @@ def measured(start: Starter, folder: Path, options: argparse.Namespace, python: 
         print(f"{server.name}:", file=sys.stderr, flush=True)
         figures["start"] = min([*starts, server.start])
         time.sleep(0 if wanted else 8 if server.name == "MLflow" else 2)  # what it starts later is memory too
+        server.settle()
         driver = Driver(server, options, python)
         note("idle", lambda: server.memory()[0])
         note("single", driver.single)
