@@ -1,1 +1,29 @@
-"""Model directories in the MLmodel format."""
+"""Model directories in the MLmodel format: flavors, signatures, what may be loaded.
+
+For scripts it hands out what MLflow has in ``mlflow.models``: `infer_signature`, `ModelSignature`, `set_model`,
+`ModelConfig`; and from above, by `toolkit.names`, what works on stores.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from toolkit.names import handed_out
+
+_OWN = {
+    "ModelConfig": ("code_model", "ModelConfig"),
+    "ModelMetadata": ("metadata", "ModelMetadata"),
+    "ModelSignature": ("signature", "Signature"),
+    "Signature": ("signature", "Signature"),
+    "Trust": ("trust", "Trust"),
+    "infer_signature": ("infer", "infer_signature"),
+    "set_model": ("code_model", "set_model"),
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function or a class
+    if name in _OWN:
+        module, attribute = _OWN[name]
+        return getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    return handed_out(__name__, name)

@@ -70,8 +70,9 @@ def flavor_of(model: object) -> Flavor:
     for name in _others():
         if (flavor := flavor_named(name)).takes(model):
             return flavor
-    if callable(model):
-        return flavor_named("python_function")
+    own = flavor_named("python_function")
+    if own.takes(model) or callable(model):
+        return own
     raise InvalidValue(
         f"no flavor saves a {type(model).__module__}.{type(model).__qualname__}: there are {', '.join(names())}; wrap "
         "it in a class of toolkit.pyfunc.PythonModel"

@@ -6,12 +6,14 @@ library that both have; and where one of MLflow's names its own, ours is taken.
 
 from __future__ import annotations
 
+import dis
 import importlib
 import importlib.util
 import io
 import pickle
 import pkgutil
-from types import ModuleType
+from dataclasses import dataclass
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -28,11 +30,39 @@ _OURS: dict[str, Any] = {
 _THEIRS = {ours: f"{_HOME}:{name}" for name, ours in _OURS.items()}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pickled:
+    """A model as a pickle.
+
+    Attributes:
+        content: The pickle.
+        modules: Top-level modules of what is in it, and of what functions in it import.
+    """
+
+    content: bytes
+    modules: frozenset[str]
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=pickle.DEFAULT_PROTOCOL)
+        self.modules: set[str] = set()
+
     def reducer_override(self, obj: Any) -> Any:  # noqa: ANN401 - the form of this method
         if isinstance(obj, type) and obj in _THEIRS:
             return pkgutil.resolve_name, (_THEIRS[obj],)
+        self.modules.update(_modules_of(obj))
         return super().reducer_override(obj)
+
+
+class _PlainPickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=pickle.DEFAULT_PROTOCOL)
+        self.modules: set[str] = set()
+
+    def reducer_override(self, obj: Any) -> Any:  # noqa: ANN401 - the form of this method
+        self.modules.update(_modules_of(obj))
+        return NotImplemented
 
 
 class _Unpickler(pickle.Unpickler):
@@ -54,15 +84,29 @@ def dumps(model: object) -> bytes:
     Raises:
         InvalidValue: Something in it cannot be pickled.
     """
+    return pickled(model).content
+
+
+def pickled(model: object, *, plain: bool = False) -> Pickled:
+    """Return a model as a pickle, and what it takes to load it.
+
+    Args:
+        model: The model.
+        plain: Write what Python's own pickle does, which takes no functions and classes of scripts.
+
+    Raises:
+        InvalidValue: Something in it cannot be pickled.
+    """
     file = io.BytesIO()
+    pickler: _Pickler | _PlainPickler = _PlainPickler(file) if plain else _Pickler(file)
     try:
-        _Pickler(file, protocol=pickle.DEFAULT_PROTOCOL).dump(model)
+        pickler.dump(model)
     except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidValue(
-            f"a {type(model).__qualname__} cannot be pickled ({error}): keep files and connections out of the model and "
-            "open them in load_context, or save a Python file that makes it"
+            f"a {type(model).__qualname__} cannot be pickled ({error}): keep what is open, such as files, out of the "
+            "model and open it in load_context, or save a Python file that makes the model"
         ) from error
-    return file.getvalue()
+    return Pickled(content=file.getvalue(), modules=frozenset(pickler.modules))
 
 
 def loads(content: bytes, what: str) -> Any:  # noqa: ANN401 - whatever was pickled
@@ -87,6 +131,24 @@ def loads(content: bytes, what: str) -> Any:  # noqa: ANN401 - whatever was pick
             f"{what} cannot be unpickled ({type(error).__name__}: {error}): its requirements.txt says what it was made "
             "with"
         ) from error
+
+
+def _modules_of(obj: object) -> set[str]:
+    """Return the top-level modules that an object which is pickled takes."""
+    if isinstance(obj, ModuleType):
+        return {obj.__name__.partition(".")[0]}
+    named = obj if isinstance(obj, type | FunctionType | BuiltinFunctionType) else type(obj)
+    found = {str(named.__module__).partition(".")[0]} if named.__module__ else set()
+    return found | _imports(obj.__code__) if isinstance(obj, FunctionType) else found
+
+
+def _imports(code: CodeType) -> set[str]:
+    """Return the top-level modules that a function imports when it runs."""
+    found = {str(each.argval).partition(".")[0] for each in dis.get_instructions(code) if each.opname == "IMPORT_NAME"}
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            found |= _imports(inner)
+    return found - {""}
 
 
 def _resolve(name: str) -> Any:  # noqa: ANN401 - whatever the name is

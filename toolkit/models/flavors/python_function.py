@@ -8,6 +8,7 @@ import lzma
 import os
 import shutil
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from toolkit.errors import InvalidValue, NotFound
 from toolkit.models.code_model import run_file
 from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, part_of
 from toolkit.models.metadata import ModelMetadata
-from toolkit.models.pickles import dumps, loads
+from toolkit.models.pickles import loads, pickled
 from toolkit.models.python_model import PythonModel, PythonModelContext, PythonPredictor, as_python_model
+from toolkit.models.requirements import distributions, imports
 
 DATA = "python_model.pkl"
 ARTIFACTS = "artifacts"
@@ -52,9 +54,11 @@ class PythonFunctionFlavor:
         options = request.read(artifacts=None, model_config=None, streamable=None, compression=None)
         if isinstance(model, str | os.PathLike):
             pyfunc, python_model = _copy_file(Path(model), folder, options["model_config"])
+            needed = distributions(imports(Path(model)) - {"mlflow"})
         else:
             python_model = as_python_model(model)
-            pyfunc = _write_pickle(python_model, folder, options["compression"])
+            pyfunc, modules = _write_pickle(python_model, folder, options["compression"])
+            needed = distributions(modules)
         if options["artifacts"]:
             pyfunc[ARTIFACTS] = _copy_artifacts(options["artifacts"], folder)
         if options["model_config"]:
@@ -63,7 +67,9 @@ class PythonFunctionFlavor:
         if streams is None:
             own = getattr(type(python_model), "predict_stream", PythonModel.predict_stream)
             streams = own is not PythonModel.predict_stream
-        return SavedFlavor(block={}, pyfunc={**pyfunc, "streamable": bool(streams)}, requirements=("cloudpickle",))
+        return SavedFlavor(
+            block={}, pyfunc={**pyfunc, "streamable": bool(streams)}, requirements=("cloudpickle", *needed)
+        )
 
     def load(self, folder: Path, block: Mapping[str, Any], context: LoadContext) -> Any:  # noqa: ANN401 - the same
         """Return the model, ready to predict.
@@ -105,17 +111,17 @@ def _copy_file(path: Path, folder: Path, config: Mapping[str, Any] | None) -> tu
     return {"loader_module": CODE_LOADER, "model_code_path": str(path)}, model
 
 
-def _write_pickle(model: object, folder: Path, compression: str | None) -> dict[str, Any]:
-    import cloudpickle  # noqa: PLC0415 - its version, when something is saved
-
-    content = dumps(model)
-    block: dict[str, Any] = {"cloudpickle_version": cloudpickle.__version__, "python_model": DATA}
+def _write_pickle(model: object, folder: Path, compression: str | None) -> tuple[dict[str, Any], frozenset[str]]:
+    """Write a model's pickle; return the keys that say so, and the modules that it takes."""
+    made = pickled(model)
+    content = made.content
+    block: dict[str, Any] = {"cloudpickle_version": metadata.version("cloudpickle"), "python_model": DATA}
     if compression is not None:
         suffix, library = _compression(compression)
         block |= {"python_model": DATA + suffix, "python_model_compression": compression}
         content = library.compress(content)
     (folder / block["python_model"]).write_bytes(content)
-    return block
+    return block, made.modules
 
 
 def _read(path: Path, compression: str | None) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from toolkit.errors import InvalidValue
 from toolkit.models import skops_file
 from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, imported, part_of
 from toolkit.models.metadata import ModelMetadata
-from toolkit.models.pickles import dumps, loads
+from toolkit.models.pickles import loads, pickled
+from toolkit.models.requirements import distributions
 
 FORMATS = {"skops": "model.skops", "cloudpickle": "model.pkl", "pickle": "model.pkl"}
 """File names by format."""
@@ -51,8 +51,11 @@ class SklearnFlavor:
         types: list[str] = sorted(options["skops_trusted_types"] or [])
         if form == "skops":
             types = sorted({*types, *skops_file.write(model, path)})
+            modules = skops_file.modules_in(path)
         else:
-            path.write_bytes(dumps(model) if form == "cloudpickle" else _pickled(model))
+            made = pickled(model, plain=form == "pickle")
+            modules = set(made.modules)
+            path.write_bytes(made.content)
         return SavedFlavor(
             block={
                 "pickled_model": path.name,
@@ -61,7 +64,7 @@ class SklearnFlavor:
                 "sklearn_version": library.__version__,
             },
             pyfunc={"model_path": path.name, "predict_fn": function} if hasattr(model, _known(function)) else None,
-            requirements=("scikit-learn", *(() if form == "pickle" else (form,))),
+            requirements=("scikit-learn", *distributions({*modules, "numpy"} | ({form} - {"pickle"}))),
         )
 
     def load(self, folder: Path, block: Mapping[str, Any], context: LoadContext) -> Any:  # noqa: ANN401 - the same
@@ -115,15 +118,6 @@ def _known(function: object) -> str:
     if function not in PREDICT_FUNCTIONS:
         raise InvalidValue(f"pyfunc_predict_fn is {function!r}: wanted one of {', '.join(PREDICT_FUNCTIONS)}")
     return str(function)
-
-
-def _pickled(model: object) -> bytes:
-    try:
-        return pickle.dumps(model, protocol=pickle.DEFAULT_PROTOCOL)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise InvalidValue(
-            f"this {type(model).__name__} cannot be pickled ({error}): try serialization_format='cloudpickle'"
-        ) from error
 
 
 FLAVOR = SklearnFlavor()
