@@ -10,10 +10,11 @@ from toolkit.artifacts.location import Place, below_root
 from toolkit.errors import ArtifactCorrupt, ArtifactError, InvalidSetting, InvalidValue, NotFound
 from toolkit.recording.stores import Stores
 from toolkit.registry.catalog import Catalog
-from toolkit.registry.names import ModelUri
+from toolkit.registry.names import ModelUri, holder_of
 from toolkit.registry.records import ModelVersion
-from toolkit.registry.sources import version_of
+from toolkit.registry.sources import below, version_of
 from toolkit.tracking.logged_models import LoggedModel, LoggedModelStore
+from toolkit.tracking.logged_models_limits import is_model_id
 from toolkit.tracking.records import Run
 from toolkit.tracking.store import RunStore
 
@@ -77,7 +78,7 @@ def locate(uri: str, stores: Stores, catalog: Catalog) -> Located:
         return _of_run(uri, stores, catalog)
     if not uri:
         raise InvalidValue("an empty text names no model: wanted such as models:/wine/3 or runs:/<run id>/model")
-    return Located(uri=uri, location=uri)
+    return _of_holder(uri, stores, catalog) or Located(uri=uri, location=uri)
 
 
 def place_of(located: Located, stores: Stores) -> Place:
@@ -150,6 +151,24 @@ def _of_run(uri: str, stores: Stores, catalog: Catalog) -> Located:
     if named:
         return _of_logged(named[-1])
     raise NotFound(_nothing(run, path, made))
+
+
+def _of_holder(uri: str, stores: Stores, catalog: Catalog) -> Located | None:
+    """Return the model at a place, if that is in a run or a logged model that is known here: else ``None``."""
+    holder = holder_of(uri)
+    if holder is None:
+        return None
+    try:
+        if is_model_id(holder):
+            model = catalog.logged.get_model(holder)
+            return _of_logged(model) if below(uri, model.artifact_uri) == () else None
+        run = stores.runs.get_run(holder)
+    except NotFound:  # a place that looks like ours, and is none
+        return None
+    path = below(uri, run.info.artifact_uri)
+    if path is None:
+        return None
+    return Located(uri="/".join((f"runs:/{holder}", *path)), location=uri, run_id=holder, path="/".join(path))
 
 
 def made_by(logged: LoggedModelStore, run_id: str) -> Sequence[LoggedModel]:

@@ -47,23 +47,64 @@ def register(wanted: Registration, stores: Stores, catalog: Catalog) -> ModelVer
         Conflict: The model is not whole, or its run was deleted.
         ArtifactCorrupt: Its files are not as they were recorded.
     """
+    new = new_version(wanted, stores, catalog)
+    ensure_model(catalog, wanted.name)
+    return catalog.registered.create_version(new)
+
+
+def new_version(wanted: Registration, stores: Stores, catalog: Catalog, *, run_link: str | None = None) -> NewVersion:
+    """Return what a registration makes, after looking whether the model is there and whole.
+
+    Raises:
+        InvalidValue: As for `register`.
+        NotFound: The same.
+        Conflict: The same.
+        ArtifactCorrupt: The same.
+    """
     names.check_name(wanted.name)
     names.check_tags(wanted.tags)
     names.check_description(wanted.description)
     located = locate(wanted.uri, stores, catalog)
     _check(located, stores)
     check_files(located, stores, catalog)
-    new = NewVersion(
+    return NewVersion(
         name=wanted.name,
         source=located.uri,
         location=located.location,
         run_id=_run_of(located, wanted, stores),
+        run_link=run_link,
         model_id=located.model_id,
         user_id=wanted.user_id or user_name(),
         description=wanted.description,
         tags=wanted.tags,
     )
-    ensure_model(catalog, wanted.name)
+
+
+def copy(source: ModelVersion, name: str, catalog: Catalog, *, user_id: str | None = None) -> ModelVersion:
+    """Make a version of the same files: with its description, tags and run, and without its stage and aliases.
+
+    Args:
+        source: The version to copy.
+        name: The registered model that gets it; made where there is none.
+        catalog: Where models are.
+        user_id: Who copies it; default: who runs this process.
+
+    Raises:
+        InvalidValue: The name cannot be used.
+    """
+    names.check_name(name)
+    new = NewVersion(
+        name=name,
+        source=f"models:/{source.name}/{source.version}",
+        location=source.location,
+        run_id=source.run_id,
+        run_link=source.run_link,
+        model_id=source.model_id,
+        user_id=user_id or user_name(),
+        description=source.description,
+        tags=source.tags,
+    )
+    ensure_model(catalog, name)
     return catalog.registered.create_version(new)
 
 

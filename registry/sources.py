@@ -93,7 +93,7 @@ class Sources:
             raise InvalidValue(f"Invalid model version source: '{location}'. Wanted a URI.") from None
         if not _is_local(scheme):
             _check_clean(location)
-        elif _below(location, root) is None:
+        elif below(location, root) is None:
             roots = [self._run_root(run_id, location)]
             roots += [self._model(model_id, location).artifact_uri] if model_id is not None else []
             if all(self._within(location, each) is None for each in roots):
@@ -184,7 +184,7 @@ class Sources:
         if root is None:
             return None
         for shown in dict.fromkeys((root, self._told(root))):
-            rest = _below(source, shown)
+            rest = below(source, shown)
             if rest is not None:
                 return "/".join((root.rstrip("/"), *rest))
         return None
@@ -253,7 +253,7 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _below(source: str, root: str) -> tuple[str, ...] | None:
+def below(source: str, root: str) -> tuple[str, ...] | None:
     """Return the path of a source below a root; ``None`` if it is elsewhere, or no clean path."""
     (scheme, host, parts), (root_scheme, root_host, root_parts) = _parts(source), _parts(root)
     if (scheme, host) != (root_scheme, root_host) or not root_parts or parts[: len(root_parts)] != root_parts:

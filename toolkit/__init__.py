@@ -76,6 +76,12 @@ if TYPE_CHECKING:
         flush_artifact_async_logging,
         flush_async_logging,
     )
+    from toolkit.active.registry import (
+        register_model,
+        search_model_versions,
+        search_registered_models,
+        set_model_version_tag,
+    )
     from toolkit.active.search import (
         delete_run,
         get_parent_run,
@@ -163,6 +169,12 @@ _HOME = {
         "flush_artifact_async_logging",
         "flush_async_logging",
     ),
+    "toolkit.active.registry": (
+        "register_model",
+        "search_model_versions",
+        "search_registered_models",
+        "set_model_version_tag",
+    ),
     "toolkit.active.search": (
         "delete_run",
         "get_parent_run",
@@ -230,13 +242,17 @@ __all__ = [
     "log_stream",
     "log_table",
     "log_text",
+    "register_model",
     "restore_experiment",
     "restore_run",
     "search_experiments",
+    "search_model_versions",
+    "search_registered_models",
     "search_runs",
     "set_experiment",
     "set_experiment_tag",
     "set_experiment_tags",
+    "set_model_version_tag",
     "set_registry_uri",
     "set_system_metrics_node_id",
     "set_system_metrics_samples_before_logging",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from toolkit.active.client_artifacts import ArtifactClient
 from toolkit.active.client_experiments import ExperimentClient
+from toolkit.active.client_registry import RegistryClient
 from toolkit.active.client_runs import RunClient
 
 
-class Client(ExperimentClient, RunClient, ArtifactClient):
-    """Experiments, runs and artifacts of a store, by their ids.
+class Client(ExperimentClient, RunClient, ArtifactClient, RegistryClient):
+    """Experiments, runs, artifacts and registered models of a store, by their ids and names.
 
     Nothing depends on the active run, nothing waits in the journal: a call returns when the store has what it says, and
     raises what went wrong.

@@ -9,6 +9,7 @@ from toolkit.errors import NotYetSupported
 from toolkit.recording import current
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
+from toolkit.registry.catalog import Catalog, catalog_of
 from toolkit.settings import load
 from toolkit.tracking.records import Page
 from toolkit.tracking.store import RunStore
@@ -59,6 +60,15 @@ class Connected:
     @property
     def _runs(self) -> RunStore:
         return self._stores.runs
+
+    @property
+    def _catalog(self) -> Catalog:
+        """The models of the stores; registered ones are where the registry's URI says, if that is elsewhere."""
+        catalog = catalog_of(self._stores)
+        uri = self._registry_uri or (load().registry_uri if self._uri is None else None)
+        if uri is None or uri == self._stores.tracking_uri:
+            return catalog
+        return Catalog(logged=catalog.logged, registered=catalog_of(current.stores_at(uri)).registered)
 
     def _recorded(self, run_id: str) -> RecordedRun:
         """Return a run to write to, straight to the store."""
