@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 from toolkit.db.engine import Database
 from toolkit.db.retry import cautious, persistent
 from toolkit.db.schema import ensure_schema
 from toolkit.errors import InvalidValue
-from toolkit.registry import names, sql_models, sql_search, sql_versions
+from toolkit.registry import names, sql_gates, sql_models, sql_moves, sql_search, sql_versions
+from toolkit.registry.checks import Findings, ModelChecks
+from toolkit.registry.history import NOBODY, Author
+from toolkit.registry.promotion import Target
 from toolkit.registry.records import ModelVersion, NewVersion, RegisteredModel, Stage
+from toolkit.registry.sql_history import Recorder
+from toolkit.registry.sql_promotions import with_findings
 from toolkit.tracking import limits
 from toolkit.tracking.records import Page, SearchQuery
 
@@ -19,16 +25,26 @@ class SqlRegistryStore:
 
     Args:
         database: Where; `close` leaves it open. Its schema is made or upgraded if need be.
+        author: Who changes things, and why.
+        checks: Reads the files of models for gates that need them.
 
     Raises:
         SchemaError: The database is somebody else's, or newer than this code.
         StoreError: The database cannot be used.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, author: Author = NOBODY, checks: ModelChecks | None = None) -> None:
         self._db = database
         self._dialect = database.dialect
+        self._author = author
+        self._checks = checks
         ensure_schema(database)
+
+    def acting(self, author: Author) -> SqlRegistryStore:
+        """See `RegistryStore.acting`."""
+        other = copy.copy(self)
+        other._author = author.checked()
+        return other
 
     @cautious
     def create_model(
@@ -39,7 +55,7 @@ class SqlRegistryStore:
         names.check_description(description)
         names.check_tags(tags or {})
         with self._db.write() as connection:
-            return sql_models.add(connection, name, description, tags or {}, self._dialect)
+            return sql_models.add(connection, name, description, tags or {}, self._author, self._dialect)
 
     @persistent
     def get_model(self, name: str) -> RegisteredModel:
@@ -71,14 +87,14 @@ class SqlRegistryStore:
         names.check_description(description)
         names.check_tags(tags or {})
         with self._db.write() as connection:
-            return sql_models.change(connection, name, new_name, description, tags or {}, self._dialect)
+            return sql_models.change(connection, name, new_name, description, tags or {}, self._author, self._dialect)
 
     @cautious
     def delete_model(self, name: str) -> None:
         """See `RegistryStore.delete_model`."""
         names.check_name(name)
         with self._db.write() as connection:
-            sql_models.remove(connection, name)
+            sql_models.remove(connection, name, self._author)
 
     @persistent
     def latest_versions(self, name: str, stages: Sequence[Stage] = ()) -> Sequence[ModelVersion]:
@@ -88,13 +104,24 @@ class SqlRegistryStore:
             key = sql_versions.find_model(connection, name).id
             return sql_versions.latest(connection, [key], stages or tuple(Stage), self._dialect)
 
-    @persistent
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """See `RegistryStore.set_alias`."""
         names.check_name(name)
-        names.check_alias(alias)
-        with self._db.write() as connection:
-            sql_versions.set_alias(connection, name, alias, version, self._dialect)
+        self._move(name, version, Target(alias=alias))
+
+    def _move(self, name: str, version: int, target: Target, *, archive: bool = False) -> ModelVersion:
+        """Let a version take a target, if it may, and return it."""
+
+        def move(findings: Findings | None) -> ModelVersion:
+            with self._db.write() as connection:
+                row = sql_versions.find(connection, name, version, lock=True)
+                if not sql_moves.holds(connection, row, target):
+                    sql_gates.admit(connection, name, row, target, findings, self._dialect)
+                record = Recorder(connection, row.model, name, self._author)
+                sql_moves.take(connection, row, target, record, self._dialect, archive=archive)
+                return sql_versions.get(connection, name, version, self._dialect)
+
+        return self._db.persist(lambda: with_findings(self._checks, move))
 
     @persistent
     def delete_alias(self, name: str, alias: str) -> None:
@@ -102,7 +129,8 @@ class SqlRegistryStore:
         names.check_name(name)
         limits.check_text(alias, "alias", names.ALIAS_LENGTH)
         with self._db.write() as connection:
-            sql_versions.delete_alias(connection, name, alias)
+            row = sql_versions.find_model(connection, name, lock=True)
+            sql_moves.drop_alias(connection, row.id, alias, Recorder(connection, row.id, name, self._author))
 
     @persistent
     def find_alias(self, name: str, alias: str) -> ModelVersion:
@@ -117,7 +145,7 @@ class SqlRegistryStore:
         """See `RegistryStore.create_version`."""
         names.check_new_version(new)
         with self._db.write() as connection:
-            return sql_versions.add(connection, new, self._dialect)
+            return sql_versions.add(connection, new, self._author, self._dialect)
 
     @persistent
     def get_version(self, name: str, version: int) -> ModelVersion:
@@ -140,10 +168,9 @@ class SqlRegistryStore:
         names.check_description(description)
         names.check_tags(tags or {})
         with self._db.write() as connection:
-            sql_versions.change(connection, name, version, description, tags or {}, self._dialect)
+            sql_versions.change(connection, name, version, description, tags or {}, self._author, self._dialect)
             return sql_versions.get(connection, name, version, self._dialect)
 
-    @persistent
     def set_stage(self, name: str, version: int, stage: Stage, *, archive_existing: bool = False) -> ModelVersion:
         """See `RegistryStore.set_stage`."""
         names.check_name(name)
@@ -152,16 +179,14 @@ class SqlRegistryStore:
                 "Model version transition cannot archive existing model versions because "
                 f"'{stage.value}' is not an Active stage. Valid stages are ['Staging', 'Production']"
             )
-        with self._db.write() as connection:
-            sql_versions.set_stage(connection, name, version, stage, archive_existing)
-            return sql_versions.get(connection, name, version, self._dialect)
+        return self._move(name, version, Target(stage=stage), archive=archive_existing)
 
     @cautious
     def delete_version(self, name: str, version: int) -> None:
         """See `RegistryStore.delete_version`."""
         names.check_name(name)
         with self._db.write() as connection:
-            sql_versions.remove(connection, name, version)
+            sql_versions.remove(connection, name, version, self._author)
 
     @persistent
     def search_versions(self, query: SearchQuery) -> Page[ModelVersion]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
 
 from toolkit.db.tables import registered_models, registry_changes, registry_events
 from toolkit.errors import NotFound
@@ -30,6 +30,10 @@ class Recorder:
         name: What it is called.
         author: Who changes it, and why.
         request: The request by which it is done.
+
+    Attributes:
+        author: Who changes it, and why.
+        made: What was written down.
     """
 
     def __init__(
@@ -38,9 +42,16 @@ class Recorder:
         self._connection = connection
         self._model = model
         self._name = name
-        self._author = author
+        self.author = author
         self._request = request
-        self._time: int | None = None
+        self.made: list[Change] = []
+        self._clock: list[int] = []  # the one time, once it was asked for; shared by all of the transaction
+
+    def by(self, author: Author, request: int | None = None) -> Recorder:
+        """Return the same record, of the same transaction, for what somebody else does in it."""
+        other = Recorder(self._connection, self._model, self._name, author, request=request)
+        other._clock = self._clock
+        return other
 
     def add(
         self,
@@ -62,8 +73,8 @@ class Recorder:
             new: What is.
             more: What its event tells beside.
         """
-        if self._time is None:
-            self._time = max(now_ms(), self._newest() + 1)
+        if not self._clock:
+            self._clock.append(max(now_ms(), self._newest() + 1))
         values = {
             "model": self._model,
             "version": version,
@@ -71,27 +82,44 @@ class Recorder:
             "key": key,
             "old": old,
             "new": new,
-            "user_id": self._author.user,
-            "reason": self._author.reason,
+            "user_id": self.author.user,
+            "reason": self.author.reason,
             "request": self._request,
-            "created": self._time,
+            "created": self._clock[0],
         }
         adding = registry_changes.insert().values(**values).returning(registry_changes.c.id)
         change = Change(
             id=self._connection.execute(adding).scalar_one(),
             name=self._name,
             action=action,
-            time=self._time,
+            time=self._clock[0],
             version=version,
             key=key,
             old=old,
             new=new,
-            user=self._author.user,
-            reason=self._author.reason,
+            user=self.author.user,
+            reason=self.author.reason,
             request=self._request,
         )
         self._tell(change, more or {})
+        self.made.append(change)
         return change
+
+    def tagged(
+        self, action: Action, before: Select[Any], tags: Mapping[str, str | None], *, version: int | None = None
+    ) -> None:
+        """Write down the tags that are about to be set or removed, where that changes them.
+
+        Args:
+            action: What is done.
+            before: Gives the keys and values that there are.
+            tags: What is set; ``None``: removed.
+            version: The number of the version whose tags these are.
+        """
+        there: dict[str, str] = dict(self._connection.execute(before).all()) if tags else {}
+        for key, value in tags.items():
+            if there.get(key) != value:
+                self.add(action, version=version, key=key, old=there.get(key), new=value)
 
     def _newest(self) -> int:
         """Return the time of the newest change of the model; 0 if there is none."""

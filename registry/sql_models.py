@@ -9,16 +9,24 @@ from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from toolkit.db.dialect import insert, one_of
-from toolkit.db.tables import model_aliases, model_versions, registered_model_tags, registered_models
+from toolkit.db.tables import (
+    model_aliases,
+    model_versions,
+    registered_model_tags,
+    registered_models,
+    registry_policies,
+)
 from toolkit.errors import AlreadyExists
 from toolkit.ids import now_ms
 from toolkit.registry import sql_versions
+from toolkit.registry.history import Action, Author
 from toolkit.registry.records import ModelVersion, RegisteredModel, Stage
+from toolkit.registry.sql_history import Recorder
 from toolkit.registry.sql_versions import find_model
 
 
 def add(
-    connection: Connection, name: str, description: str | None, tags: Mapping[str, str], dialect: str
+    connection: Connection, name: str, description: str | None, tags: Mapping[str, str], author: Author, dialect: str
 ) -> RegisteredModel:
     """Make a registered model.
 
@@ -34,6 +42,8 @@ def add(
     except IntegrityError as error:
         raise _taken(name) from error
     _tag(connection, key, tags, dialect)
+    more = {"tags": dict(tags), "description": description}
+    Recorder(connection, key, name, author).add(Action.MODEL_CREATED, new=name, more=more)
     return RegisteredModel(name=name, description=description, creation_time=now, last_update_time=now, tags=dict(tags))
 
 
@@ -56,6 +66,7 @@ def change(
     new_name: str | None,
     description: str | None,
     tags: Mapping[str, str | None],
+    author: Author,
     dialect: str,
 ) -> RegisteredModel:
     """Rename, describe or tag a registered model.
@@ -76,6 +87,14 @@ def change(
             connection.execute(changing)
         except IntegrityError as error:
             raise _taken(new_name or name) from error
+    record = Recorder(connection, row.id, new_name or name, author)
+    if new_name not in (None, name):
+        record.add(Action.MODEL_RENAMED, old=name, new=new_name)
+    if description not in (None, row.description):
+        record.add(Action.MODEL_DESCRIBED, old=row.description, new=description)
+    before = select(registered_model_tags.c.key, registered_model_tags.c.value)
+    before = before.where(registered_model_tags.c.model == row.id, registered_model_tags.c.key.in_(list(tags)))
+    record.tagged(Action.MODEL_TAGGED, before, tags)
     _tag(connection, row.id, tags, dialect)
     return get(connection, new_name or name, dialect)
 
@@ -92,15 +111,19 @@ def _tag(connection: Connection, key: int, tags: Mapping[str, str | None], diale
         connection.execute(delete(registered_model_tags).where(of_model, registered_model_tags.c.key.in_(gone)))
 
 
-def remove(connection: Connection, name: str) -> None:
-    """Delete a registered model with its versions.
+def remove(connection: Connection, name: str, author: Author) -> None:
+    """Delete a registered model with its versions, and what moves of them need.
 
     Raises:
         NotFound: There is none.
     """
     row = find_model(connection, name, lock=True)
     now = now_ms()
+    record = Recorder(connection, row.id, name, author)
+    sql_versions.give_up(connection, record, model_versions.c.model == row.id)
+    record.add(Action.MODEL_DELETED, old=name)
     sql_versions.redact(connection, model_versions.c.model == row.id, now)
+    connection.execute(delete(registry_policies).where(registry_policies.c.model == row.id))
     connection.execute(delete(model_aliases).where(model_aliases.c.model == row.id))
     connection.execute(delete(registered_model_tags).where(registered_model_tags.c.model == row.id))
     gone = update(registered_models).where(registered_models.c.id == row.id)

@@ -7,6 +7,7 @@ that is being deleted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, literal, select, union_all, update
@@ -15,8 +16,11 @@ from toolkit.db.dialect import insert, one_of
 from toolkit.db.tables import model_aliases, model_version_tags, model_versions, registered_models
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.ids import now_ms
+from toolkit.registry import sql_requests
+from toolkit.registry.history import Action, Author
 from toolkit.registry.names import holder_of
 from toolkit.registry.records import ModelVersion, NewVersion, Stage, VersionStatus
+from toolkit.registry.sql_history import Recorder
 from toolkit.tracking.sql_logged_models_rows import note_version
 
 DELETED = "Deleted_Internal"
@@ -82,7 +86,7 @@ def get(connection: Connection, name: str, version: int, dialect: str) -> ModelV
     return records(connection, [find(connection, name, version)], dialect)[0]
 
 
-def add(connection: Connection, new: NewVersion, dialect: str) -> ModelVersion:
+def add(connection: Connection, new: NewVersion, author: Author, dialect: str) -> ModelVersion:
     """Make a version with the next number.
 
     Raises:
@@ -107,7 +111,7 @@ def add(connection: Connection, new: NewVersion, dialect: str) -> ModelVersion:
         run_id=new.run_id,
         run_link=new.run_link,
         model_id=new.model_id,
-        user_id=new.user_id,
+        user_id=new.user_id or author.user,
         description=new.description,
         stage=Stage.NONE.value,
         status=VersionStatus.READY.value,
@@ -118,6 +122,16 @@ def add(connection: Connection, new: NewVersion, dialect: str) -> ModelVersion:
     _tag(connection, key, new.tags, dialect)
     if new.model_id is not None:
         note_version(connection, new.model_id, new.name, model.last_version, dialect)
+    more = {
+        "source": new.source,
+        "run_id": new.run_id,
+        "model_id": new.model_id,
+        "tags": dict(new.tags),
+        "description": new.description,
+    }
+    by = author if author.user or new.user_id is None else replace(author, user=new.user_id)
+    record = Recorder(connection, model.id, new.name, by)
+    record.add(Action.VERSION_CREATED, version=model.last_version, new=new.source, more=more)
     return get(connection, new.name, model.last_version, dialect)
 
 
@@ -127,6 +141,7 @@ def change(
     version: int,
     description: str | None,
     tags: Mapping[str, str | None],
+    author: Author,
     dialect: str,
 ) -> None:
     """Describe or tag a version.
@@ -135,9 +150,15 @@ def change(
         NotFound: There is none.
     """
     row = find(connection, name, version, lock=True)
+    record = Recorder(connection, row.model, name, author)
     if description is not None:
         described = update(model_versions).where(model_versions.c.id == row.id)
         connection.execute(described.values(description=description, updated=now_ms()))
+        if description != row.description:
+            record.add(Action.VERSION_DESCRIBED, version=version, old=row.description, new=description)
+    before = select(model_version_tags.c.key, model_version_tags.c.value)
+    before = before.where(model_version_tags.c.version == row.id, model_version_tags.c.key.in_(list(tags)))
+    record.tagged(Action.VERSION_TAGGED, before, tags, version=version)
     _tag(connection, row.id, tags, dialect)
 
 
@@ -155,38 +176,33 @@ def _tag(connection: Connection, key: int, tags: Mapping[str, str | None], diale
         connection.execute(delete(model_version_tags).where(of_version, model_version_tags.c.key.in_(gone)))
 
 
-def set_stage(connection: Connection, name: str, version: int, stage: Stage, archive_existing: bool) -> None:
-    """Move a version to a stage, and the others there to the archive, if that is wanted.
-
-    Raises:
-        NotFound: There is no such version.
-    """
-    row = find(connection, name, version, lock=True)
-    now = now_ms()
-    if archive_existing:
-        others = update(model_versions).where(
-            model_versions.c.model == row.model,
-            model_versions.c.stage == stage.value,
-            model_versions.c.deleted.is_(None),
-            model_versions.c.id != row.id,
-        )
-        connection.execute(others.values(stage=Stage.ARCHIVED.value, updated=now))
-    moving = update(model_versions).where(model_versions.c.id == row.id)
-    connection.execute(moving.values(stage=stage.value, updated=now))
-    _touch(connection, row.model, now)
-
-
-def remove(connection: Connection, name: str, version: int) -> None:
-    """Delete a version with its aliases.
+def remove(connection: Connection, name: str, version: int, author: Author) -> None:
+    """Delete a version with its aliases. Who waits for it to take something waits no longer.
 
     Raises:
         NotFound: There is none.
     """
     row = find(connection, name, version, lock=True)
     now = now_ms()
+    record = Recorder(connection, row.model, name, author)
+    give_up(connection, record, model_versions.c.id == row.id)
+    record.add(Action.VERSION_DELETED, version=version, old=row.source)
     connection.execute(delete(model_aliases).where(model_aliases.c.version == row.id))
     redact(connection, model_versions.c.id == row.id, now)
-    _touch(connection, row.model, now)
+    touch(connection, row.model, now)
+
+
+def give_up(connection: Connection, record: Recorder, which: ColumnElement[bool]) -> None:
+    """Write down that versions that are being deleted hold nothing any more, and close the requests for them."""
+    named = select(model_aliases.c.alias, model_versions.c.number)
+    named = named.join(model_versions, model_versions.c.id == model_aliases.c.version).where(which)
+    for alias, number in connection.execute(named.order_by(model_aliases.c.alias)).all():
+        record.add(Action.ALIAS, version=number, key=alias, old=str(number))
+    staged = select(model_versions.c.number, model_versions.c.stage)
+    staged = staged.where(which, model_versions.c.deleted.is_(None), model_versions.c.stage != Stage.NONE.value)
+    for number, stage in connection.execute(staged.order_by(model_versions.c.number)).all():
+        record.add(Action.STAGE, version=number, old=stage)
+    sql_requests.close_all(connection, record, which)
 
 
 def redact(connection: Connection, which: ColumnElement[bool], now: int) -> None:
@@ -208,30 +224,9 @@ def redact(connection: Connection, which: ColumnElement[bool], now: int) -> None
     )
 
 
-def _touch(connection: Connection, model: int, now: int) -> None:
+def touch(connection: Connection, model: int, now: int) -> None:
+    """Note that a registered model, or something of it, was changed."""
     connection.execute(update(registered_models).where(registered_models.c.id == model).values(updated=now))
-
-
-def set_alias(connection: Connection, name: str, alias: str, version: int, dialect: str) -> None:
-    """Let an alias stand for a version.
-
-    Raises:
-        NotFound: There is no such version.
-    """
-    row = find(connection, name, version, lock=True)
-    setting = insert(model_aliases, dialect).values(model=row.model, alias=alias, version=row.id)
-    setting = setting.on_conflict_do_update(index_elements=["model", "alias"], set_={"version": row.id})
-    connection.execute(setting)
-
-
-def delete_alias(connection: Connection, name: str, alias: str) -> None:
-    """Remove an alias.
-
-    Raises:
-        NotFound: There is no such registered model.
-    """
-    row = find_model(connection, name, lock=True)
-    connection.execute(delete(model_aliases).where(model_aliases.c.model == row.id, model_aliases.c.alias == alias))
 
 
 def find_alias(connection: Connection, name: str, alias: str, dialect: str) -> ModelVersion:

@@ -152,6 +152,8 @@ class Server:
             "experiments",
             "metric_keys",
             "journals",
+            "registry_events",
+            "registry_changes",
             "registered_models",
         )  # what belongs to experiments goes with them
         numbered = (
@@ -162,6 +164,9 @@ class Server:
             "logged_models",
             "registered_models",
             "model_versions",
+            "registry_changes",
+            "registry_requests",
+            "registry_events",
         )
         statements = ["SET lock_timeout = '10s'", *(f"DELETE FROM {table}" for table in tables)]
         statements += [f"ALTER SEQUENCE {table}_id_seq RESTART" for table in numbered]
