@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InvalidValue
 from toolkit.models.evaluation.outcome import CLASSIFIER, REGRESSOR, numpy
-from toolkit.models.folder import LoadedModel
+from toolkit.models.loading import LoadedModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +101,7 @@ class Subject:
             return metrics.get(known)
         options = {} if weights is None else {"sample_weight": weights}
         try:
-            return float(self._native.score(self._enforced(data), truth, **options))  # type: ignore[attr-defined]
+            return float(self._native.score(self._enforced(data), truth, **options))
         except (TypeError, ValueError):  # not every search or pipeline takes weights, or these targets
             return None
 
