@@ -30,6 +30,10 @@ COMMANDS = {
     "server": ("toolkit.cli.server", "Serve runs and artifacts to a team: MLflow's clients and toolkit's own."),
     "experiments": ("toolkit.cli.experiments", "List, make, rename, delete and restore experiments."),
     "runs": ("toolkit.cli.runs", "List, show, make, delete and restore runs."),
+    "registry": (
+        "toolkit.cli.registry",
+        "Register models; move versions to stages and aliases; ask where they come from.",
+    ),
     "sync": ("toolkit.cli.sync", "Send what processes have logged and could not bring to the store."),
     "import": ("toolkit.cli.import_", "Bring experiments and runs from an export or from MLflow."),
     "export": ("toolkit.cli.export", "Write experiments and runs to a folder that import reads."),
