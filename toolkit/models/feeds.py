@@ -96,12 +96,20 @@ class Graph:
             return value  # a sequence or a map: only a dict has those, and as they are
         array, wanted = np.asarray(value), np.dtype(_TYPES[element])
         if array.dtype.kind == "O" and wanted.kind != "O":
-            array = np.array(array.tolist())  # columns of several types: what they have in common
+            array = _in_common(array)
         if len(shape) == 2 and shape[1] == 1 and array.ndim == 1:
             array = array.reshape(-1, 1)  # a column of a frame, for a graph that takes columns
         if not _may_become(array.dtype, wanted):
             raise InvalidValue(f"the input {name} takes {kind}, and {array.dtype} is given")
         return array.astype(wanted, copy=False)
+
+
+def _in_common(array: Any) -> Any:  # noqa: ANN401 - arrays
+    """Return objects, such as a frame's columns of several types, as an array of what they have in common."""
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    filled = np.frompyfunc(lambda each: np.nan if each is None else each, 1, 1)(array)
+    return np.array(filled.tolist())
 
 
 def _may_become(given: Any, wanted: Any) -> bool:  # noqa: ANN401 - two dtypes

@@ -43,8 +43,8 @@ class StatsmodelsFlavor:
         path = folder / _DATA
         try:
             (copy.deepcopy(model) if remove else model).save(str(path), remove_data=remove)
-            if remove:  # there are models that cannot be put together again without their data
-                _unpickled(path)
+            if remove:
+                self._probe(path)
         except (OSError, MemoryError):
             raise
         except Exception as error:  # what a class of the model's raises when it is pickled
@@ -77,10 +77,17 @@ class StatsmodelsFlavor:
     def predictor(self, folder: Path, metadata: ModelMetadata, context: LoadContext) -> FunctionPredictor | TimeSeries:
         """Return what predicts with the results."""
         results = self.load(folder, metadata.flavor(self.name), context)
+        return TimeSeries(results) if self._is_series(results) else FunctionPredictor(results, results.predict)
+
+    def _is_series(self, results: Any) -> bool:  # noqa: ANN401 - results
         series = imported("statsmodels.tsa.base.tsa_model", self.package, self.name).TimeSeriesModel
-        if isinstance(getattr(results, "model", None), series):
-            return TimeSeries(results)
-        return FunctionPredictor(results, results.predict)
+        return isinstance(getattr(results, "model", None), series)
+
+    def _probe(self, path: Path) -> None:
+        """Try results without their data: some cannot be loaded so, and series predict nothing."""
+        results = _unpickled(path)
+        if self._is_series(results):
+            results.predict(start=0, end=0)
 
 
 class TimeSeries:

@@ -80,12 +80,14 @@ class XgboostFlavor:
         """Return what predicts with the model: a Booster is given a DMatrix of the data."""
         library = imported("xgboost", self.package, self.name)
         model = self.load(folder, metadata.flavor(self.name), context)
-        matrix = _matrix if isinstance(model, library.Booster) else None
+        if not isinstance(model, library.Booster):
+            return FunctionPredictor(model, model.predict, None, {"validate_features": True})
+
+        def matrix(data: Any) -> Any:  # noqa: ANN401 - frames and arrays
+            names = None if hasattr(data, "columns") else model.feature_names  # an array's columns are known by place
+            return library.DMatrix(data, feature_names=names, enable_categorical=True)
+
         return FunctionPredictor(model, model.predict, matrix, {"validate_features": True})
-
-
-def _matrix(data: Any) -> Any:  # noqa: ANN401 - frames and arrays
-    return import_module("xgboost").DMatrix(data, enable_categorical=True)
 
 
 def _named(folder: Path, name: str, context: LoadContext) -> object:
