@@ -290,6 +290,14 @@ class SchemaMismatch(UserError, ValueError):
         )
 
 
+class InvalidPayload(InvalidValue):
+    """The body of a request to a model cannot be read."""
+
+
+class UnsupportedContentType(UserError):
+    """A body of this content type cannot be read."""
+
+
 class UntrustedModel(UserError):
     """Loading this model would run code that nobody has said to trust."""
 

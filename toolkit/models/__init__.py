@@ -12,11 +12,23 @@ from typing import Any
 from toolkit.names import handed_out
 
 _OWN = {
+    "AnyType": ("datatypes", "AnyType"),
+    "Array": ("datatypes", "Array"),
+    "ColSpec": ("schema", "ColSpec"),
+    "DataType": ("datatypes", "DataType"),
+    "Map": ("datatypes", "Map"),
     "ModelConfig": ("code_model", "ModelConfig"),
     "ModelMetadata": ("metadata", "ModelMetadata"),
     "ModelSignature": ("signature", "Signature"),
+    "Object": ("datatypes", "Object"),
+    "ParamSchema": ("params", "ParamSchema"),
+    "ParamSpec": ("params", "ParamSpec"),
+    "Property": ("datatypes", "Property"),
+    "Schema": ("schema", "Schema"),
     "Signature": ("signature", "Signature"),
+    "TensorSpec": ("schema", "TensorSpec"),
     "Trust": ("trust", "Trust"),
+    "convert_input_example_to_serving_input": ("input_example", "request_of"),
     "infer_signature": ("infer", "infer_signature"),
     "set_model": ("code_model", "set_model"),
 }
