@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.errors import StoreError
+from toolkit.recording.context import user_name
 from toolkit.recording.flushed import after_journal
 from toolkit.recording.stores import Stores
+from toolkit.registry.history import Author
 from toolkit.registry.store import RegistryStore
 from toolkit.tracking.logged_models import LoggedModelStore
 
@@ -23,11 +25,16 @@ class Catalog:
     logged: LoggedModelStore
     registered: RegistryStore
 
+    def acting(self, author: Author) -> Catalog:
+        """Return the same models, for changes that somebody makes, for a reason."""
+        return replace(self, registered=self.registered.acting(author))
+
 
 def catalog_of(stores: Stores) -> Catalog:
     """Return the models of stores: those of a server, or those in the database that this process has open.
 
-    What this process has logged through the journal is there before the models are read or changed.
+    What this process has logged through the journal is there before the models are read or changed. Changes are made
+    by who runs this process, unless somebody else is said to (`Catalog.acting`).
 
     Raises:
         StoreError: The stores are neither a server's nor in a database.
@@ -44,6 +51,7 @@ def catalog_of(stores: Stores) -> Catalog:
         catalog = Catalog(logged=SqlLoggedModelStore(stores.database), registered=SqlRegistryStore(stores.database))
     else:
         raise StoreError(f"the models of {stores.place} are kept in no database, and by no server")
+    catalog = catalog.acting(Author(user=user_name()))
     if stores.journal is None:
         return catalog
     return Catalog(logged=after_journal(catalog.logged, stores.journal), registered=catalog.registered)

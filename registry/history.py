@@ -15,7 +15,7 @@ from toolkit.registry.records import Stage
 from toolkit.tracking import limits
 
 USER_LENGTH = 256
-REASON_LENGTH = 10_000
+REASON_LENGTH = 1_000
 MOST_CHANGES = 1_000
 
 

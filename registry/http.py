@@ -11,6 +11,8 @@ from dataclasses import asdict
 
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.registry import codec, names
+from toolkit.registry.authors import author_headers
+from toolkit.registry.history import NOBODY, Author
 from toolkit.registry.records import ModelVersion, NewVersion, RegisteredModel, Stage
 from toolkit.tracking import limits
 from toolkit.tracking.http_calls import Calls, part, understood
@@ -26,10 +28,16 @@ class HttpRegistryStore:
 
     Args:
         client: What speaks to the server; `close` leaves it open.
+        author: Who changes things, and why.
     """
 
-    def __init__(self, client: HttpClient) -> None:
-        self._calls = Calls(client)
+    def __init__(self, client: HttpClient, *, author: Author = NOBODY) -> None:
+        self._client = client
+        self._calls = Calls(client, headers=author_headers(author))
+
+    def acting(self, author: Author) -> HttpRegistryStore:
+        """See `RegistryStore.acting`."""
+        return HttpRegistryStore(self._client, author=author.checked())
 
     # -- registered models ---------------------------------------------------------------------------
 

@@ -44,11 +44,15 @@ class Calls:
     Args:
         client: What speaks to it.
         picture: The picture that is read; ``None``: the store as it is.
+        headers: What each request says beside.
     """
 
-    def __init__(self, client: HttpClient, picture: str | None = None) -> None:
+    def __init__(
+        self, client: HttpClient, picture: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         self.client = client
         self._picture = picture
+        self._headers = headers or {}
 
     def get(self, path: str, **query: object) -> Json:
         """Read. Values of the query that are ``None`` are left out.
@@ -90,7 +94,7 @@ class Calls:
             raise StoreError("this is a picture of the store, for reading only")
 
     def _told(self) -> dict[str, str]:
-        return {} if self._picture is None else {PICTURE_HEADER: self._picture}
+        return {**self._headers, **({} if self._picture is None else {PICTURE_HEADER: self._picture})}
 
     def _asking(self, method: str, path: str, body: object, *, repeat: bool = True) -> Ask:
         sent = json.dumps(body, separators=(",", ":"), default=dict).encode()

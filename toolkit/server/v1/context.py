@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter
@@ -13,6 +13,7 @@ from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidato
 from pydantic_core import PydanticCustomError, to_json
 
 from toolkit.recording.stores import Stores
+from toolkit.registry.authors import author_of
 from toolkit.registry.catalog import Catalog
 from toolkit.server.lanes import writers
 from toolkit.server.v1.pictures import Pictures
@@ -66,6 +67,14 @@ def _context(request: Request) -> Context:
 
 Here = Annotated[Context, Depends(_context)]
 """The context, as an endpoint takes it."""
+
+
+def _acting(request: Request, here: Here) -> Context:
+    return replace(here, catalog=here.catalog.acting(author_of(request.headers)))
+
+
+Acting = Annotated[Context, Depends(_acting)]
+"""The same, for an endpoint that writes down who changes models, and why."""
 
 
 MOST_TOLD = 100

@@ -12,7 +12,7 @@ from toolkit.registry.records import ModelVersion, NewVersion, RegisteredModel, 
 from toolkit.registry.sources import Sources
 from toolkit.server.v1 import records
 from toolkit.server.v1 import registry_records as registry
-from toolkit.server.v1.context import Context, Given, Here, answer, paged
+from toolkit.server.v1.context import Acting, Context, Given, Here, answer, paged
 from toolkit.tracking.http_codec import Json
 from toolkit.tracking.records import SearchQuery
 
@@ -22,7 +22,7 @@ Number = Annotated[int, Path(ge=0, lt=2**63)]
 
 
 @router.post("/registered-models", response_model=registry.RegisteredTold)
-def create_registered_model(here: Here, body: Given[registry.NewRegistered]) -> Response:
+def create_registered_model(here: Acting, body: Given[registry.NewRegistered]) -> Response:
     """Register a model, without versions. There must be none of this name."""
     made = here.catalog.registered.create_model(body.name, description=body.description, tags=body.tags)
     return answer(_model(here, made))
@@ -42,13 +42,13 @@ def get_registered_model(here: Here, name: str) -> Response:
 
 
 @router.patch("/registered-models/{name}", response_model=registry.RegisteredTold)
-def update_registered_model(here: Here, name: str, body: Given[registry.RegisteredChange]) -> Response:
+def update_registered_model(here: Acting, name: str, body: Given[registry.RegisteredChange]) -> Response:
     """Rename, describe or tag a registered model."""
     return answer(_model(here, here.catalog.registered.update_model(name, **dict(body))))
 
 
 @router.delete("/registered-models/{name}", response_model=records.Done)
-def delete_registered_model(here: Here, name: str) -> Response:
+def delete_registered_model(here: Acting, name: str) -> Response:
     """Delete a registered model with its versions and aliases."""
     here.catalog.registered.delete_model(name)
     return answer({})
@@ -69,21 +69,21 @@ def find_alias(here: Here, name: str, alias: str) -> Response:
 
 
 @router.put("/registered-models/{name}/aliases/{alias}", response_model=records.Done)
-def set_alias(here: Here, name: str, alias: str, body: Given[registry.AliasMove]) -> Response:
+def set_alias(here: Acting, name: str, alias: str, body: Given[registry.AliasMove]) -> Response:
     """Let an alias stand for a version, also where it stood for another one."""
     here.catalog.registered.set_alias(name, alias, body.version)
     return answer({})
 
 
 @router.delete("/registered-models/{name}/aliases/{alias}", response_model=records.Done)
-def delete_alias(here: Here, name: str, alias: str) -> Response:
+def delete_alias(here: Acting, name: str, alias: str) -> Response:
     """Remove an alias, if it is there."""
     here.catalog.registered.delete_alias(name, alias)
     return answer({})
 
 
 @router.post("/registered-models/{name}/versions", response_model=registry.VersionTold)
-def create_version(here: Here, name: str, body: Given[registry.NewVersionAsked]) -> Response:
+def create_version(here: Acting, name: str, body: Given[registry.NewVersionAsked]) -> Response:
     """Make a version, with the next number."""
     here.catalog.registered.get_model(name)  # what is said first is that there is no such model
     sources = Sources(here.catalog, here.stores.runs, here.locate)
@@ -106,20 +106,20 @@ def get_version(here: Here, name: str, version: Number) -> Response:
 
 
 @router.patch("/registered-models/{name}/versions/{version}", response_model=registry.VersionTold)
-def update_version(here: Here, name: str, version: Number, body: Given[registry.VersionChange]) -> Response:
+def update_version(here: Acting, name: str, version: Number, body: Given[registry.VersionChange]) -> Response:
     """Describe or tag a version."""
     return answer(_version(here, here.catalog.registered.update_version(name, version, **dict(body))))
 
 
 @router.delete("/registered-models/{name}/versions/{version}", response_model=records.Done)
-def delete_version(here: Here, name: str, version: Number) -> Response:
+def delete_version(here: Acting, name: str, version: Number) -> Response:
     """Delete a version and its aliases; its number stays taken."""
     here.catalog.registered.delete_version(name, version)
     return answer({})
 
 
 @router.post("/registered-models/{name}/versions/{version}/stage", response_model=registry.VersionTold)
-def set_stage(here: Here, name: str, version: Number, body: Given[registry.StageMove]) -> Response:
+def set_stage(here: Acting, name: str, version: Number, body: Given[registry.StageMove]) -> Response:
     """Move a version to a stage; the others there go to the archive, if that is wanted."""
     moved = here.catalog.registered.set_stage(name, version, body.stage, archive_existing=body.archive_existing)
     return answer(_version(here, moved))

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from toolkit.errors import ToolkitError
 from toolkit.recording.stores import Stores
+from toolkit.registry.authors import author_of
 from toolkit.registry.catalog import Catalog
 from toolkit.server.lanes import writers
 from toolkit.server.wire import (
@@ -47,6 +48,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 _JSON = "application/json"
+_WRITTEN_DOWN = ("registered-models/", "model-versions/")  # by whom and why; who asks only is nobody's business
 _READING = ("search", "search-datasets", "get-latest-versions")  # what is asked by POST and writes nothing
 
 
@@ -75,6 +77,7 @@ def _answering(
     endpoint: Endpoint, stores: Stores, catalog: Catalog, locate: Locate, quick: Quick, lane: CapacityLimiter
 ) -> Callable[[Request], Awaitable[Response]]:
     reads_only = endpoint.path.endswith(_READING)
+    written_down = endpoint.path.startswith(_WRITTEN_DOWN) and not reads_only
 
     async def answer(request: Request) -> Response:
         try:
@@ -84,7 +87,8 @@ def _answering(
                 check_type(request)
                 body = request.scope[BODY] if BODY in request.scope else await request.body()
                 size, fields = len(body), Fields.of_body(body)
-            call = Call(fields, stores, locate, dict(request.path_params), catalog, request.scope["headers"])
+            models = catalog.acting(author_of(request.headers)) if written_down else catalog
+            call = Call(fields, stores, locate, dict(request.path_params), models, request.scope["headers"])
             message = await quick.answer(endpoint, call) if quick.takes(endpoint, size) else None
             if message is None:
                 limiter = None if reads_only or request.method in ("GET", "HEAD") else lane
