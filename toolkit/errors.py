@@ -302,5 +302,21 @@ class UntrustedModel(UserError):
     """Loading this model would run code that nobody has said to trust."""
 
 
+class ModelFailed(ToolkitError):
+    """The model raised an error of its own."""
+
+
+class ThresholdFailed(ToolkitError):
+    """The model does not show what it must.
+
+    Attributes:
+        result: What came of its evaluation.
+    """
+
+    def __init__(self, message: str | None = None, *, result: Any = None) -> None:  # noqa: ANN401 - of models.evaluation
+        super().__init__(message)
+        self.result = result
+
+
 class ServiceError(ToolkitError):
     """A local service did not start."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from toolkit.errors import InvalidValue, SchemaMismatch
+from toolkit.errors import InvalidValue, ModelFailed, SchemaMismatch, ToolkitError
 from toolkit.models.rows.kinds import Kind, kind_of
 from toolkit.models.rows.reader import Chunk, place, reading
 from toolkit.models.rows.writer import writing
@@ -95,9 +95,11 @@ def score(
     Raises:
         InvalidValue: A file cannot be read or written, or a row does not fit; the message names the row.
         NotFound: There is no such file.
+        ModelFailed: The model raised an error of its own.
     """
     kind, target = batch.kinds()
     schema = model.metadata.signature.inputs if model.metadata.signature else None
+    _check_params(model, batch.params)
     name = "standard input" if batch.source == "-" else batch.source
     count = 0
     columns: list[str] | None = None
@@ -121,11 +123,22 @@ def score(
     return count
 
 
+def _check_params(model: LoadedModel, given: Mapping[str, Any] | None) -> None:
+    """Refuse parameters that the model would pass over."""
+    if given is None or model.metadata.signature is None:
+        return
+    schema = model.metadata.signature.params
+    known = [spec.name for spec in schema] if schema is not None else []
+    if unknown := [name for name in given if name not in known]:
+        raise InvalidValue(f"the model takes no parameter {unknown[0]!r}: it has {', '.join(known) or 'none'}")
+
+
 def _predicted(model: LoadedModel, chunk: Chunk, batch: Batch, schema: Schema | None, name: str) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415 - heavy
 
     kept = _kept(chunk.data, batch.keep, name)
-    answer = model_answer(model, _features(chunk.data, schema, name), batch.params, name=name, first=chunk.first)
+    features = _features(chunk.data, schema, name)
+    answer = _answer(model, features, batch, name=name, first=chunk.first)
     frame = as_columns(answer, chunk.rows)
     if kept is None:
         return frame
@@ -134,26 +147,52 @@ def _predicted(model: LoadedModel, chunk: Chunk, batch: Batch, schema: Schema | 
     return pd.concat([kept, frame], axis=1)
 
 
-def model_answer(
-    model: LoadedModel,
-    data: object,
-    params: Mapping[str, Any] | None,
-    *,
-    name: str,
-    first: int,
-) -> Any:  # noqa: ANN401 - whatever the model gives
-    """Return what a model says of rows; a row that does not fit is told by its number in the file.
+def _answer(model: LoadedModel, data: Any, batch: Batch, *, name: str, first: int) -> Any:  # noqa: ANN401 - rows
+    """Return what a model says of rows; a row that it does not take is told by its number in the file.
 
     Raises:
         InvalidValue: A row does not fit the model's signature.
+        ModelFailed: The model raised an error of its own.
     """
+    params = dict(batch.params) if batch.params else None
     try:
-        return model.predict(data, dict(params) if params else None)
+        return model.predict(data, params)
     except SchemaMismatch as error:
         if error.row is None:
             raise InvalidValue(f"{name}: {error}") from None
         told = f"column {error.column!r}{error.path} has {error.came}: wanted {error.wanted}"
         raise InvalidValue(f"{place(name, first + error.row)}{told}") from None
+    except ToolkitError:
+        raise
+    except Exception as error:  # a model raises what it likes
+        row = _first_refused(lambda part: model.predict(part, params), data)
+        where = f"{name}, rows {first} to {first + len(data) - 1}: " if row is None else place(name, first + row)
+        told = str(error).strip().partition("\n")[0]
+        raise ModelFailed(f"{where}the model failed: {type(error).__name__}: {told}") from error
+
+
+def _first_refused(predict: Callable[[Any], Any], data: Any) -> int | None:  # noqa: ANN401 - rows
+    """Return the first row that a model fails on, found by halves; ``None`` if it takes both halves of a part."""
+    if isinstance(data, Mapping):
+        return None
+    first, last = 0, len(data)
+    while last - first > 1:
+        middle = (first + last) // 2
+        for start, end in ((first, middle), (middle, last)):
+            if not _takes(predict, data[start:end]):
+                first, last = start, end
+                break
+        else:
+            return None
+    return first
+
+
+def _takes(predict: Callable[[Any], Any], rows: Any) -> bool:  # noqa: ANN401 - rows
+    try:
+        predict(rows)
+    except Exception:  # noqa: BLE001 - a model raises what it likes
+        return False
+    return True
 
 
 def _features(data: Any, schema: Schema | None, name: str) -> Any:  # noqa: ANN401 - a table, or arrays

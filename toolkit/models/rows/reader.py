@@ -122,12 +122,9 @@ def _csv(
     while True:
         found: list[list[str]] = []
         with _told(name, lambda: f" near line {reader.line_num + 1}"):
-            for cells in islice(reader, size):
-                if cells or len(header) == 1:  # csv skips no empty line, and in one column it is a missing value
-                    _check_width(cells or [""], header, name, first + len(found), reader.line_num)
-                    found.append(cells or [""])
-                elif reader.line_num:
-                    raise InvalidValue(f"{name}, line {reader.line_num}: it is empty; wanted {len(header)} values")
+            for cells in islice(filter(None, reader), size):  # an empty line is no row
+                _check_width(cells, header, name, first + len(found), reader.line_num)
+                found.append(cells)
         if not found:
             return
         data = _table(found, header, name, first, schema, text=True)
@@ -245,7 +242,7 @@ def _told(name: str, where: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise InvalidValue(f"{name} is no UTF-8{where()}: {error.reason}") from None
+        raise InvalidValue(f"{name} is no UTF-8: {error.reason}") from None
     except csv.Error as error:
         raise InvalidValue(f"{name} is no CSV{where()}: {error}") from None
 
