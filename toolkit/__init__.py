@@ -12,12 +12,25 @@ from toolkit.names import hand_out
 
 if TYPE_CHECKING:
     import toolkit.artifacts
+    import toolkit.catboost
     import toolkit.client
     import toolkit.config
     import toolkit.data
     import toolkit.entities
     import toolkit.exceptions
-    import toolkit.tracking  # noqa: F401 - type checkers learn of the modules, and nobody loads them
+    import toolkit.keras
+    import toolkit.lightgbm
+    import toolkit.models
+    import toolkit.onnx
+    import toolkit.pyfunc
+    import toolkit.pytorch
+    import toolkit.sklearn
+    import toolkit.spark
+    import toolkit.statsmodels
+    import toolkit.tensorflow
+    import toolkit.tracking
+    import toolkit.transformers
+    import toolkit.xgboost  # noqa: F401 - type checkers learn of the modules, and nobody loads them
     from toolkit.active.artifacts import (
         get_artifact_uri,
         load_table,
@@ -71,6 +84,11 @@ if TYPE_CHECKING:
         log_text,
         set_tag,
         set_tags,
+    )
+    from toolkit.active.models import (
+        load_model,
+        log_model,
+        save_model,
     )
     from toolkit.active.operations import (
         flush_artifact_async_logging,
@@ -165,6 +183,11 @@ _HOME = {
         "set_tag",
         "set_tags",
     ),
+    "toolkit.active.models": (
+        "load_model",
+        "log_model",
+        "save_model",
+    ),
     "toolkit.active.operations": (
         "flush_artifact_async_logging",
         "flush_async_logging",
@@ -227,6 +250,7 @@ __all__ = [
     "get_tracking_uri",
     "is_tracking_uri_set",
     "last_active_run",
+    "load_model",
     "load_table",
     "log_artifact",
     "log_artifacts",
@@ -237,6 +261,7 @@ __all__ = [
     "log_inputs",
     "log_metric",
     "log_metrics",
+    "log_model",
     "log_param",
     "log_params",
     "log_stream",
@@ -245,6 +270,7 @@ __all__ = [
     "register_model",
     "restore_experiment",
     "restore_run",
+    "save_model",
     "search_experiments",
     "search_model_versions",
     "search_registered_models",
@@ -265,7 +291,28 @@ __all__ = [
     "track",
 ]
 
-_SUBMODULES = ("artifacts", "client", "config", "data", "entities", "exceptions", "tracking")
+_SUBMODULES = (
+    "artifacts",
+    "catboost",
+    "client",
+    "config",
+    "data",
+    "entities",
+    "exceptions",
+    "keras",
+    "lightgbm",
+    "models",
+    "onnx",
+    "pyfunc",
+    "pytorch",
+    "sklearn",
+    "spark",
+    "statsmodels",
+    "tensorflow",
+    "tracking",
+    "transformers",
+    "xgboost",
+)
 """What MLflow's scripts reach by attribute, such as ``mlflow.artifacts.download_artifacts``."""
 
 _HANDED_OUT = {

@@ -94,6 +94,10 @@ class Settings(BaseSettings):
         upload_limit: Largest file that a server takes, such as ``10GiB``.
         upload_reserve: Space that a server leaves free on the disk of its artifacts.
         source_limit: Largest archive that a project may come in, and what it may unpack to, such as ``2GB``.
+        trusted_types: Types, by their full names, that skops files of models may hold beside those that skops knows to
+            be safe, with commas between them.
+        allow_pickle_deserialization: Load pickles and code of models that this store has recorded; else only what a
+            caller says to trust.
         quiet: Print nothing but data and errors.
     """
 
@@ -216,6 +220,11 @@ class Settings(BaseSettings):
     )
     source_limit: ByteSize = Field(
         default=ByteSize(2_000_000_000), ge=1, validation_alias=_variable("TOOLKIT_SOURCE_LIMIT")
+    )
+    trusted_types: OptionalText = Field(default=None, validation_alias=_variable("TOOLKIT_TRUSTED_TYPES"))
+    allow_pickle_deserialization: bool = Field(
+        default=True,
+        validation_alias=_variable("TOOLKIT_ALLOW_PICKLE_DESERIALIZATION", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"),
     )
     quiet: bool = Field(
         default=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from toolkit.artifacts.key import check_key
 from toolkit.db.engine import Database
 from toolkit.db.retry import persistent
 from toolkit.db.schema import ensure_schema
@@ -106,8 +105,7 @@ class SqlLoggedModelStore:
     @persistent
     def record_files(self, model_id: str, files: Sequence[ArtifactEntry]) -> None:
         """See `LoggedModelStore.record_files`."""
-        for file in files:
-            check_key(file.path)
+        limits.check_artifacts(files)
         with self._db.write() as connection:
             row = sql_logged_models_rows.find(connection, model_id)
             sql_logged_model_files.write(connection, row.id, files, self._db.dialect)

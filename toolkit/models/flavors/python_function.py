@@ -45,13 +45,18 @@ class PythonFunctionFlavor:
         """Write the model.
 
         Options are ``artifacts``, files and folders that it needs, by name; ``model_config``, which it finds in its
-        context; ``compression`` of its pickle, ``lzma``, ``bzip2`` or ``gzip``; ``streamable``.
+        context; ``compression`` of its pickle, ``lzma``, ``bzip2`` or ``gzip``; ``streamable``. Without a model:
+        ``loader_module``, a module with a function ``_load_pyfunc(path)``, and ``data_path``, what that is given.
 
         Raises:
             InvalidValue: The model or an option cannot be used.
             NotFound: There is no such file.
         """
-        options = request.read(artifacts=None, model_config=None, streamable=None, compression=None)
+        options = request.read(
+            artifacts=None, model_config=None, streamable=None, compression=None, loader_module=None, data_path=None
+        )
+        if options["loader_module"] is not None:
+            return _with_loader(str(options["loader_module"]), options["data_path"], folder)
         if isinstance(model, str | os.PathLike):
             pyfunc, python_model = _copy_file(Path(model), folder, options["model_config"])
             needed = distributions(imports(Path(model)) - {"mlflow"})
@@ -100,6 +105,24 @@ class PythonFunctionFlavor:
         surroundings = PythonModelContext(artifacts, config)
         model.load_context(surroundings)
         return PythonPredictor(model, surroundings)
+
+
+def _with_loader(loader: str, data: object, folder: Path) -> SavedFlavor:
+    """Return a model that a module of the user's loads from data of its own."""
+    pyfunc: dict[str, Any] = {"loader_module": loader}
+    if data is not None:
+        source = Path(str(data))
+        if not source.exists():
+            raise NotFound(f"data_path names {source}, which is not there")
+        pyfunc["data"] = "data"
+        target = folder / "data"
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            target.mkdir()
+            shutil.copyfile(source, target / source.name)
+            pyfunc["data"] = f"data/{source.name}"
+    return SavedFlavor(block={}, pyfunc=pyfunc, requirements=distributions([loader]))
 
 
 def _copy_file(path: Path, folder: Path, config: Mapping[str, Any] | None) -> tuple[dict[str, Any], object]:
