@@ -33,15 +33,15 @@ def values() -> Any:
 
 def xgboost_booster() -> Any:
     xgboost = import_module("xgboost")
-    return xgboost.train({"objective": "binary:logistic"}, xgboost.DMatrix(frame(), classes()), 3)
+    return xgboost.train({"objective": "binary:logistic", "nthread": 1}, xgboost.DMatrix(frame(), classes()), 3)
 
 
 def xgboost_classifier() -> Any:
-    return import_module("xgboost").XGBClassifier(n_estimators=3).fit(frame(), classes())
+    return import_module("xgboost").XGBClassifier(n_estimators=3, n_jobs=1).fit(frame(), classes())
 
 
 def xgboost_regressor() -> Any:
-    return import_module("xgboost").XGBRegressor(n_estimators=3).fit(frame(), values())
+    return import_module("xgboost").XGBRegressor(n_estimators=3, n_jobs=1).fit(frame(), values())
 
 
 def lightgbm_booster() -> Any:
@@ -61,13 +61,15 @@ def lightgbm_ranker() -> Any:
 
 
 def catboost_classifier() -> Any:
-    made = import_module("catboost").CatBoostClassifier(iterations=3, verbose=0, allow_writing_files=False)
+    made = import_module("catboost").CatBoostClassifier(
+        iterations=3, thread_count=1, verbose=0, allow_writing_files=False
+    )
     return made.fit(frame(), np.where(classes(), "yes", "no"))
 
 
 def catboost_plain() -> Any:
     catboost = import_module("catboost")
-    options = {"iterations": 3, "loss_function": "RMSE", "allow_writing_files": False, "verbose": 0}
+    options = {"iterations": 3, "thread_count": 1, "loss_function": "RMSE", "allow_writing_files": False, "verbose": 0}
     return catboost.CatBoost(options).fit(frame(), values())
 
 

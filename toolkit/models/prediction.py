@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import warnings
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import InvalidValue
+
+logger = logging.getLogger(__name__)
 
 
 class FunctionPredictor:
@@ -68,5 +70,5 @@ def accepted(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[st
     known = {each.name for each in arguments if each.kind in kinds}
     if unknown := sorted(params.keys() - known):
         wanted = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
-        warnings.warn(f"the model takes no param {', '.join(unknown)}, which is left out: {wanted}", stacklevel=3)
+        logger.warning("the model takes no param %s, which is left out: %s", ", ".join(unknown), wanted)
     return {name: value for name, value in params.items() if name in known}

@@ -27,6 +27,7 @@ def _mlflow(script: str, folder: Path) -> Any:  # noqa: ANN401 - JSON
     python = peer.mlflow_python()
     assert python is not None
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1] / "support"), "PYTHONWARNINGS": "ignore"}
+    environment["OMP_NUM_THREADS"] = "1"  # threads that wait for each other take the most of a busy machine
     command = [python, str(HERE / "scripts" / script), str(folder)]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from toolkit.errors import InvalidValue
 from toolkit.models.feeds import Graph
 from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, imported, part_of
 from toolkit.models.metadata import FILE, ModelMetadata
+
+logger = logging.getLogger(__name__)
 
 _DATA = "model.onnx"
 _LARGEST = 2**31 - 1
@@ -146,13 +148,13 @@ def _session(runtime: Any, path: Path, providers: Sequence[Any], options: Any) -
     there = set(runtime.get_available_providers())
     usable = [each for each in providers if (each if isinstance(each, str) else each[0]) in there] or [_CPU]
     if list(providers) != list(PROVIDERS) and len(usable) < len(providers):
-        warnings.warn(f"of {list(providers)} this ONNX Runtime has {usable}, which compute", stacklevel=2)
+        logger.warning("of %s this ONNX Runtime has %s, which compute", list(providers), usable)
     try:
         return runtime.InferenceSession(str(path), sess_options=options, providers=usable)
     except Exception as error:  # noqa: BLE001 - each provider raises its own
         if usable == [_CPU]:
             raise InvalidValue(f"ONNX Runtime cannot use {path}: {' '.join(str(error).split())}") from None
-        warnings.warn(f"ONNX Runtime cannot use {usable[0]}, so the CPU computes: {error}", stacklevel=2)
+        logger.warning("ONNX Runtime cannot use %s, so the CPU computes: %s", usable[0], error)
     return _session(runtime, path, [_CPU], options)
 
 
