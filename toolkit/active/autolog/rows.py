@@ -17,7 +17,7 @@ from toolkit.data.frames import from_pandas, from_polars
 EXAMPLE = 5
 """So many rows make an example of the input."""
 
-_MOST_DENSE = 10_000_000
+MOST_DENSE = 10_000_000
 """A sparse matrix with more elements is no dataset: its digest is of the whole matrix, which would fill the memory."""
 
 
@@ -71,7 +71,7 @@ def dataset_of(features: Any, targets: Any = None, name: str | None = None) -> D
 
 def _array(data: Any) -> Any:  # noqa: ANN401 - an array
     if is_sparse(data):
-        return data.toarray() if data.shape[0] * data.shape[1] <= _MOST_DENSE else None
+        return data.toarray() if data.shape[0] * data.shape[1] <= MOST_DENSE else None
     if is_a("pandas.Series", data) or is_a("pandas.DataFrame", data):
         return data.to_numpy()
     return data if is_a("numpy.ndarray", data) else None

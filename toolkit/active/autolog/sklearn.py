@@ -15,9 +15,9 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from toolkit.active.autolog import nesting, sklearn_after, sklearn_measures, sklearn_search
-from toolkit.active.autolog.integration import Integration
 from toolkit.active.autolog.options import Options
 from toolkit.active.autolog.rows import count_of, dataset_of, first_rows
+from toolkit.active.autolog.sklearn_after import EstimatorIntegration
 from toolkit.active.autolog.sklearn_measures import Labelled
 from toolkit.active.autolog.trained import log_trained
 from toolkit.active.autolog.training import Training
@@ -28,7 +28,6 @@ from toolkit.tracking.records import DatasetInput
 Call = Callable[..., Any]
 
 _TRAINS = ("fit", "fit_transform", "fit_predict")
-_PREDICTS = ("predict", "predict_proba", "predict_log_proba", "transform")
 _PREPARING = (
     "sklearn.preprocessing",
     "sklearn.impute",
@@ -38,7 +37,6 @@ _PREPARING = (
 )
 """Modules whose estimators prepare data: a fit of theirs is a training only as a part of one."""
 
-_NO_METRICS = {"check_scoring", "get_scorer", "make_scorer", "get_scorer_names"}
 _VALIDATION = "sklearn.model_selection._validation"
 """Module of ``cross_val_score`` and its like. The fits of their workers are no trainings: they measure a method."""
 
@@ -65,7 +63,7 @@ class SklearnOptions(Options):
     max_metric_rows: int | None = 100_000
 
 
-class SklearnIntegration(Integration[SklearnOptions]):
+class SklearnIntegration(EstimatorIntegration[SklearnOptions]):
     """Watches scikit-learn."""
 
     flavor: ClassVar[str] = "sklearn"
@@ -76,12 +74,10 @@ class SklearnIntegration(Integration[SklearnOptions]):
 
     def patch(self, module: ModuleType) -> None:
         """Replace the methods of the estimators that a module defines, and the metrics, if it is that one."""
+        super().patch(module)
         name = module.__name__
         if name == "joblib.parallel":
             self.replace(vars(module).get("Parallel"), "__call__", _parallel)
-        elif name == "sklearn.metrics":
-            for metric in set(vars(module).get("__all__", ())) - _NO_METRICS:
-                self.replace(module, metric, self._measuring)
         elif name.startswith("sklearn."):
             for each in list(vars(module).values()):
                 if isinstance(each, type) and each.__module__ == name and _may_train(each):
@@ -90,20 +86,7 @@ class SklearnIntegration(Integration[SklearnOptions]):
     def _patch_class(self, kind: type) -> None:
         for method in _TRAINS:
             self.replace(kind, method, self._fitting)
-        for method in _PREDICTS:
-            self.replace(kind, method, self._predicting)
-        self.replace(kind, "score", self._scoring)
-
-    def _predicting(self, original: Call, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any kind
-        return (
-            original(*args, **kwargs) if self.options is None else sklearn_after.predicting(original, *args, **kwargs)
-        )
-
-    def _scoring(self, original: Call, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any kind
-        return original(*args, **kwargs) if self.options is None else sklearn_after.scoring(original, *args, **kwargs)
-
-    def _measuring(self, original: Call, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any kind
-        return original(*args, **kwargs) if self.options is None else sklearn_after.measuring(original, *args, **kwargs)
+        self.patch_measures(kind)
 
     def _fitting(self, original: Call, estimator: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any kind
         options = self.options

@@ -12,15 +12,20 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Any
+from types import FrameType, ModuleType
+from typing import Any, TypeVar
 
 from toolkit.active.autolog import nesting
+from toolkit.active.autolog.integration import Integration
 from toolkit.active.autolog.options import Options
 from toolkit.active.autolog.rows import dataset_of
 from toolkit.active.autolog.training import Training, warn
 from toolkit.data.input import recorded
 from toolkit.recording.run import RecordedRun
+
+O = TypeVar("O", bound=Options)  # noqa: E741 - the options of an integration
+
+Call = Callable[..., Any]
 
 UNKNOWN = "unknown_dataset"
 
@@ -31,6 +36,42 @@ _MOST_CALLS = 1_000
 """So many metrics of one run are logged after its training."""
 
 _FOREIGN = ("toolkit.active.autolog.", "sklearn.", "xgboost.", "lightgbm.")
+
+
+_PREDICTS = ("predict", "predict_proba", "predict_log_proba", "transform")
+_NO_METRICS = {"check_scoring", "get_scorer", "make_scorer", "get_scorer_names"}
+
+
+class EstimatorIntegration(Integration[O]):
+    """Watches a library with estimators: what is measured of them after their training, too."""
+
+    def watches(self, module: str) -> bool:
+        """Tell whether a module is a part of the library, or scikit-learn's that measures its estimators."""
+        return super().watches(module) or module in ("sklearn.metrics", "sklearn.base")
+
+    def patch(self, module: ModuleType) -> None:
+        """Replace the metrics of scikit-learn, and the scores that its mixins give."""
+        if module.__name__ == "sklearn.metrics":
+            for metric in sorted(set(vars(module).get("__all__", ())) - _NO_METRICS):
+                self.replace(module, metric, self._measuring)
+        elif module.__name__ == "sklearn.base":
+            for mixin in ("ClassifierMixin", "RegressorMixin"):
+                self.replace(vars(module)[mixin], "score", self._scoring)
+
+    def patch_measures(self, kind: type) -> None:
+        """Replace the methods of an estimator that predict and score."""
+        for method in _PREDICTS:
+            self.replace(kind, method, self._predicting)
+        self.replace(kind, "score", self._scoring)
+
+    def _predicting(self, original: Call, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any kind
+        return original(*args, **kwargs) if self.options is None else predicting(original, *args, **kwargs)
+
+    def _scoring(self, original: Call, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any kind
+        return original(*args, **kwargs) if self.options is None else scoring(original, *args, **kwargs)
+
+    def _measuring(self, original: Call, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any kind
+        return original(*args, **kwargs) if self.options is None else measuring(original, *args, **kwargs)
 
 
 @dataclass(kw_only=True)
@@ -67,7 +108,7 @@ def remember(training: Training, model: object) -> None:
     weakref.finalize(model, _models.pop, id(model), None)
 
 
-def predicting(original: Callable[..., Any], model: object, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - predictions
+def predicting(original: Call, model: object, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - predictions
     """Let a model predict, and keep in mind on what."""
     measured = _models.get(id(model))
     if measured is None or nesting.inside() is not None:
@@ -81,7 +122,7 @@ def predicting(original: Callable[..., Any], model: object, *args: object, **kwa
     return said
 
 
-def scoring(original: Callable[..., Any], model: object, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - a score
+def scoring(original: Call, model: object, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - a score
     """Let a model score itself, and log that."""
     measured = _models.get(id(model))
     if measured is None or nesting.inside() is not None:
@@ -99,7 +140,7 @@ def scoring(original: Callable[..., Any], model: object, *args: object, **kwargs
     return value
 
 
-def measuring(original: Callable[..., Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - what is measured
+def measuring(original: Call, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - what is measured
     """Compute a metric, and log it if it is one of predictions that are known."""
     if not _predictions or nesting.inside() is not None:
         return original(*args, **kwargs)

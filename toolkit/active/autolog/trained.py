@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from toolkit.active.autolog.training import Training
+from toolkit.errors import InvalidValue
 
 Predict = Callable[[Any], Any]
 
@@ -21,7 +22,9 @@ def log_trained(
     signature: object = None,
     name: str = "model",
     register: bool = True,
+    needs_example: bool = False,
     options: Mapping[str, object] | None = None,
+    else_options: Mapping[str, object] | None = None,
 ) -> None:
     """Log a model, if that is wanted.
 
@@ -34,7 +37,9 @@ def log_trained(
         signature: What it takes and gives, where that is known otherwise.
         name: The model's name.
         register: Whether it is the one that becomes a version of a registered model.
+        needs_example: Whether the flavor cannot save it without an example, so that this is kept in any case.
         options: The flavor's own arguments.
+        else_options: What they are, if the model cannot be saved so.
     """
     wanted = training.options
     if not wanted.log_models:
@@ -42,18 +47,25 @@ def log_trained(
     if signature is None and wanted.log_model_signatures and example is not None and predict is not None:
         with training.attempt("the model's signature is not known"):
             signature = _inferred(example, predict)
+    arguments: dict[str, Any] = {
+        "name": name,
+        "signature": signature if wanted.log_model_signatures and signature is not None else False,
+        "input_example": example if wanted.log_input_examples or needs_example else None,
+        "registered_model_name": wanted.registered_model_name if register else None,
+    }
     with training.attempt("the model is not logged"):
-        from toolkit.active.models import log_model  # noqa: PLC0415 - loaded once there is a model
+        try:
+            _log(training, model, flavor, {**arguments, **(options or {})})
+        except InvalidValue:
+            if else_options is None:
+                raise
+            _log(training, model, flavor, {**arguments, **else_options})
 
-        log_model(
-            model,
-            name=name,
-            flavor=flavor,
-            signature=signature if wanted.log_model_signatures and signature is not None else False,
-            input_example=example if wanted.log_input_examples else None,
-            registered_model_name=wanted.registered_model_name if register else None,
-            **(options or {}),
-        )
+
+def _log(training: Training, model: object, flavor: str, arguments: Mapping[str, Any]) -> None:
+    from toolkit.active.models import log_model  # noqa: PLC0415 - loaded once there is a model
+
+    log_model(model, flavor=flavor, run_id=training.run.run_id, **arguments)
 
 
 def _inferred(example: Any, predict: Predict) -> object:  # noqa: ANN401 - of any library

@@ -59,6 +59,8 @@ class Training:
         self.flavor = flavor
         self.options = options
         self.run = run
+        self.delegate: str | None = None
+        """Flavor whose own training, inside of this one, logs into it too."""
         self._made = made
         self._points: list[Metric] = []
         self._last_written = time.monotonic()
