@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toolkit import wiring
 from toolkit.active.pyfunc import load_model, log_model, save_model
+from toolkit.active.spark import spark_udf
 from toolkit.models.loading import LoadedModel
 from toolkit.models.python_model import PythonModel, PythonModelContext
 
@@ -15,6 +16,7 @@ __all__ = [
     "load_model",
     "log_model",
     "save_model",
+    "spark_udf",
 ]
 
 PyFuncModel = LoadedModel
