@@ -30,6 +30,7 @@ COMMANDS = {
     "server": ("toolkit.cli.server", "Serve runs and artifacts to a team: MLflow's clients and toolkit's own."),
     "experiments": ("toolkit.cli.experiments", "List, make, rename, delete and restore experiments."),
     "runs": ("toolkit.cli.runs", "List, show, make, delete and restore runs."),
+    "models": ("toolkit.cli.models", "List, show, use and compare the models that runs logged."),
     "registry": (
         "toolkit.cli.registry",
         "Register models; move versions to stages and aliases; ask where they come from.",

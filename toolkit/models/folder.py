@@ -13,6 +13,7 @@ from typing import Any
 from toolkit.errors import AlreadyExists, InvalidValue, NotFound, ToolkitError
 from toolkit.models.flavor import Flavor, SavedFlavor, SaveRequest
 from toolkit.models.infer import infer_signature
+from toolkit.models.input_example import InputExample
 from toolkit.models.loading import PYFUNC, LoadedModel, load_model, load_native, opened
 from toolkit.models.lookup import flavor_named, flavor_of
 from toolkit.models.metadata import ModelMetadata
@@ -108,9 +109,6 @@ class _Wanted:
 
 def _save(model: object, path: Path, kind: Flavor, wanted: _Wanted, environments: Mapping[str, Any]) -> ModelMetadata:
     given = wanted.signature if isinstance(wanted.signature, Signature) else None
-    if wanted.example is not None:
-        from toolkit.models.input_example import InputExample
-
     info = InputExample.save(path, wanted.example) if wanted.example is not None else None
     infers = wanted.signature is None and wanted.example is not None
     request = SaveRequest(
@@ -188,18 +186,11 @@ def _copy_extra(paths: Sequence[Path], folder: Path) -> list[dict[str, str]]:
 # -- the example -------------------------------------------------------------------------------------
 
 
-def _parts(example: object) -> tuple[Any, Mapping[str, Any] | None]:
-    """Return the data of an example, and its parameters."""
-    if isinstance(example, tuple) and len(example) == 2 and isinstance(example[1], Mapping | None):
-        return example[0], example[1]
-    return example, None
-
-
 def _of_example(example: object) -> Signature | None:
     """Return what an example shows of a model's input; ``None``, with a warning, if that has no name."""
-    data, params = _parts(example)
+    given = InputExample.of(example)
     try:
-        return infer_signature(data, None, params)
+        return infer_signature(given.data, None, given.params)
     except ToolkitError as error:
         logger.warning("the model has no signature: %s", error)
         return None
@@ -210,11 +201,11 @@ def _tried(metadata: ModelMetadata, folder: Path, example: object, *, infers: bo
 
     What fails is told and no more: a model may need more than there is here.
     """
-    data, params = _parts(example)
+    given = InputExample.of(example)
     try:
-        result = opened(folder, metadata, Trust.all(), {}).predict(data, params)
+        result = opened(folder, metadata, Trust.all(), {}).predict(given.data, given.params)
         if infers:
-            return replace(metadata, signature=infer_signature(data, result, params))
+            return replace(metadata, signature=infer_signature(given.data, result, given.params))
     except Exception as error:  # noqa: BLE001 - a model of the user's, which is saved already
         logger.warning("the model does not predict with its example: %s: %s", type(error).__name__, error)
         if infers:
