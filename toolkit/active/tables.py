@@ -36,6 +36,11 @@ def append_table(run: RecordedRun, data: object, path: str) -> None:
     there = _read(run, path)
     if there is not None:
         table = pandas().concat([there, table], ignore_index=True)
+    store_table(run, table, path)
+
+
+def store_table(run: RecordedRun, table: pd.DataFrame, path: str) -> None:
+    """Store a table in the place of the one that is there."""
     _write(run, table, path)
     logged = logged_tables(run.read().data.tags)
     if path not in logged:

@@ -42,7 +42,8 @@ class Threshold:
 
         Args:
             metric: The metric that it is for.
-            given: A threshold, its fields by name, or a number: at least that, or at most where less is better.
+            given: A threshold, ours or MLflow's, its fields by name, or a number: at least that, or at most where less
+                is better.
 
         Raises:
             InvalidValue: It is nothing of that.
@@ -54,6 +55,8 @@ class Threshold:
             if wrong := [name for name in given if name not in known]:
                 raise InvalidValue(f"the threshold of {metric} has {wrong[0]!r}: wanted some of {', '.join(known)}")
             found = cls(**given)
+        elif hasattr(given, "min_absolute_change"):
+            found = cls._of_mlflow(given)
         elif _is_number(given):
             found = cls(min=given) if _direction(metric, None) else cls(max=given)  # type: ignore[arg-type]  # it is one
         else:
@@ -62,6 +65,17 @@ class Threshold:
             )
         found.check(metric)
         return found
+
+    @classmethod
+    def _of_mlflow(cls, given: Any) -> Threshold:  # noqa: ANN401 - MLflow's MetricThreshold
+        greater = bool(given.greater_is_better)
+        return cls(
+            min=given.threshold if greater else None,
+            max=None if greater else given.threshold,
+            better_than_baseline_by=given.min_absolute_change,
+            better_than_baseline_by_share=given.min_relative_change,
+            greater_is_better=greater,
+        )
 
     def check(self, metric: str) -> None:
         """Look whether the threshold makes sense.
