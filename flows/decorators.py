@@ -96,7 +96,7 @@ def _tracked(function: Callable[P, R], tags: Callable[[], dict[str, str]]) -> Ca
         try:
             with current.inside(run):
                 result = function(*args, **kwargs)
-                log_result(run, function, result)
+                log_result(run, function, result, _log_model)
         except BaseException as error:
             killed = isinstance(error, KeyboardInterrupt | TerminationSignal)
             run.end(RunStatus.KILLED if killed else RunStatus.FAILED, f"{type(error).__name__}: {error}"[:1000])
@@ -105,6 +105,13 @@ def _tracked(function: Callable[P, R], tags: Callable[[], dict[str, str]]) -> Ca
         return result
 
     return inside_run
+
+
+def _log_model(run: RecordedRun, name: str, value: object) -> bool:
+    """Log what a function returned if it is a model; what knows of models is loaded with the first that may be one."""
+    from toolkit.registry.returned_model import log_returned  # noqa: PLC0415 - see above
+
+    return log_returned(run, name, value)
 
 
 def _flow_tags() -> dict[str, str]:

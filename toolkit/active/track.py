@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar, overload
 from toolkit.active.session import start_run, step_run
 from toolkit.recording import current
 from toolkit.recording.capture import argument_params, log_result
+from toolkit.recording.run import RecordedRun
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,6 +42,13 @@ def track(
     return track_call(function, name=name, tags=tags)
 
 
+def _log_model(run: RecordedRun, name: str, value: object) -> bool:
+    """Log what a function returned if it is a model; what knows of models is loaded with the first that may be one."""
+    from toolkit.registry.returned_model import log_returned  # noqa: PLC0415 - see above
+
+    return log_returned(run, name, value)
+
+
 def track_call(function: Callable[P, R], *, name: str | None, tags: Mapping[str, object] | None) -> Callable[P, R]:
     """Return the function wrapped in a run."""
 
@@ -57,7 +65,7 @@ def track_call(function: Callable[P, R], *, name: str | None, tags: Mapping[str,
             assert run is not None
             run.log_params(argument_params(function, args, kwargs))
             result = function(*args, **kwargs)
-            log_result(run, function, result)
+            log_result(run, function, result, _log_model)
             return result
 
     return tracked

@@ -55,7 +55,7 @@ def list_(
             ids = [find_experiment(stores, experiment).experiment_id] if experiment is not None else []
             found = _search(logged, LoggedModelQuery(experiment_ids=ids, filter=text), limit)
         if as_json:
-            show_json({"schema": 1, "models": [logged_model_out(each) for each in found]})
+            show_json({"schema": 1, "models": [logged_model_out(each, lambda uri: uri) for each in found]})
             return
         rows = [
             (

@@ -63,10 +63,8 @@ def flavor_of(model: object) -> Flavor:
     Raises:
         InvalidValue: None does.
     """
-    for module in class_modules(model):
-        for name, modules in BUILT_IN.items():
-            if module in modules and (flavor := flavor_named(name)).takes(model):
-                return flavor
+    if (name := library_flavor_of(model)) is not None:
+        return flavor_named(name)
     for name in _others():
         if (flavor := flavor_named(name)).takes(model):
             return flavor
@@ -77,6 +75,15 @@ def flavor_of(model: object) -> Flavor:
         f"no flavor saves a {type(model).__module__}.{type(model).__qualname__}: there are {', '.join(names())}; wrap "
         "it in a class of toolkit.pyfunc.PythonModel"
     )
+
+
+def library_flavor_of(model: object) -> str | None:
+    """Return the name of the flavor of a model of a library that is built in, or of a class of `PythonModel`."""
+    for module in class_modules(model):
+        for name, modules in BUILT_IN.items():
+            if module in modules and flavor_named(name).takes(model):
+                return name
+    return None
 
 
 def flavor_with_loader(loader_module: str) -> Flavor | None:

@@ -22,6 +22,8 @@ from toolkit.recording.run import PARAM_LIMIT, RecordedRun
 
 logger = logging.getLogger(__name__)
 
+LogModel = Callable[[RecordedRun, str, object], bool]
+
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")  # what the stores refuse in a key, such as the brackets of <lambda>
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -54,11 +56,22 @@ def _describe(value: object) -> str:
     return f"<{type(value).__name__}{size}>"
 
 
-def log_result(run: RecordedRun, function: Callable[..., object], result: object) -> None:
-    """Log what a function returned: numbers as metrics, figures, frames, paths and estimators as artifacts."""
+def log_result(
+    run: RecordedRun, function: Callable[..., object], result: object, log_model: LogModel | None = None
+) -> None:
+    """Log what a function returned: numbers as metrics, figures, frames and paths as artifacts, models as models.
+
+    Args:
+        run: The run.
+        function: The function.
+        result: What it returned.
+        log_model: Logs what is a model, and says whether it was one.
+    """
     for name, value in _named_parts(function, result):
         try:
-            _log_value(run, _NOT_IN_NAMES.sub("_", name), value)
+            clean = _NOT_IN_NAMES.sub("_", name)
+            if not (log_model is not None and _may_be_model(value) and log_model(run, clean, value)):
+                _log_value(run, clean, value)
         except Exception as error:  # noqa: BLE001 - the function did its work: its result must not be lost over this
             logger.warning("what %s returned as %r was not logged: %s", function.__name__, name, error)
 
@@ -116,6 +129,12 @@ def _log_value(run: RecordedRun, name: str, value: object) -> None:
         parameters = {key: repr(part) for key, part in value.get_params(deep=False).items()}  # type: ignore[attr-defined]
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         run.log_json({"class": kind, "parameters": parameters}, f"{name}.estimator.json")
+
+
+def _may_be_model(value: object) -> bool:
+    """Tell whether it is worth asking: what most functions return is plain, or a table or an array."""
+    module = type(value).__module__.partition(".")[0]
+    return module not in ("builtins", "numpy", "pandas", "polars", "pathlib", "matplotlib", "datetime", "decimal")
 
 
 def _is_number(value: object) -> bool:
