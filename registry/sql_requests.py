@@ -77,7 +77,7 @@ def approve(connection: Connection, number: int, author: Author, dialect: str) -
     values = {"request": number, "user_id": author.user, "reason": author.reason, "created": now_ms()}
     adding = insert(registry_approvals, dialect).values(**values)
     adding = adding.on_conflict_do_nothing(index_elements=["request", "user_id"])
-    return connection.execute(adding).rowcount > 0
+    return connection.execute(adding.returning(registry_approvals.c.request)).first() is not None
 
 
 def close(connection: Connection, number: int, state: RequestState, author: Author) -> None:
