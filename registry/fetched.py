@@ -76,7 +76,7 @@ def fetch(uri: str, stores: Stores, catalog: Catalog, *, target: Path | None = N
         _check_model(folder, uri)
         return FetchedModel(located=located, folder=_copied(folder, target))
     place = place_of(located, stores)
-    recorded = _recorded(located, stores.runs, catalog)
+    recorded = recorded_files(located, stores.runs, catalog)
     here = place.store.local_path(place.folder) if place.folder else None
     if here is not None:
         _check_model(here, uri)
@@ -120,7 +120,7 @@ def _temporary() -> Path:
 # -- what was recorded -------------------------------------------------------------------------------
 
 
-def _recorded(located: Located, runs: RunStore, catalog: Catalog) -> Mapping[str, ArtifactEntry]:
+def recorded_files(located: Located, runs: RunStore, catalog: Catalog) -> Mapping[str, ArtifactEntry]:
     """Return what was recorded of a model's files, by their paths in its folder; nothing if its MLmodel was not."""
     holder = located.logged.model_id if located.logged is not None else holder_of(located.location)
     files: Sequence[ArtifactEntry] = ()

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from toolkit.artifacts.location import Place, below_root
-from toolkit.errors import ArtifactCorrupt, ArtifactError, InvalidSetting, InvalidValue, NotFound
+from toolkit.errors import InvalidValue, NotFound
 from toolkit.recording.stores import Stores
 from toolkit.registry.catalog import Catalog
 from toolkit.registry.names import ModelUri, holder_of
-from toolkit.registry.records import ModelVersion
+from toolkit.registry.records import ModelVersion, NewVersion
 from toolkit.registry.sources import below, version_of
 from toolkit.tracking.logged_models import LoggedModel, LoggedModelStore
 from toolkit.tracking.logged_models_limits import is_model_id
@@ -21,6 +21,7 @@ from toolkit.tracking.store import RunStore
 MODEL_FILE = "MLmodel"
 """The file that makes a folder a model."""
 
+_LOOKED_AT = 1_000
 _LISTED = 10  # names of what there is instead, in messages
 
 
@@ -81,6 +82,11 @@ def locate(uri: str, stores: Stores, catalog: Catalog) -> Located:
     return _of_holder(uri, stores, catalog) or Located(uri=uri, location=uri)
 
 
+def located_at(new: NewVersion) -> Located:
+    """Return the model that is to be registered, at the place that was found for it."""
+    return Located(uri=new.source, location=new.location, run_id=new.run_id)
+
+
 def place_of(located: Located, stores: Stores) -> Place:
     """Return where the files of a model can be read.
 
@@ -92,35 +98,6 @@ def place_of(located: Located, stores: Stores) -> Place:
     if folder is not None:
         return Place(store=stores.artifacts, folder=folder)
     return stores.elsewhere.place(located.location, located.model_id or located.run_id or "of the model")
-
-
-def check_files(located: Located, stores: Stores, catalog: Catalog) -> None:
-    """Check that the files of a model are there, as far as that can be seen from here, and are as they were recorded.
-
-    Raises:
-        NotFound: They are not, or the folder holds no model.
-        ArtifactCorrupt: A file has another size than it had when it was logged.
-    """
-    try:
-        place = place_of(located, stores)
-        folder = f"{place.folder}/" if place.folder else ""
-        there = {file.key.removeprefix(folder): file.size for file in place.store.list(place.folder)}
-    except (ArtifactError, InvalidSetting):  # another machine's, or another program's
-        return
-    if MODEL_FILE not in there:
-        raise NotFound(f"{located.uri} is no model: there is no file {MODEL_FILE} in {located.location}")
-    for file in catalog.logged.files_of(located.logged.model_id) if located.logged is not None else ():
-        if file.path not in there:
-            raise NotFound(f"{located.uri} is not whole: its file {file.path} is gone")
-        if there[file.path] != file.size:
-            raise _changed(located, file.path, file.size, there[file.path])
-
-
-def _changed(located: Located, path: str, was: int, now: int) -> ArtifactCorrupt:
-
-    return ArtifactCorrupt(
-        f"{located.uri} was changed since it was logged: its file {path} has {now} bytes where {was} were recorded"
-    )
 
 
 def _of_logged(model: LoggedModel) -> Located:
@@ -150,7 +127,7 @@ def _of_run(uri: str, stores: Stores, catalog: Catalog) -> Located:
     named = [model for model in made if model.name == path]
     if named:
         return _of_logged(named[-1])
-    raise NotFound(_nothing(run, path, made))
+    raise NotFound(_nothing(run, path, [model.name for model in made] or _models_in(stores.runs, run_id)))
 
 
 def _of_holder(uri: str, stores: Stores, catalog: Catalog) -> Located | None:
@@ -189,6 +166,12 @@ def _has_model(runs: RunStore, run_id: str, path: str) -> bool:
     return bool(runs.list_artifacts(run_id, prefix=wanted, limit=1).items)
 
 
-def _nothing(run: Run, path: str, made: Sequence[LoggedModel]) -> str:
-    there = f"it made {', '.join(sorted({model.name for model in made})[:_LISTED])}" if made else "it made none"
-    return f"run {run.info.run_name} ({run.info.run_id}) has no model {path!r}: {there}"
+def _models_in(runs: RunStore, run_id: str) -> list[str]:
+    """Return the folders among a run's artifacts that are models; of many artifacts, the first."""
+    paths = [file.path for file in runs.list_artifacts(run_id, limit=_LOOKED_AT).items]
+    return [path.removesuffix(MODEL_FILE).rstrip("/") for path in paths if path.rpartition("/")[2] == MODEL_FILE]
+
+
+def _nothing(run: Run, path: str, there: Sequence[str]) -> str:
+    told = f"its models are {', '.join(sorted(set(there))[:_LISTED])}" if there else "it logged no model"
+    return f"run {run.info.run_name} ({run.info.run_id}) has no model {path!r}: {told}"

@@ -11,7 +11,8 @@ from toolkit.recording.context import user_name
 from toolkit.recording.stores import Stores
 from toolkit.registry import names
 from toolkit.registry.catalog import Catalog
-from toolkit.registry.locating import Located, check_files, locate
+from toolkit.registry.integrity import check_files
+from toolkit.registry.locating import Located, locate
 from toolkit.registry.records import ModelVersion, NewVersion
 from toolkit.tracking.logged_models import ModelStatus
 from toolkit.tracking.records import Lifecycle
@@ -132,8 +133,8 @@ def _check(located: Located, stores: Stores) -> None:
     split = urlsplit(located.uri)
     if split.scheme in ("", "file") or len(split.scheme) == 1:  # a drive of Windows
         raise InvalidValue(
-            f"{located.uri[:200]} is a folder of this machine, which others cannot read: log it to a run (toolkit "
-            "artifacts put, or log_artifacts), and register runs:/<run id>/<path>"
+            f"{located.uri[:200]} is a folder of this machine, which others cannot read: log it to a run "
+            "(toolkit.log_artifacts, toolkit.log_model), and register runs:/<run id>/<path>"
         )
 
 

@@ -92,7 +92,7 @@ def is_version(text: str) -> bool:
 
 def versions_table(versions: Sequence[ModelVersion]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return columns and rows of a table of versions."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             f"{each.name}/{each.version}",
             "" if each.stage.value == "None" else each.stage.value,

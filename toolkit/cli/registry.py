@@ -18,7 +18,7 @@ from toolkit.cli.registered import (
 )
 from toolkit.cli.render import moment, say, show, show_json, show_table
 from toolkit.errors import InvalidValue
-from toolkit.registry.records import ModelVersion, Stage
+from toolkit.registry.records import ModelVersion, RegisteredModel, Stage
 from toolkit.registry.registering import Registration
 from toolkit.registry.registering import copy as copy_version
 from toolkit.registry.registering import register as register_model
@@ -92,7 +92,7 @@ def list_(
         if name is not None:
             _show_versions(_versions(here, name, query), as_json=as_json)
             return
-        models = []
+        models: list[RegisteredModel] = []
         while len(models) < limit:
             page = here.registry.search_models(replace(query, limit=min(_PAGE, limit - len(models))))
             models += page.items

@@ -12,7 +12,10 @@ from typing import Any, TypeVar
 
 from toolkit.errors import (
     AlreadyExists,
+    ApprovalNeeded,
+    ArtifactCorrupt,
     Conflict,
+    GateFailed,
     InvalidValue,
     JournalError,
     NotFound,
@@ -59,7 +62,10 @@ _DATASET = tuple(field.name for field in fields(Dataset))
 _CODES: tuple[tuple[type[ToolkitError], str], ...] = (  # a class stands before those that it is one of
     (NotFound, "NOT_FOUND"),
     (AlreadyExists, "ALREADY_EXISTS"),
+    (GateFailed, "GATE_FAILED"),
+    (ApprovalNeeded, "APPROVAL_NEEDED"),
     (Conflict, "CONFLICT"),
+    (ArtifactCorrupt, "ARTIFACT_CORRUPT"),
     (InvalidValue, "INVALID_VALUE"),
     (SchemaError, "SCHEMA_ERROR"),
     (StoreBusy, "STORE_BUSY"),

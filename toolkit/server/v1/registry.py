@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from toolkit.registry.codec import registered_model_out, version_out
+from toolkit.registry.integrity import check_recorded
+from toolkit.registry.locating import located_at
 from toolkit.registry.records import ModelVersion, NewVersion, RegisteredModel, Stage
 from toolkit.registry.sources import Sources
 from toolkit.server.v1 import records
@@ -96,6 +98,7 @@ def create_version(here: Acting, name: str, body: Given[registry.NewVersionAsked
         location = here.place(body.location)
         sources.check_location(location, here.stores.artifact_root, body.run_id, body.model_id)
         new = NewVersion(name=name, location=location, **values)
+    check_recorded(located_at(new), here.stores, here.catalog)
     return answer(_version(here, here.catalog.registered.create_version(new)))
 
 

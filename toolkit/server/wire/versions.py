@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from toolkit.registry.integrity import check_recorded
+from toolkit.registry.locating import located_at
 from toolkit.registry.names import IS_PROMPT, read_version
 from toolkit.registry.records import NewVersion, Stage
 from toolkit.registry.sources import Resolved, Sources
@@ -24,18 +26,18 @@ def create(call: Call) -> Message:
         resolved = Resolved(source=source, location=source, run_id=run_id, model_id=None)
     else:
         resolved = Sources(call.catalog, call.stores.runs, call.locate).resolve(source, run_id, model_id)
-    made = call.catalog.registered.create_version(
-        NewVersion(
-            name=name,
-            source=resolved.source,
-            location=resolved.location,
-            run_id=resolved.run_id,
-            model_id=resolved.model_id,
-            run_link=fields.maybe_text("run_link"),
-            description=fields.maybe_text("description"),
-            tags=tags,
-        )
+    new = NewVersion(
+        name=name,
+        source=resolved.source,
+        location=resolved.location,
+        run_id=resolved.run_id,
+        model_id=resolved.model_id,
+        run_link=fields.maybe_text("run_link"),
+        description=fields.maybe_text("description"),
+        tags=tags,
     )
+    check_recorded(located_at(new), call.stores, call.catalog)
+    made = call.catalog.registered.create_version(new)
     return {"model_version": models.version(made)}
 
 

@@ -1,0 +1,86 @@
+"""``toolkit registry``: registering, moving, tagging, copying and deleting, and what is refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from calls import Cli
+
+from toolkit.recording.run import RecordedRun
+
+
+@pytest.fixture
+def uri(tree: list[RecordedRun], tmp_path: Path) -> str:
+    """The URI of a model that a run logged."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").write_text("flavors: {}\n")
+    tree[2].log_folder(tmp_path / "model", "model")
+    return f"runs:/{tree[2].run_id}/model"
+
+
+def test_a_version_from_its_making_to_its_end(cli: Cli, uri: str) -> None:
+    first = cli("registry", "register", uri, "wine", "-t", "a=1", "-d", "the first", "--alias", "best", "--json").json
+    assert (first["name"], first["version"], first["aliases"], first["tags"]) == ("wine", 1, ["best"], {"a": "1"})
+    assert cli("registry", "register", uri, "wine", "--stage", "staging").out == "wine/2\n"
+    assert cli("registry", "alias", "wine/2", "@best").out == "wine/2\n"
+    assert cli("registry", "show", "wine@best", "--json").json["version"] == 2
+    assert cli("registry", "stage", "wine/1", "production", "--reason", "it is better").out == "wine/1\n"
+    assert cli("registry", "stage", "wine/2", "Production", "--archive-existing").code == 0
+    assert cli("registry", "tag", "wine/1", "b=2", "c=3=4", "--delete", "a", "--json").json["tags"] == {
+        "b": "2",
+        "c": "3=4",
+    }
+    assert cli("registry", "tag", "wine", "team=red").code == 0
+    assert cli("registry", "describe", "wine", "all of it").code == 0
+    assert cli("registry", "describe", "wine/1", "").code == 0
+    shown = cli("registry", "show", "wine", "--json").json
+    assert (shown["description"], shown["tags"], shown["aliases"]) == ("all of it", {"team": "red"}, {"best": 2})
+    assert [(each["version"], each["stage"], each["aliases"]) for each in shown["versions"]] == [
+        (2, "Production", ["best"]),
+        (1, "Archived", []),
+    ]
+    listed = cli("registry", "list", "--filter", "tags.team = 'red'", "--json").json["registered_models"]
+    assert [each["name"] for each in listed] == ["wine"]
+    assert cli("registry", "list").out.splitlines()[1].startswith("wine\t2\t@best=2\tArchived=1 Production=2\t")
+    assert "wine/1\tArchived" in cli("registry", "list", "wine", "--order-by", "version_number").out
+    assert cli("registry", "copy", "wine@best", "vin").out == "vin/1\n"
+    assert cli("registry", "rename", "vin", "vino").code == 0
+    assert cli("registry", "show", "vino/latest", "--json").json["source"] == "models:/wine/2"
+    assert cli("registry", "alias", "wine", "best", "--delete").code == 0
+    assert cli("registry", "delete", "wine/2").code == 0
+    assert cli("registry", "show", "wine/2").is_one_clear_error()
+    refused = cli("registry", "delete", "wine")
+    assert refused.is_one_clear_error()
+    assert "wine has 1 version" in refused.err
+    assert cli("registry", "delete", "wine", "--yes", "--json").json["deleted"] == "wine"
+    assert [row.partition("\t")[0] for row in cli("registry", "list").out.splitlines()] == ["name", "vino"]
+
+
+def test_what_is_refused(cli: Cli, uri: str) -> None:
+    assert cli("registry", "register", uri, "wine").code == 0
+    for arguments, said in (
+        (("register", uri, "a/b"), "cannot contain"),
+        (("register", f"{uri}s", "wine"), "its models are model"),
+        (("register", "models:/wine/7", "wine"), "not found"),
+        (("register", ".", "wine"), "is a folder of this machine"),
+        (("register", uri, "wine", "-t", "a"), "wanted KEY=VALUE"),
+        (("register", uri, "wine", "--stage", "best"), "Invalid Model Version stage"),
+        (("show", "beer"), "not found"),
+        (("show", "wine/x"), "Invalid Model Version stage"),
+        (("alias", "wine", "best"), "names no version"),
+        (("alias", "wine/1", "latest"), "is reserved"),
+        (("alias", "wine/1", "v2"), "is reserved"),
+        (("alias", "wine", "best", "--delete"), "not found"),
+        (("stage", "wine/1", "None", "--archive-existing"), "not an Active stage"),
+        (("tag", "wine/1"), "no tag was given"),
+        (("rename", "wine", "a:b"), "cannot contain"),
+        (("copy", "wine", "beer"), "names no version"),
+        (("delete", "wine/9"), "not found"),
+        (("list", "--filter", "nmae = 'x'"), "unknown attribute"),
+    ):
+        refused = cli("registry", *arguments)
+        assert refused.code == 2, arguments
+        assert refused.err.startswith("error: "), refused.err
+        assert said in refused.err, (arguments, refused.err)
+    assert len(cli("registry", "list", "wine", "--json").json["versions"]) == 1
