@@ -24,6 +24,7 @@ _NUMPY = {
     DataType.float: "float32",
     DataType.double: "float64",
 }
+_FLOAT32 = 3.4028234663852886e38
 _WHOLE = (DataType.integer, DataType.long)
 
 
@@ -67,6 +68,24 @@ def conform(column: pd.Series, kind: Type, *, required: bool) -> pd.Series:
     if isinstance(kind, DataType):
         return _scalars(column, kind, required=required)
     return column if isinstance(kind, AnyType) else _nested(column, kind, required=required)
+
+
+def narrowed(column: pd.Series, kind: Type) -> pd.Series:
+    """Return a column of Python's numbers in 32 bits, where those are wanted and each number fits; else as it is.
+
+    Args:
+        column: The column, in the 64 bits that pandas gave it.
+        kind: The type that is wanted.
+    """
+    whole = column.dtype == "int64"
+    if kind is DataType.integer and whole and column.between(-(2**31), 2**31 - 1).all():
+        return column.astype("int32")
+    if kind is DataType.float and whole and column.between(-(2**24), 2**24).all():
+        return column.astype("float32")
+    if kind is DataType.float and column.dtype == "float64":
+        finite = column[column.abs() != float("inf")].dropna()
+        return column.astype("float32") if finite.between(-_FLOAT32, _FLOAT32).all() else column
+    return column
 
 
 def _nested(column: pd.Series, kind: Type, *, required: bool) -> pd.Series:
@@ -118,7 +137,7 @@ def _category(column: pd.Series, kind: DataType, *, required: bool) -> pd.Series
 
 def _nothing(column: pd.Series, kind: DataType) -> pd.Series:
     if kind in (DataType.float, DataType.double):
-        return column.astype(_NUMPY[kind]) if containers.is_object(column.dtype) else column
+        return column.astype(_NUMPY[kind])
     return column.astype("datetime64[ns]") if kind is DataType.datetime else column
 
 

@@ -48,7 +48,10 @@ def enforce(data: Any, signature: Signature | None) -> Any:  # noqa: ANN401 - wh
     if _is_free(schema) and not _is_plain(data):
         return data
     frame = _as_frame(data, schema)
-    return _named(frame, schema) if schema.has_input_names() else _unnamed(frame, schema)
+    if _is_free(schema) and not frame.shape[1]:
+        return data
+    loose = _is_loose(data)
+    return _named(frame, schema, loose=loose) if schema.has_input_names() else _unnamed(frame, schema, loose=loose)
 
 
 def enforce_params(params: Mapping[str, Any] | None, signature: Signature | None) -> dict[str, Any]:
@@ -103,10 +106,19 @@ def _is_free(schema: Schema) -> bool:
     return len(schema) == 1 and not schema.has_input_names() and isinstance(schema.inputs[0].type, AnyType)
 
 
-def _is_plain(data: object) -> bool:
+def _is_plain(data: Any) -> bool:  # noqa: ANN401
     # these become a table, as MLflow makes one of them: a table itself keeps all of its columns
-    kinds = (str, bytes, bool, int, float, list, dict)
-    return isinstance(data, kinds) or containers.is_array(data) or containers.is_numpy(data)
+    if isinstance(data, dict):
+        return bool(data)
+    kinds = (str, bytes, bool, int, float, list)
+    return isinstance(data, kinds) or containers.is_numpy(data) or (containers.is_array(data) and data.ndim > 0)
+
+
+def _is_loose(data: object) -> bool:
+    """Tell whether data are of Python's numbers, which have no width until a table gives them one."""
+    if isinstance(data, Mapping):
+        return not any(containers.is_array(each) or containers.is_series(each) for each in data.values())
+    return not containers.is_frame(data) and not containers.is_series(data) and not containers.is_array(data)
 
 
 def _as_frame(data: Any, schema: Schema) -> pd.DataFrame:  # noqa: ANN401
@@ -161,12 +173,18 @@ def _frame_of_list(data: Any, schema: Schema) -> pd.DataFrame:  # noqa: ANN401
 
     specs = schema.columns()
     required = schema.required_input_names()
-    if not schema.has_input_names() and len(specs) == 1 and _is_one_column(data, specs[0]):
+    alone = not schema.has_input_names() and len(specs) == 1
+    if alone and _is_one_column(data, specs[0]):
         return pd.DataFrame({0: pd.Series(list(data), dtype=None if len(data) else object)})
     flat = containers.is_array(data) and (data.ndim == 1 or (data.ndim == 2 and data.shape[1] == 1))
     if schema.has_input_names() and len(required) == 1 and flat and data.dtype.names is None:
         return pd.DataFrame({required[0]: data.reshape(-1)})
-    return pd.DataFrame(data)
+    try:
+        return pd.DataFrame(data)
+    except (ValueError, TypeError):
+        if not alone:  # dicts beside nothing, which make no rows
+            raise
+        return pd.DataFrame({0: pd.Series(list(data), dtype=object)})
 
 
 def _is_one_column(data: Any, spec: ColSpec) -> bool:  # noqa: ANN401
@@ -174,7 +192,7 @@ def _is_one_column(data: Any, spec: ColSpec) -> bool:  # noqa: ANN401
     return not len(data) or isinstance(spec.type, Array | Map | Object)
 
 
-def _named(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def _named(frame: pd.DataFrame, schema: Schema, *, loose: bool = False) -> pd.DataFrame:
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()].unique().tolist()
         raise SchemaMismatch(f"Failed to enforce schema: the columns {twice[:_SHOWN]} came more than once.")
@@ -190,20 +208,20 @@ def _named(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     if extra:
         logger.warning("these columns are not in the model's signature, and left out: %s", extra[:_SHOWN])
     specs = [(name, spec) for name, spec in zip(schema.input_names(), schema.columns(), strict=True) if name in there]
-    return _assembled(frame, specs)
+    return _assembled(frame, specs, loose=loose)
 
 
-def _unnamed(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def _unnamed(frame: pd.DataFrame, schema: Schema, *, loose: bool = False) -> pd.DataFrame:
     if frame.shape[1] < len(schema):
         raise SchemaMismatch(
             "Failed to enforce schema: Model inference is missing inputs. The model signature declares "
             f"{len(schema)} inputs but the provided value only has {frame.shape[1]} inputs. Note: the inputs were not "
             "named in the signature so we can only verify their count."
         )
-    return _assembled(frame, list(zip(frame.columns, schema.columns(), strict=False)))
+    return _assembled(frame, list(zip(frame.columns, schema.columns(), strict=False)), loose=loose)
 
 
-def _assembled(frame: pd.DataFrame, specs: list[tuple[Any, ColSpec]]) -> pd.DataFrame:
+def _assembled(frame: pd.DataFrame, specs: list[tuple[Any, ColSpec]], *, loose: bool) -> pd.DataFrame:
     """Return a table of these columns of another, each in its type; the same table where nothing changes."""
     import pandas as pd  # noqa: PLC0415
 
@@ -213,7 +231,9 @@ def _assembled(frame: pd.DataFrame, specs: list[tuple[Any, ColSpec]]) -> pd.Data
         came = frame[name] if frame.columns.is_unique else frame.iloc[:, at]
         try:
             # a column without a name cannot be declared optional: a missing value in it is nobody's fault
-            done[name] = columns.conform(came, spec.type, required=spec.required)
+            required = spec.required and spec.name is not None
+            fitting = columns.narrowed(came, spec.type) if loose else came
+            done[name] = columns.conform(fitting, spec.type, required=required)
         except SchemaMismatch as problem:
             raise problem.inside(column=name) from None
         changed = changed or done[name] is not came

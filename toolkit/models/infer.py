@@ -16,10 +16,10 @@ from toolkit.models import columns, containers
 from toolkit.models.datatypes import AnyType, DataType
 from toolkit.models.hints import schema_of_dataclass
 from toolkit.models.params import ParamSchema, ParamSpec
-from toolkit.models.schema import ColSpec, Name, Schema, TensorSpec
+from toolkit.models.schema import ColSpec, Schema, TensorSpec
 from toolkit.models.signature import Signature
 from toolkit.models.value_types import Unclear, infer_type, is_pydantic, items_type, scalar_type
-from toolkit.models.values import is_missing, plain, told
+from toolkit.models.values import is_missing, plain
 
 logger = logging.getLogger(__name__)
 
@@ -108,9 +108,7 @@ def _frame(data: Any, what: str) -> Schema:  # noqa: ANN401
 
 
 def _column(column: Any, name: Any, what: str) -> ColSpec:  # noqa: ANN401
-    name = plain(name)
-    if not isinstance(name, Name):
-        raise Unclear(f"the name of a column is of {told(name)}: text or a number was wanted")
+    name = tuple(plain(each) for each in name) if isinstance(name, tuple) else plain(name)
     required = not bool(column.isna().any())
     try:
         kind = columns.infer(column)

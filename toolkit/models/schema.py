@@ -14,8 +14,11 @@ from typing import Any
 from toolkit.errors import InvalidValue
 from toolkit.models.datatypes import Type, as_type, from_json, required_in, to_json
 
-Name = str | int | float | None
-"""Of a column: most are text, a table without a header has numbers, and a value alone has none."""
+Label = str | int | float | tuple[str | int | float, ...]
+"""Of a column: most are text, a table without a header has numbers, one with a header of two lines has pairs."""
+
+Name = Label | None
+"""A value alone has none."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class ColSpec:
             InvalidValue: There is no such type, or the name is neither text nor a number.
         """
         object.__setattr__(self, "type", as_type(self.type))
-        _check_name(self.name)
+        object.__setattr__(self, "name", _as_name(self.name))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the column as its JSON."""
@@ -75,7 +78,7 @@ class TensorSpec:
         if isinstance(self.shape, str) or not all(isinstance(size, int) and size >= -1 for size in self.shape):
             raise InvalidValue("the shape of a tensor is a list of whole numbers, -1 where any size will do")
         object.__setattr__(self, "shape", tuple(self.shape))
-        _check_name(self.name)
+        object.__setattr__(self, "name", _as_name(self.name))
 
     @property
     def required(self) -> bool:
@@ -147,15 +150,15 @@ class Schema:
         """Return the tensors; none for a schema of columns."""
         return [each for each in self.inputs if isinstance(each, TensorSpec)]
 
-    def input_names(self) -> list[str | int | float]:
+    def input_names(self) -> list[Label]:
         """Return the names, or the places where there are none."""
         return [at if each.name is None else each.name for at, each in enumerate(self.inputs)]
 
-    def required_input_names(self) -> list[str | int | float]:
+    def required_input_names(self) -> list[Label]:
         """Return the names, or the places, of what must be there."""
         return [name for name, each in zip(self.input_names(), self.inputs, strict=True) if each.required]
 
-    def optional_input_names(self) -> list[str | int | float]:
+    def optional_input_names(self) -> list[Label]:
         """Return the names of what may be missing."""
         return [name for name, each in zip(self.input_names(), self.inputs, strict=True) if not each.required]
 
@@ -163,7 +166,7 @@ class Schema:
         """Return the type of each column, or NumPy's name of the type of each tensor."""
         return [each.type for each in self.inputs]
 
-    def input_dict(self) -> dict[str | int | float, Spec]:
+    def input_dict(self) -> dict[Label, Spec]:
         """Return the columns or tensors by their names, or by their places."""
         return dict(zip(self.input_names(), self.inputs, strict=True))
 
@@ -252,9 +255,12 @@ _ELEMENTS = frozenset(
 )
 
 
-def _check_name(name: object) -> None:
+def _as_name(name: object) -> Name:
+    if isinstance(name, list | tuple) and all(isinstance(each, str | int | float) for each in name):
+        return tuple(name)
     if not isinstance(name, str | int | float | None):
         raise InvalidValue(f"the name of a column is text or a number, not {type(name).__name__}: rename the column")
+    return name
 
 
 def _check_kinds(specs: Sequence[Spec]) -> None:

@@ -84,6 +84,9 @@ def _array(value: Any, kind: Array, *, required: bool) -> Any:  # noqa: ANN401
 def _items(values: Sequence[Any], kind: Type, *, required: bool) -> list[Any]:
     done = []
     for at, value in enumerate(values):
+        if is_missing(value):  # a signature has no word for whether an item of a list may be missing
+            done.append(value)
+            continue
         try:
             done.append(conform(value, kind, required=required))
         except SchemaMismatch as problem:
