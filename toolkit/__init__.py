@@ -35,6 +35,9 @@ if TYPE_CHECKING:
         get_artifact_uri,
         load_table,
     )
+    from toolkit.active.autolog.switch import (
+        autolog,
+    )
     from toolkit.active.client import (
         Client,
         MlflowClient,
@@ -135,6 +138,7 @@ _HOME = {
         "get_artifact_uri",
         "load_table",
     ),
+    "toolkit.active.autolog.switch": ("autolog",),
     "toolkit.active.client": (
         "Client",
         "MlflowClient",
@@ -229,6 +233,7 @@ __all__ = [
     "MlflowClient",
     "MlflowException",
     "active_run",
+    "autolog",
     "create_experiment",
     "delete_experiment",
     "delete_experiment_tag",
@@ -319,6 +324,7 @@ _HANDED_OUT = {
     "toolkit.artifacts": dict.fromkeys(
         ("download_artifacts", "list_artifacts", "load_dict", "load_image", "load_text"), "toolkit.active.artifacts"
     ),
+    "toolkit.models": {"spark_udf": "toolkit.active.spark"},
     "toolkit.tracking": {
         "MlflowClient": "toolkit.active.client",
         **dict.fromkeys(
