@@ -18,6 +18,20 @@ from toolkit.errors import InvalidValue, UntrustedModel
 if TYPE_CHECKING:
     from toolkit.models.trust import Trust
 
+HARMLESS = frozenset(
+    {
+        "collections.OrderedDict",
+        "lightgbm.basic.Booster",
+        *(f"lightgbm.sklearn.LGBM{kind}" for kind in ("Classifier", "Model", "Ranker", "Regressor")),
+        "xgboost.core.Booster",
+        *(f"xgboost.sklearn.XGB{kind}" for kind in ("Classifier", "Model", "Ranker", "Regressor")),
+        *(f"xgboost.sklearn.XGBRF{kind}" for kind in ("Classifier", "Regressor")),
+        *(f"catboost.core.CatBoost{kind}" for kind in ("", "Classifier", "Ranker", "Regressor")),
+    }
+)
+"""Types that skops does not know, and that may be steps of a pipeline: at load they parse their own model, and run no
+code that is in the file."""
+
 
 def write(model: object, path: Path) -> list[str]:
     """Write an estimator into a file, and load it once: what cannot be loaded is not kept.
@@ -44,7 +58,7 @@ def write(model: object, path: Path) -> list[str]:
     return types
 
 
-def read(path: Path, trust: Trust, known: Collection[str] = ()) -> Any:  # noqa: ANN401 - an estimator
+def read(path: Path, trust: Trust, known: Collection[str] = HARMLESS) -> Any:  # noqa: ANN401 - an estimator
     """Return the estimator in a file.
 
     Args:

@@ -149,6 +149,24 @@ def test_the_types_that_a_model_says_to_trust_are_not_trusted(tmp_path: Path) ->
         load_model(tmp_path / "m")
 
 
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # scikit-learn's: the scaler gives an array
+@pytest.mark.parametrize("kind", ["xgboost.XGBClassifier", "lightgbm.LGBMClassifier", "catboost.CatBoostClassifier"])
+def test_a_pipeline_with_trees_is_safe_to_load(tmp_path: Path, kind: str) -> None:
+    module, _, name = kind.partition(".")
+    trees = getattr(import_module(module), name)(n_estimators=2)
+    pipeline = import_module("sklearn.pipeline").make_pipeline(
+        import_module("sklearn.preprocessing").StandardScaler(), trees
+    )
+    quiet = {"catboostclassifier__verbose": 0, "catboostclassifier__allow_writing_files": False}
+    pipeline.set_params(**(quiet if module == "catboost" else {})).fit(zoo.frame(), zoo.classes())
+
+    save_model(pipeline, tmp_path / "m")
+
+    loaded = load_model(tmp_path / "m")
+    assert list(loaded.metadata.flavors) == ["python_function", "sklearn"]
+    assert zoo.answered(loaded.predict(zoo.frame())) == zoo.answered(pipeline.predict(zoo.frame()))
+
+
 def test_a_lambda_cannot_be_kept_by_skops_but_by_cloudpickle(tmp_path: Path) -> None:
     made = import_module("lightgbm").LGBMRegressor(
         n_estimators=2, verbosity=-1, min_child_samples=2, objective=lambda t, p: objective(t, p)

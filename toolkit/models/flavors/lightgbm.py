@@ -14,18 +14,6 @@ from toolkit.models.metadata import ModelMetadata
 from toolkit.models.prediction import FunctionPredictor
 
 FORMATS = ("skops", "cloudpickle", "pickle")
-KNOWN_TYPES = frozenset(
-    {
-        "collections.OrderedDict",
-        "lightgbm.basic.Booster",
-        "lightgbm.sklearn.LGBMClassifier",
-        "lightgbm.sklearn.LGBMModel",
-        "lightgbm.sklearn.LGBMRanker",
-        "lightgbm.sklearn.LGBMRegressor",
-    }
-)
-"""Types that do nothing at load but to parse a booster from its text."""
-
 _BOOSTER = "lightgbm.basic.Booster"
 
 
@@ -55,7 +43,7 @@ class LightgbmFlavor:
         kind = options["serialization_format"]
         if kind not in FORMATS:
             raise InvalidValue(f"a model of LightGBM has no format {kind!r}: wanted one of {', '.join(FORMATS)}")
-        types = sorted({*KNOWN_TYPES, *(options["skops_trusted_types"] or ())}) if kind == "skops" else None
+        types = set(options["skops_trusted_types"] or ())
         requirements: tuple[str, ...] = ("lightgbm",)
         if isinstance(model, library.Booster):
             data = "model.lgb"
@@ -63,15 +51,14 @@ class LightgbmFlavor:
         else:
             _check_estimator(model, library)
             data = "model.skops" if kind == "skops" else "model.pkl"
-            found = _write(model, folder / data, kind)
-            types = sorted({*types, *found}) if types is not None else None
+            types |= _write(model, folder / data, kind)
             requirements += ("scikit-learn", *({kind} - {"pickle"}))
         block = {
             "data": data,
             "lgb_version": library.__version__,
             "model_class": f"{type(model).__module__}.{type(model).__qualname__}",
             "serialization_format": kind,
-            "skops_trusted_types": types,
+            "skops_trusted_types": sorted(types) if kind == "skops" else None,
         }
         return SavedFlavor(block=block, pyfunc={"data": data}, requirements=requirements)
 
@@ -91,7 +78,7 @@ class LightgbmFlavor:
                 raise InvalidValue(f"LightGBM {library.__version__} cannot read {path}: {error}") from None
         kind = block.get("serialization_format") or "cloudpickle"
         if kind == "skops":
-            return skops_file.read(path, context.trust, KNOWN_TYPES)
+            return skops_file.read(path, context.trust)
         if kind not in FORMATS:
             raise InvalidValue(f"the MLmodel of {folder} names the format {kind!r}: wanted one of {', '.join(FORMATS)}")
         context.trust.require(path, "a pickle")
@@ -110,12 +97,12 @@ def _check_estimator(model: object, library: Any) -> None:  # noqa: ANN401 - a m
         raise InvalidValue(f"this {type(model).__name__} is not fitted: call fit() before it is saved")
 
 
-def _write(model: object, path: Path, kind: str) -> list[str]:
+def _write(model: object, path: Path, kind: str) -> set[str]:
     """Write an estimator, and return the types that skops does not know."""
     if kind == "skops":
-        return skops_file.write(model, path)
+        return set(skops_file.write(model, path))
     path.write_bytes(pickles.dumps(model) if kind == "cloudpickle" else pickle.dumps(model))
-    return []
+    return set()
 
 
 FLAVOR = LightgbmFlavor()
