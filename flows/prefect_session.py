@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from prefect import context
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
@@ -56,8 +57,23 @@ def prefect_settings(api_url: str) -> Iterator[None]:
     }
     if "://127.0.0.1" in api_url:  # a server on this machine is there or is not: waiting for it helps nobody
         updates[PREFECT_CLIENT_MAX_RETRIES] = 2
-    with temporary_settings(updates=updates):
+    with temporary_settings(updates=updates), _for_all_threads():
         yield
+
+
+@contextmanager
+def _for_all_threads() -> Iterator[None]:
+    """Let the settings of this context be those of contexts that have none.
+
+    Some of Prefect's threads begin with none (the one that takes messages from a pool of processes): with the settings
+    of before, such a thread starts a server of its own, and waits for it.
+    """
+    before = context.GLOBAL_SETTINGS_CONTEXT
+    context.GLOBAL_SETTINGS_CONTEXT = context.SettingsContext.get() or before
+    try:
+        yield
+    finally:
+        context.GLOBAL_SETTINGS_CONTEXT = before
 
 
 def hush_console() -> None:

@@ -84,7 +84,7 @@ class Machine:
 
     def end(self, process: subprocess.Popen[str]) -> Done:
         """Wait for the end of a process."""
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=400)
         return Done(code=process.returncode, out=out, err=err)
 
     def toolkit(self, *arguments: str, cwd: Path, **variables: str) -> Done:
