@@ -8,6 +8,8 @@ from typing import Any
 
 import typer
 
+from toolkit.cli.models_evaluate import compare, evaluate
+from toolkit.cli.models_predict import predict
 from toolkit.cli.render import moment, show, show_json, show_table
 from toolkit.cli.store import find_experiment, find_run, opened
 from toolkit.models.metadata import ModelMetadata
@@ -96,6 +98,11 @@ def show_(
             return
         for name, value in _lines(found, metadata):
             show(f"{name + ':':<14}{value}")
+
+
+app.command("predict")(predict)
+app.command("evaluate")(evaluate)
+app.command("compare")(compare)
 
 
 def _lines(found: FetchedModel, metadata: ModelMetadata) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toolkit.errors import InvalidValue
+from toolkit.errors import InvalidValue, ModelFailed, ToolkitError
 from toolkit.models.evaluation.outcome import CLASSIFIER, REGRESSOR, numpy
 from toolkit.models.loading import LoadedModel
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from toolkit.models.evaluation.outcome import Array
+    from toolkit.models.signature import Signature
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +76,7 @@ class Subject:
 
         Raises:
             InvalidValue: The data do not fit it.
+            ModelFailed: It raised an error of its own.
         """
         predicted = as_array(self._predicted(data, params))
         ask = getattr(self._native, "predict_proba", None)
@@ -82,7 +84,7 @@ class Subject:
         if not classify or not callable(ask):
             return Answers(predicted=predicted, known=_plain_classes(known))
         try:
-            probabilities = as_array(ask(self._enforced(data)))
+            probabilities = as_array(_asked(ask, self._enforced(data)))
         except AttributeError:  # scikit-learn's way of saying that this one cannot
             return Answers(predicted=predicted, known=_plain_classes(known))
         if predicted.ndim == 2 and predicted.shape[1] > 1:  # it was saved to predict by predict_proba
@@ -107,27 +109,44 @@ class Subject:
 
     def _predicted(self, data: pd.DataFrame, params: Mapping[str, object] | None) -> Any:  # noqa: ANN401 - of any library
         if isinstance(self._model, LoadedModel):
-            unsigned = self._model.metadata.signature is None
-            return self._model.predict(
-                self._known_columns(data) if unsigned else data, dict(params) if params else None
-            )
+            return _asked(self._model.predict, self._known_columns(data), dict(params) if params else None)
         predict: Callable[..., Any] = getattr(self._model, "predict", None) or self._model  # type: ignore[assignment]
-        return predict(self._known_columns(data), **(params or {}))
+        return _asked(predict, self._known_columns(data), **(params or {}))
 
     def _known_columns(self, data: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns that the model was trained on, where it tells and they are there: others may be around."""
-        names = getattr(self._native, "feature_names_in_", None)
-        wanted = [] if names is None or callable(names) else list(names)
+        """Return the columns that the model is known to take, where they are there: others may be around it."""
+        signature = self._signature
+        if signature is not None and signature.inputs is not None:
+            names = signature.inputs.input_names() if signature.inputs.has_input_names() else []
+            return data[[name for name in names if name in data.columns]] if names else data
+        seen = getattr(self._native, "feature_names_in_", None)
+        wanted = [] if seen is None or callable(seen) else list(seen)
         return data[wanted] if wanted and set(wanted) <= set(data.columns) else data
+
+    @property
+    def _signature(self) -> Signature | None:
+        return self._model.metadata.signature if isinstance(self._model, LoadedModel) else None
 
     def _enforced(self, data: pd.DataFrame) -> Any:  # noqa: ANN401 - what the model takes
         """Return data as the model's predict gets them: by its signature, where it has one."""
-        signature = self._model.metadata.signature if isinstance(self._model, LoadedModel) else None
-        if signature is None or signature.inputs is None:
-            return self._known_columns(data)
         from toolkit.models.enforcement import enforce  # noqa: PLC0415 - with models that have a signature
 
-        return enforce(data, signature)
+        return enforce(self._known_columns(data), self._signature)
+
+
+def _asked(ask: Callable[..., Any], *data: Any, **params: object) -> Any:  # noqa: ANN401 - of any library
+    """Return what a model says.
+
+    Raises:
+        ModelFailed: It raised an error of its own.
+    """
+    try:
+        return ask(*data, **params)
+    except (ToolkitError, AttributeError):
+        raise
+    except Exception as error:  # a model raises what it likes
+        told = str(error).strip().partition("\n")[0]
+        raise ModelFailed(f"the model failed: {type(error).__name__}: {told}") from error
 
 
 def as_array(answer: Any) -> Array:  # noqa: ANN401 - of any library

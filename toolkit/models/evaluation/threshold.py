@@ -249,7 +249,7 @@ def _against(by: float, share: bool, base: float) -> str:
     if by == 0:
         return f"no worse than the baseline's {base:.6g}"
     much = f"{abs(by) * 100:.6g} %" if share else f"{abs(by):.6g}"
-    return f"{much} better than the baseline's {base:.6g}" if by > 0 else f"{much} worse than the baseline's {base:.6g}"
+    return f"{much} better than the baseline's {base:.6g}" if by > 0 else f"{much} worse than its {base:.6g} at most"
 
 
 def greater_is_better(metric: str) -> bool | None:
