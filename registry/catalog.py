@@ -9,7 +9,7 @@ from toolkit.recording.context import user_name
 from toolkit.recording.flushed import after_journal
 from toolkit.recording.stores import Stores
 from toolkit.registry.history import Author
-from toolkit.registry.store import RegistryStore
+from toolkit.registry.store import PromotionStore, RegistryStore
 from toolkit.tracking.logged_models import LoggedModelStore
 
 
@@ -20,14 +20,16 @@ class Catalog:
     Attributes:
         logged: Models that runs logged.
         registered: Registered models and their versions.
+        promotions: What guards the moves of these, and what was done to them.
     """
 
     logged: LoggedModelStore
     registered: RegistryStore
+    promotions: PromotionStore
 
     def acting(self, author: Author) -> Catalog:
         """Return the same models, for changes that somebody makes, for a reason."""
-        return replace(self, registered=self.registered.acting(author))
+        return replace(self, registered=self.registered.acting(author), promotions=self.promotions.acting(author))
 
 
 def catalog_of(stores: Stores) -> Catalog:
@@ -41,17 +43,27 @@ def catalog_of(stores: Stores) -> Catalog:
     """
     if stores.server is not None:
         from toolkit.registry.http import HttpRegistryStore  # noqa: PLC0415 - where there is a server
+        from toolkit.registry.http_promotions import HttpPromotionStore  # noqa: PLC0415 - the same
         from toolkit.tracking.http_logged_models import HttpLoggedModelStore  # noqa: PLC0415 - the same
 
-        catalog = Catalog(logged=HttpLoggedModelStore(stores.server), registered=HttpRegistryStore(stores.server))
+        catalog = Catalog(
+            logged=HttpLoggedModelStore(stores.server),
+            registered=HttpRegistryStore(stores.server),
+            promotions=HttpPromotionStore(stores.server),
+        )
     elif stores.database is not None:
         from toolkit.registry.sql import SqlRegistryStore  # noqa: PLC0415 - SQLAlchemy, where there is a database
+        from toolkit.registry.sql_promotions import SqlPromotionStore  # noqa: PLC0415 - the same
         from toolkit.tracking.sql_logged_models import SqlLoggedModelStore  # noqa: PLC0415 - the same
 
-        catalog = Catalog(logged=SqlLoggedModelStore(stores.database), registered=SqlRegistryStore(stores.database))
+        catalog = Catalog(
+            logged=SqlLoggedModelStore(stores.database),
+            registered=SqlRegistryStore(stores.database),
+            promotions=SqlPromotionStore(stores.database),
+        )
     else:
         raise StoreError(f"the models of {stores.place} are kept in no database, and by no server")
     catalog = catalog.acting(Author(user=user_name()))
     if stores.journal is None:
         return catalog
-    return Catalog(logged=after_journal(catalog.logged, stores.journal), registered=catalog.registered)
+    return replace(catalog, logged=after_journal(catalog.logged, stores.journal))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from toolkit.errors import NotYetSupported
@@ -68,7 +69,7 @@ class Connected:
         uri = self._registry_uri or (load().registry_uri if self._uri is None else None)
         if uri is None or uri == self._stores.tracking_uri:
             return catalog
-        return Catalog(logged=catalog.logged, registered=catalog_of(current.stores_at(uri)).registered)
+        return replace(catalog_of(current.stores_at(uri)), logged=catalog.logged)
 
     def _recorded(self, run_id: str) -> RecordedRun:
         """Return a run to write to, straight to the store."""

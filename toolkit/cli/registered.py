@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.cli.render import moment
 from toolkit.cli.store import opened
@@ -16,7 +16,7 @@ from toolkit.registry.history import Author
 from toolkit.registry.names import ModelUri
 from toolkit.registry.records import ModelVersion, RegisteredModel
 from toolkit.registry.sources import version_of
-from toolkit.registry.store import RegistryStore
+from toolkit.registry.store import PromotionStore, RegistryStore
 from toolkit.settings import load
 from toolkit.wiring import open_catalog, open_stores
 
@@ -37,6 +37,11 @@ class Opened:
     def registry(self) -> RegistryStore:
         """The registered models."""
         return self.catalog.registered
+
+    @property
+    def promotions(self) -> PromotionStore:
+        """What guards their moves."""
+        return self.catalog.promotions
 
     def version(self, text: str) -> ModelVersion:
         """Return the version that a text names: ``wine/3``, ``wine@champion``, ``wine/latest``, ``wine/Production``.
@@ -61,9 +66,9 @@ def registry(*, reason: str | None = None) -> Iterator[Opened]:
         if settings.registry_uri not in (None, stores.tracking_uri):
             elsewhere = open_stores(settings.model_copy(update={"tracking_uri": settings.registry_uri}))
         try:
-            store = (catalog if elsewhere is None else open_catalog(elsewhere)).registered
-            acting = store.acting(Author(user=user_name(), reason=reason))
-            yield Opened(stores=stores, catalog=Catalog(logged=catalog.logged, registered=acting))
+            there = catalog if elsewhere is None else open_catalog(elsewhere)
+            acting = there.acting(Author(user=user_name(), reason=reason))
+            yield Opened(stores=stores, catalog=replace(acting, logged=catalog.logged))
         finally:
             if elsewhere is not None:
                 elsewhere.close()

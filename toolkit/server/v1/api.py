@@ -18,6 +18,7 @@ from toolkit.server.v1 import (
     leases,
     lineage,
     logged_models,
+    promotions,
     records,
     registry,
     runs,
@@ -89,7 +90,19 @@ def api_route(
         watch=Watch(),
         stopping=stopping or threading.Event(),
     )
-    for each in (experiments, runs, events, values, logged_models, registry, lineage, step_keys, leases, server):
+    for each in (
+        experiments,
+        runs,
+        events,
+        values,
+        logged_models,
+        registry,
+        promotions,
+        lineage,
+        step_keys,
+        leases,
+        server,
+    ):
         app.include_router(each.router, prefix=f"{prefix}{PATH}")
     handle(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # FastAPI's own way to add to it
