@@ -71,8 +71,6 @@ def save_model(
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise AlreadyExists(f"{path} is there already, and is no empty folder: name another one to save the model into")
     kind = flavor_named(flavor) if flavor else flavor_of(model)
-    was_there = path.exists()
-    path.mkdir(parents=True, exist_ok=True)
     wanted = _Wanted(
         signature=signature,
         example=input_example,
@@ -81,6 +79,8 @@ def save_model(
         metadata=metadata,
         options=dict(options or {}),
     )
+    was_there = path.exists()
+    path.mkdir(parents=True, exist_ok=True)
     environments = {
         "pip_requirements": pip_requirements,
         "extra_pip_requirements": extra_pip_requirements,

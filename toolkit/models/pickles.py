@@ -138,7 +138,10 @@ def _modules_of(obj: object) -> set[str]:
     if isinstance(obj, ModuleType):
         return {obj.__name__.partition(".")[0]}
     named = obj if isinstance(obj, type | FunctionType | BuiltinFunctionType) else type(obj)
-    found = {str(named.__module__).partition(".")[0]} if named.__module__ else set()
+    if named in _THEIRS:
+        return set()
+    whole = "<locals>" in named.__qualname__  # such things are in the pickle themselves, not by the name of a module
+    found = {str(named.__module__).partition(".")[0]} if named.__module__ and not whole else set()
     return found | _imports(obj.__code__) if isinstance(obj, FunctionType) else found
 
 
