@@ -314,7 +314,7 @@ _CASTS: Mapping[DataType, Callable[[Any, DataType], Any]] = {
 def _number(given: object) -> str:
     """Return what a value is, in the words of JSON."""
     if isinstance(given, float):
-        return "a number with a fraction"
+        return "a number" if given.is_integer() else "a number with a fraction"
     words = {bool: "true or false", int: "a number", str: "text", list: "a list", dict: "an object"}
     return words.get(type(given), told(given))
 

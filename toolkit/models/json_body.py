@@ -99,9 +99,12 @@ def inputs(given: Any, schema: Schema | None) -> Any:  # noqa: ANN401
     """
     if schema is not None and not schema.has_input_names():
         return _unnamed(given, schema)
-    if isinstance(given, list) and all(isinstance(each, dict) for each in given):
+    empty = given == [] and schema is not None  # no values of the one column, rather than no rows of none
+    if isinstance(given, list) and not empty and all(isinstance(each, dict) for each in given):
         return [_row(each, at, schema) for at, each in enumerate(given)]
-    if schema is not None and len(schema) == 1 and isinstance(given, list):
+    if schema is not None and not isinstance(given, dict):
+        if len(schema) > 1:
+            return given  # which column it is of nobody can tell: the signature does, by refusing it
         given = {schema.input_names()[0]: given}
     return _columns(given, schema) if isinstance(given, dict) else _array(given)
 
@@ -184,8 +187,9 @@ def _values(given: Any, spec: ColSpec) -> Any:  # noqa: ANN401
     if not isinstance(given, list) or not isinstance(spec.type, DataType):
         return casting.value(given, spec.type, required=spec.required)
     if any(isinstance(each, list) for each in given):
+        rows = [_values(each, spec) for each in given]
         try:
-            return np.array([_values(each, spec) for each in given])
+            return np.array(rows)
         except ValueError:
             raise InvalidPayload(_RAGGED) from None
     done = casting.column(given, spec.type, required=spec.required)

@@ -65,5 +65,6 @@ def _column(values: Sequence[Any], spec: Spec | None) -> pd.Series:
         return pd.Series(casting.tensor(list(values), spec.type))
     if isinstance(spec, ColSpec) and not isinstance(spec.type, AnyType):
         done = casting.column(values, spec.type, required=spec.required)
-        return pd.Series(done, dtype=None if isinstance(spec.type, DataType) and len(done) else object)
+        bare = isinstance(done, list) and not (isinstance(spec.type, DataType) and done)
+        return pd.Series(done, dtype=object if bare else None)
     return pd.Series(list(values), dtype=None if len(values) else object)
