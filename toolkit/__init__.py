@@ -54,6 +54,10 @@ if TYPE_CHECKING:
         set_system_metrics_sampling_interval,
         set_tracking_uri,
     )
+    from toolkit.active.evaluate import (
+        evaluate,
+        validate_evaluation_results,
+    )
     from toolkit.active.experiments import (
         create_experiment,
         delete_experiment,
@@ -155,6 +159,10 @@ _HOME = {
         "set_system_metrics_sampling_interval",
         "set_tracking_uri",
     ),
+    "toolkit.active.evaluate": (
+        "evaluate",
+        "validate_evaluation_results",
+    ),
     "toolkit.active.experiments": (
         "create_experiment",
         "delete_experiment",
@@ -242,6 +250,7 @@ __all__ = [
     "disable_system_metrics_logging",
     "enable_system_metrics_logging",
     "end_run",
+    "evaluate",
     "flow",
     "flush",
     "flush_artifact_async_logging",
@@ -294,6 +303,7 @@ __all__ = [
     "start_run",
     "task",
     "track",
+    "validate_evaluation_results",
 ]
 
 _SUBMODULES = (
@@ -324,7 +334,11 @@ _HANDED_OUT = {
     "toolkit.artifacts": dict.fromkeys(
         ("download_artifacts", "list_artifacts", "load_dict", "load_image", "load_text"), "toolkit.active.artifacts"
     ),
-    "toolkit.models": {"spark_udf": "toolkit.active.spark"},
+    "toolkit.models": {
+        "Threshold": "toolkit.models.evaluation.threshold",
+        "evaluate": "toolkit.active.evaluate",
+        "spark_udf": "toolkit.active.spark",
+    },
     "toolkit.tracking": {
         "MlflowClient": "toolkit.active.client",
         **dict.fromkeys(

@@ -85,8 +85,10 @@ class Subject:
             return Answers(predicted=predicted, known=_plain_classes(known))
         try:
             probabilities = as_array(_asked(ask, self._enforced(data)))
-        except AttributeError:  # scikit-learn's way of saying that this one cannot
-            return Answers(predicted=predicted, known=_plain_classes(known))
+        except ModelFailed as error:
+            if isinstance(error.__cause__, AttributeError | NotImplementedError):  # ways of saying that it cannot
+                return Answers(predicted=predicted, known=_plain_classes(known))
+            raise
         if predicted.ndim == 2 and predicted.shape[1] > 1:  # it was saved to predict by predict_proba
             return Answers(predicted=predicted, known=_plain_classes(known))
         return Answers(predicted=predicted, probabilities=probabilities, known=_plain_classes(known))
@@ -142,7 +144,7 @@ def _asked(ask: Callable[..., Any], *data: Any, **params: object) -> Any:  # noq
     """
     try:
         return ask(*data, **params)
-    except (ToolkitError, AttributeError):
+    except ToolkitError:
         raise
     except Exception as error:  # a model raises what it likes
         told = str(error).strip().partition("\n")[0]
