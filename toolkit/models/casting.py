@@ -59,7 +59,9 @@ def value(given: Any, kind: Type, *, required: bool = True) -> Any:  # noqa: ANN
 
 
 def values(given: Sequence[Any], kind: Type, *, required: bool = True) -> list[Any]:
-    """Return values of JSON as ones of a type; the message of an error tells the place.
+    """Return the items of a list of JSON as ones of a type; the message of an error tells the place.
+
+    Any of them may be ``null``: a signature has no word for whether an item of a list may be missing.
 
     Raises:
         SchemaMismatch: One does not fit.
@@ -67,7 +69,7 @@ def values(given: Sequence[Any], kind: Type, *, required: bool = True) -> list[A
     done = []
     for at, each in enumerate(given):
         try:
-            done.append(value(each, kind, required=required))
+            done.append(value(each, kind, required=required and each is not None))
         except SchemaMismatch as problem:
             raise problem.inside(f"[{at}]") from None
     return done

@@ -230,10 +230,8 @@ def _assembled(frame: pd.DataFrame, specs: list[tuple[Any, ColSpec]], *, loose: 
     for at, (name, spec) in enumerate(specs):
         came = frame[name] if frame.columns.is_unique else frame.iloc[:, at]
         try:
-            # a column without a name cannot be declared optional: a missing value in it is nobody's fault
-            required = spec.required and spec.name is not None
             fitting = columns.narrowed(came, spec.type) if loose else came
-            done[name] = columns.conform(fitting, spec.type, required=required)
+            done[name] = columns.conform(fitting, spec.type, required=spec.forbids_missing)
         except SchemaMismatch as problem:
             raise problem.inside(column=name) from None
         changed = changed or done[name] is not came

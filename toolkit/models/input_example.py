@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InvalidValue, NotFound, SchemaMismatch
-from toolkit.models import containers, json_body, json_values
+from toolkit.models import casting, containers, json_body, json_values
+from toolkit.models.datatypes import Array, DataType, Map, Object, Type
 from toolkit.models.infer import infer_params
-from toolkit.models.schema import Schema, TensorSpec
+from toolkit.models.schema import ColSpec, Schema, TensorSpec
 from toolkit.models.values import told
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _compressed(matrix: Any) -> dict[str, Any]:  # noqa: ANN401 - of SciPy
 def _data(kept: Any, kind: str, schema: Schema | None) -> Any:  # noqa: ANN401
     match kind:
         case "json_object":
-            return kept
+            return kept if schema is None else _restored(kept, schema)
         case "dataframe":
             return _typed(json_body.split, kept if isinstance(kept, dict) else {"data": kept}, schema)
         case "ndarray":
@@ -194,6 +195,36 @@ def _data(kept: Any, kind: str, schema: Schema | None) -> Any:  # noqa: ANN401
         case "sparse_matrix_csc" | "sparse_matrix_csr":
             return _matrix(kept, kind, schema)
     raise InvalidValue(f"an example of the kind {kind!r} cannot be read: it is newer than this version")
+
+
+def _restored(kept: Any, schema: Schema) -> Any:  # noqa: ANN401
+    """Return JSON with the dates and the bytes that a signature tells, which JSON has as text."""
+    specs = {str(name): spec.type for name, spec in schema.input_dict().items() if isinstance(spec, ColSpec)}
+    if schema.has_input_names() and isinstance(kept, list):
+        return [_restored(each, schema) for each in kept] if all(isinstance(each, dict) for each in kept) else kept
+    if schema.has_input_names():
+        return {n: _with(v, specs.get(n)) for n, v in kept.items()} if isinstance(kept, dict) else kept
+    kind = specs.get("0")
+    return [_with(each, kind) for each in kept] if isinstance(kept, list) else _with(kept, kind)
+
+
+def _with(kept: Any, kind: Type | None) -> Any:  # noqa: ANN401
+    match kind:
+        case DataType.datetime | DataType.binary if isinstance(kept, str):
+            try:
+                return casting.value(kept, kind)
+            except SchemaMismatch:
+                return kept
+        case DataType.datetime | DataType.binary if isinstance(kept, list):
+            return [_with(each, kind) for each in kept]
+        case Array() if isinstance(kept, list):
+            return [_with(each, kind.dtype) for each in kept]
+        case Map() if isinstance(kept, dict):
+            return {name: _with(each, kind.value_type) for name, each in kept.items()}
+        case Object() if isinstance(kept, dict):
+            kinds = {each.name: each.dtype for each in kind.properties}
+            return {name: _with(each, kinds.get(name)) for name, each in kept.items()}
+    return kept
 
 
 def _typed(read: Any, kept: Any, schema: Schema | None) -> Any:  # noqa: ANN401

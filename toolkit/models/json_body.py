@@ -41,7 +41,8 @@ def split(given: Any, schema: Schema | None) -> pd.DataFrame:  # noqa: ANN401 - 
     rows, names, index = given["data"], given.get("columns"), given.get("index")
     if not isinstance(rows, list) or not isinstance(names, list | None) or not isinstance(index, list | None):
         raise _no_table("dataframe_split", "data, columns and index are lists")
-    if names is not None and any(isinstance(name, list | dict) for name in names):
+    names = None if names is None else [tuple(name) if isinstance(name, list) else name for name in names]
+    if names is not None and any(isinstance(part, list | dict) for name in names for part in _parts(name)):
         raise _no_table("dataframe_split", "the name of a column is text or a number")
     if index is not None and len(index) != len(rows):
         raise _no_table("dataframe_split", f"there are {len(rows)} rows and {len(index)} entries of the index")
@@ -118,6 +119,10 @@ READERS: Mapping[str, Callable[[Any, Schema | None], Any]] = {
 """The four fields of a request."""
 
 
+def _parts(name: object) -> tuple[object, ...]:
+    return name if isinstance(name, tuple) else (name,)
+
+
 def _turned(rows: list[Any], width: int | None) -> list[list[Any]]:
     """Return rows as columns; rows that are no lists are of one column."""
     if rows and not any(isinstance(row, list) for row in rows):
@@ -147,12 +152,12 @@ def _unnamed(given: Any, schema: Schema) -> Any:  # noqa: ANN401
             f"{type(given).__name__} was found."
         )
     if isinstance(spec, TensorSpec):
-        return casting.tensor(given, spec.type)
+        return _tensor(given, spec)
     if len(schema) > 1 and isinstance(given, list):
         return split({"data": given}, schema)
     if isinstance(given, list) and not isinstance(spec.type, DataType):
         rows = given if not isinstance(spec.type, Array) or any(isinstance(each, list) for each in given) else [given]
-        return casting.values(rows, spec.type, required=spec.required)
+        return casting.values(rows, spec.type, required=spec.forbids_missing)
     return _values(given, spec)
 
 
@@ -165,9 +170,16 @@ def _columns(given: Mapping[str, Any], schema: Schema | None) -> dict[str, Any]:
             if spec is None:
                 done[name] = _array(each)
             else:
-                done[name] = casting.tensor(each, spec.type) if isinstance(spec, TensorSpec) else _values(each, spec)
+                done[name] = _tensor(each, spec) if isinstance(spec, TensorSpec) else _values(each, spec)
         except SchemaMismatch as problem:
             raise problem.inside(column=name) from None
+    return done
+
+
+def _tensor(given: Any, spec: TensorSpec) -> Any:  # noqa: ANN401
+    done = casting.tensor(given, spec.type)
+    if given == [] and -1 not in spec.shape[1:]:  # no rows, whose shape JSON cannot tell
+        return done.reshape((0, *spec.shape[1:]))
     return done
 
 
@@ -185,14 +197,14 @@ def _values(given: Any, spec: ColSpec) -> Any:  # noqa: ANN401
     import numpy as np  # noqa: PLC0415
 
     if not isinstance(given, list) or not isinstance(spec.type, DataType):
-        return casting.value(given, spec.type, required=spec.required)
+        return casting.value(given, spec.type, required=spec.forbids_missing)
     if any(isinstance(each, list) for each in given):
         rows = [_values(each, spec) for each in given]
         try:
             return np.array(rows)
         except ValueError:
             raise InvalidPayload(_RAGGED) from None
-    done = casting.column(given, spec.type, required=spec.required)
+    done = casting.column(given, spec.type, required=spec.forbids_missing)
     return np.array(done, dtype=object) if isinstance(done, list) else done
 
 
@@ -202,7 +214,9 @@ def _row(given: Mapping[str, Any], at: int, schema: Schema | None) -> dict[str, 
     for name, each in given.items():
         spec = specs.get(name)
         try:
-            done[name] = casting.value(each, spec.type, required=spec.required) if isinstance(spec, ColSpec) else each
+            done[name] = (
+                casting.value(each, spec.type, required=spec.forbids_missing) if isinstance(spec, ColSpec) else each
+            )
         except SchemaMismatch as problem:
             raise problem.inside(column=name, row=at) from None
     return done

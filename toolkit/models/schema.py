@@ -44,6 +44,11 @@ class ColSpec:
         object.__setattr__(self, "type", as_type(self.type))
         object.__setattr__(self, "name", _as_name(self.name))
 
+    @property
+    def forbids_missing(self) -> bool:
+        """Whether a missing value is refused; a column without a name cannot say that it may have some."""
+        return self.required and self.name is not None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the column as its JSON."""
         named = {} if self.name is None else {"name": self.name}

@@ -64,7 +64,7 @@ def _column(values: Sequence[Any], spec: Spec | None) -> pd.Series:
     if isinstance(spec, TensorSpec) and not any(isinstance(each, list) for each in values):
         return pd.Series(casting.tensor(list(values), spec.type))
     if isinstance(spec, ColSpec) and not isinstance(spec.type, AnyType):
-        done = casting.column(values, spec.type, required=spec.required)
+        done = casting.column(values, spec.type, required=spec.forbids_missing)
         bare = isinstance(done, list) and not (isinstance(spec.type, DataType) and done)
         return pd.Series(done, dtype=object if bare else None)
     return pd.Series(list(values), dtype=None if len(values) else object)
