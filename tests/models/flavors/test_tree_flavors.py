@@ -173,9 +173,10 @@ def test_a_lambda_cannot_be_kept_by_skops_but_by_cloudpickle(tmp_path: Path) -> 
     )
     model = made.fit(zoo.frame(), zoo.values())
 
-    with pytest.raises(InvalidValue, match="cloudpickle"):
-        save_model(model, tmp_path / "m")
-    assert not (tmp_path / "m").exists()
+    for options, said in (({}, "cloudpickle"), ({"serialization_format": "pickle"}, "cannot be pickled")):
+        with pytest.raises(InvalidValue, match=said):
+            save_model(model, tmp_path / "m", options=options)
+        assert not (tmp_path / "m").exists()
 
     save_model(model, tmp_path / "m", options={"serialization_format": "cloudpickle"})
     assert len(load_model(tmp_path / "m", trust=Trust.all()).predict(zoo.frame())) == zoo.ROWS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from toolkit.models import pickles, skops_file
 from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, imported, part_of
 from toolkit.models.metadata import ModelMetadata
 from toolkit.models.prediction import FunctionPredictor
+from toolkit.models.requirements import distributions
 
 FORMATS = ("skops", "cloudpickle", "pickle")
 _BOOSTER = "lightgbm.basic.Booster"
@@ -43,16 +43,21 @@ class LightgbmFlavor:
         kind = options["serialization_format"]
         if kind not in FORMATS:
             raise InvalidValue(f"a model of LightGBM has no format {kind!r}: wanted one of {', '.join(FORMATS)}")
-        types = set(options["skops_trusted_types"] or ())
-        requirements: tuple[str, ...] = ("lightgbm",)
+        types, modules = set(options["skops_trusted_types"] or ()), {"lightgbm"}
         if isinstance(model, library.Booster):
             data = "model.lgb"
             model.save_model(str(folder / data))
         else:
             _check_estimator(model, library)
             data = "model.skops" if kind == "skops" else "model.pkl"
-            types |= _write(model, folder / data, kind)
-            requirements += ("scikit-learn", *({kind} - {"pickle"}))
+            modules |= {"sklearn", kind}
+            if kind == "skops":
+                types |= set(skops_file.write(model, folder / data))
+                modules |= skops_file.modules_in(folder / data)
+            else:
+                made = pickles.pickled(model, plain=kind == "pickle")
+                (folder / data).write_bytes(made.content)
+                modules |= made.modules
         block = {
             "data": data,
             "lgb_version": library.__version__,
@@ -60,7 +65,7 @@ class LightgbmFlavor:
             "serialization_format": kind,
             "skops_trusted_types": sorted(types) if kind == "skops" else None,
         }
-        return SavedFlavor(block=block, pyfunc={"data": data}, requirements=requirements)
+        return SavedFlavor(block=block, pyfunc={"data": data}, requirements=distributions(modules))
 
     def load(self, folder: Path, block: Mapping[str, Any], context: LoadContext) -> Any:  # noqa: ANN401 - the same
         """Return the model.
@@ -95,14 +100,6 @@ def _check_estimator(model: object, library: Any) -> None:  # noqa: ANN401 - a m
         raise InvalidValue(f"a {type(model).__name__} is no model of LightGBM: wanted a Booster or an estimator")
     if not model.__sklearn_is_fitted__():
         raise InvalidValue(f"this {type(model).__name__} is not fitted: call fit() before it is saved")
-
-
-def _write(model: object, path: Path, kind: str) -> set[str]:
-    """Write an estimator, and return the types that skops does not know."""
-    if kind == "skops":
-        return set(skops_file.write(model, path))
-    path.write_bytes(pickles.dumps(model) if kind == "cloudpickle" else pickle.dumps(model))
-    return set()
 
 
 FLAVOR = LightgbmFlavor()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from toolkit.errors import InvalidValue
 from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, imported, part_of
 from toolkit.models.metadata import FILE, ModelMetadata
 from toolkit.models.prediction import FunctionPredictor
+from toolkit.models.requirements import distributions
 
 FORMATS = ("ubj", "json", "xgb")
 _BOOSTER = "xgboost.core.Booster"
@@ -54,7 +55,8 @@ class XgboostFlavor:
             "model_format": kind,
             "xgb_version": library.__version__,
         }
-        return SavedFlavor(block=block, pyfunc={"data": data}, requirements=_requirements(model, library))
+        modules = {type(model).__module__, "xgboost", *(() if isinstance(model, library.Booster) else ("sklearn",))}
+        return SavedFlavor(block=block, pyfunc={"data": data}, requirements=distributions(modules))
 
     def load(self, folder: Path, block: Mapping[str, Any], context: LoadContext) -> Any:  # noqa: ANN401 - the same
         """Return the model.
@@ -99,15 +101,6 @@ def _named(folder: Path, name: str, context: LoadContext) -> object:
         return getattr(import_module(module), attribute, None) if module else None
     except ImportError as error:
         raise InvalidValue(f"the class {name} of the model in {folder} cannot be imported: {error}") from None
-
-
-def _requirements(model: object, library: Any) -> tuple[str, ...]:  # noqa: ANN401 - a module
-    own = "xgboost"
-    try:
-        metadata.version(own)
-    except metadata.PackageNotFoundError:
-        own = "xgboost-cpu"  # the same library, without what GPUs need
-    return (own,) if isinstance(model, library.Booster) else (own, "scikit-learn")
 
 
 def _first(error: Exception) -> str:
