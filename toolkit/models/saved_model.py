@@ -48,7 +48,7 @@ def load_saved_model(path: Path, context: LoadContext, tags: Any = None) -> Any:
         UntrustedModel: It does more than compute, and is not trusted.
         InvalidValue: TensorFlow is not installed, or cannot read it.
     """
-    tensorflow = imported("tensorflow", "tensorflow")
+    tensorflow = imported("tensorflow", "tensorflow", "tensorflow")
     if not context.trust.allows(path) and (found := suspicion(path)):
         context.trust.require(path, f"a program of TensorFlow's with more than arithmetic ({found})")
     try:

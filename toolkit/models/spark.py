@@ -55,8 +55,8 @@ def udf(
         UntrustedModel: The model would run code that is not trusted.
         NotFound: The folder has no model that predicts.
     """
-    functions = imported("pyspark.sql.functions", _PACKAGE)
-    imported("pyarrow", "pyarrow")
+    functions = imported("pyspark.sql.functions", _PACKAGE, "spark")
+    imported("pyarrow", "pyarrow", "spark")
     metadata = ModelMetadata.read(folder)
     if metadata.flavor("python_function").get("loader_module") == "mlflow.spark":
         raise InvalidValue(
@@ -73,6 +73,8 @@ def udf(
 
     @functools.wraps(made)
     def predict(*columns: Any) -> Any:  # noqa: ANN401 - columns
+        if len(columns) > 1 and inputs is not None:
+            _check_number(len(columns), inputs)
         if columns:
             return made(*columns)
         if not names:
@@ -102,11 +104,11 @@ class _Rows:
         self._config = config
         self._trust = trust
 
-    def __call__(self, batches: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
-        """Yield the predictions of each batch of columns."""
+    def __call__(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Yield the predictions of each batch: a tuple of columns, or the only one."""
         model: LoadedModel | None = None
         for columns in batches:
-            data = _frame(columns, self._inputs)
+            data = _frame(columns if isinstance(columns, tuple) else (columns,), self._inputs)
             if len(data) == 0:
                 yield self._answer.nothing()
                 continue
@@ -119,7 +121,7 @@ class _Rows:
 @functools.lru_cache(maxsize=4)
 def _loaded(name: str, config: tuple[tuple[str, Any], ...], trust: Trust) -> LoadedModel:
     """Load a model that was sent here: once in a process, which Spark uses for many tasks."""
-    files = imported("pyspark", _PACKAGE).SparkFiles
+    files = imported("pyspark", _PACKAGE, "spark").SparkFiles
     return load_model(Path(files.get(name)), trust=trust, config=dict(config))
 
 
@@ -152,12 +154,16 @@ def _frame(columns: Sequence[Any], inputs: Schema | None) -> Any:  # noqa: ANN40
     names: list[Any] = [str(place) for place in range(len(columns))]
     if inputs is not None and inputs.has_input_names():
         names = inputs.input_names()[: len(columns)]
-        required = inputs.required_input_names()
-        if len(columns) < len(required) or len(columns) > len(inputs):
-            wanted = ", ".join(map(str, inputs.input_names()))
-            raise InvalidValue(f"the model takes the columns {wanted}, in this order: {len(columns)} were given")
+        _check_number(len(columns), inputs)
     series = [each if isinstance(each, pandas.Series) else pandas.Series(list(each)) for each in columns]
     return pandas.concat([each.reset_index(drop=True) for each in series], axis=1, keys=names)
+
+
+def _check_number(given: int, inputs: Schema) -> None:
+    """Raise `InvalidValue` unless there are as many columns as a signature names."""
+    if inputs.has_input_names() and not len(inputs.required_input_names()) <= given <= len(inputs):
+        wanted = ", ".join(map(str, inputs.input_names()))
+        raise InvalidValue(f"the model takes the columns {wanted}, in this order: {given} were given")
 
 
 def _tensors(data: Any, inputs: Schema | None) -> Any:  # noqa: ANN401 - pandas' and NumPy's
@@ -302,7 +308,7 @@ def _type(spark: Any, given: Any) -> Any:  # noqa: ANN401 - Spark's
     Raises:
         InvalidValue: It is none, or ``spark`` is no session.
     """
-    types = imported("pyspark.sql.types", _PACKAGE)
+    types = imported("pyspark.sql.types", _PACKAGE, "spark")
     if not hasattr(spark, "sparkContext") or not hasattr(spark, "createDataFrame"):
         raise InvalidValue(f"a {type(spark).__name__} is no session of Spark: wanted a SparkSession")
     if isinstance(given, types.DataType):

@@ -43,7 +43,7 @@ class KerasFlavor:
         options = request.read(save_exported_model=False, save_model_kwargs=None)
         data = folder / _DATA
         if exported := bool(options["save_exported_model"]):
-            imported("tensorflow", "tensorflow")
+            imported("tensorflow", "tensorflow", "tensorflow")
             block = _write(model, data, lambda: model.export(str(data / "model"), verbose=False))
         else:
             block = write_keras_file(model, data, options["save_model_kwargs"])
@@ -159,7 +159,7 @@ def _write(model: Any, data: Path, write: Callable[[], object]) -> dict[str, Any
 
 def _keras() -> Any:  # noqa: ANN401 - a module
     try:
-        keras = imported("keras", "keras")
+        keras = imported("keras", "keras", "keras")
     except ModuleNotFoundError as error:
         raise InvalidValue(
             f"Keras needs {error.name}, its backend, which is not installed: pip install {error.name}, or name another "

@@ -58,7 +58,7 @@ class PytorchFlavor:
         Raises:
             InvalidValue: It is no module, the format is none, or it cannot be saved as that.
         """
-        torch = imported("torch", self.package)
+        torch = imported("torch", self.package, self.name)
         options = request.read(serialization_format=None, model_kwargs=None, export_model=False, pickle_module=None)
         kind = options["serialization_format"] or ("pt2" if options["export_model"] else None)
         if not isinstance(model, torch.nn.Module):
@@ -92,7 +92,7 @@ class PytorchFlavor:
             InvalidValue: torch is not installed, or cannot read the file.
             NotFound: There is no file of a model.
         """
-        torch = imported("torch", self.package)
+        torch = imported("torch", self.package, self.name)
         data = part_of(folder, block.get("model_data") or _DATA)
         device = context.config.get("device")
         for name, read in ((_EXPORTED, _read_exported), (_WEIGHTS, _read_weights), (_PICKLE, _read_pickle)):
@@ -102,7 +102,7 @@ class PytorchFlavor:
 
     def predictor(self, folder: Path, metadata: ModelMetadata, context: LoadContext) -> TorchPredictor:
         """Return what calls the module with tensors made of the data."""
-        torch = imported("torch", self.package)
+        torch = imported("torch", self.package, self.name)
         device = context.config.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
         placed = LoadContext(trust=context.trust, config={**context.config, "device": device})
         model = self.load(folder, metadata.flavor(self.name), placed)
@@ -297,7 +297,7 @@ def _write_weights(torch: Any, model: Any, data: Path, kwargs: Any, *, alone: bo
         ) from None
     if fresh != {key: value.shape for key, value in model.state_dict().items()}:
         raise InvalidValue(f"its class {made.__qualname__}, called with {kwargs}, has other weights than the model")
-    imported("safetensors.torch", "safetensors").save_model(model, str(data / _WEIGHTS))
+    imported("safetensors.torch", "safetensors", "pytorch").save_model(model, str(data / _WEIGHTS))
     return {"serialization_format": "safetensors", "model_class": name, "model_kwargs": kwargs}
 
 
@@ -341,7 +341,7 @@ def _read_weights(torch: Any, path: Path, block: Mapping[str, Any], context: Loa
     except TypeError as error:
         raise InvalidValue(f"the class {block.get('model_class')} is not what it was: {error}") from None
     with _readable(path):
-        imported("safetensors.torch", "safetensors").load_model(model, str(path))
+        imported("safetensors.torch", "safetensors", "pytorch").load_model(model, str(path))
     model.eval()
     return model.to(device) if device is not None else model
 

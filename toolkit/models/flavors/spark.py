@@ -39,8 +39,8 @@ class SparkFlavor:
             InvalidValue: It is nothing that Spark can write, or Spark cannot write it.
         """
         dfs = request.read(dfs_tmpdir=_DFS)["dfs_tmpdir"]
-        pyspark = imported("pyspark", self.package)
-        ml, util = imported("pyspark.ml", self.package), imported("pyspark.ml.util", self.package)
+        pyspark = imported("pyspark", self.package, "spark")
+        ml, util = imported("pyspark.ml", self.package, "spark"), imported("pyspark.ml.util", self.package, "spark")
         if not isinstance(model, ml.Transformer) or not isinstance(model, util.MLWritable):
             raise InvalidValue(
                 f"a {type(model).__name__} is no model of Spark ML: wanted a fitted model or a transformer, which can "
@@ -62,7 +62,7 @@ class SparkFlavor:
             UntrustedModel: A stage of it is of other code than Spark's.
             InvalidValue: Spark is not installed, or cannot read the files.
         """
-        imported("pyspark", self.package)
+        imported("pyspark", self.package, "spark")
         path = part_of(folder, block.get("model_data") or _DATA)
         if not context.trust.allows(path) and (found := _foreign(path)):
             context.trust.require(path, f"a pipeline with a stage of other code than Spark's ({found})")
@@ -97,7 +97,7 @@ class SparkPredictor:
         try:
             frame = self._with_vectors(self._spark.createDataFrame(data))
             done = self.native.transform(frame).select(self._answer())
-        except (imported("pyspark.errors", "pyspark").PySparkException, TypeError, ValueError) as error:
+        except (imported("pyspark.errors", "pyspark", "spark").PySparkException, TypeError, ValueError) as error:
             raise InvalidValue(f"the Spark model does not take such data: {first_line(error)}") from error
         return [row[0] for row in done.collect()]
 
@@ -110,7 +110,7 @@ class SparkPredictor:
         return "prediction"
 
     def _with_vectors(self, frame: Any) -> Any:  # noqa: ANN401 - a frame of Spark's
-        functions = imported("pyspark.ml.functions", "pyspark")
+        functions = imported("pyspark.ml.functions", "pyspark", "spark")
         kinds = dict(frame.dtypes)
         for stage in self.native.stages:
             name = stage.getOrDefault("featuresCol") if stage.hasParam("featuresCol") else None
@@ -146,7 +146,11 @@ class _Files:
             pipeline.save(self._there)
             files, there = self._hadoop()
             files.copyToLocalFile(True, there, self._path(path))
-        except (imported("pyspark.errors", "pyspark").PySparkException, ValueError, NotImplementedError) as error:
+        except (
+            imported("pyspark.errors", "pyspark", "spark").PySparkException,
+            ValueError,
+            NotImplementedError,
+        ) as error:
             raise InvalidValue(f"Spark cannot write this model: {first_line(error)}") from error
 
     def read(self, path: Path) -> Any:  # noqa: ANN401 - a pipeline
@@ -155,7 +159,7 @@ class _Files:
         Raises:
             InvalidValue: Spark cannot.
         """
-        load = imported("pyspark.ml", "pyspark").PipelineModel.load
+        load = imported("pyspark.ml", "pyspark", "spark").PipelineModel.load
         try:
             if self._local:
                 return load(path.absolute().as_uri())
@@ -163,7 +167,7 @@ class _Files:
             files.copyFromLocalFile(False, True, self._path(path), there)
             return load(self._there)
         except (
-            imported("pyspark.errors", "pyspark").PySparkException,
+            imported("pyspark.errors", "pyspark", "spark").PySparkException,
             ValueError,
             ImportError,
             AttributeError,
@@ -181,7 +185,7 @@ class _Files:
 
 def _session() -> Any:  # noqa: ANN401 - a session
     """Return the session that there is, else one on this machine with one thread."""
-    session = imported("pyspark.sql", "pyspark").SparkSession
+    session = imported("pyspark.sql", "pyspark", "spark").SparkSession
     found = session.getActiveSession()
     if found is not None:
         return found

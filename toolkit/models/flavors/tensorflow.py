@@ -48,7 +48,7 @@ class TensorflowFlavor:
                 pyfunc={"data": _DATA},
                 requirements=("keras", tensorflow_distribution()),
             )
-        tensorflow = imported("tensorflow", self.package)
+        tensorflow = imported("tensorflow", self.package, self.name)
         if not isinstance(model, tensorflow.Module):
             raise InvalidValue(f"a {type(model).__name__} is no model of TensorFlow: wanted a tf.Module")
         try:
@@ -85,7 +85,9 @@ class TensorflowFlavor:
                 if hasattr(model, "predict")
                 else KerasPredictor(model, model.serve)
             )
-        return TensorflowPredictor(imported("tensorflow", self.package), model, named="signature_def_key" in block)
+        return TensorflowPredictor(
+            imported("tensorflow", self.package, self.name), model, named="signature_def_key" in block
+        )
 
 
 class TensorflowPredictor:

@@ -45,7 +45,7 @@ class TransformersFlavor:
         Raises:
             InvalidValue: It is nothing of the kind, or its source is not known.
         """
-        library = imported("transformers", self.package)
+        library = imported("transformers", self.package, self.name)
         options = request.read(
             task=None, processor=None, torch_dtype=None, model_config=None, model_card=None, save_pretrained=True
         )
@@ -91,8 +91,8 @@ class TransformersFlavor:
             UntrustedModel: It would run code that is not trusted.
             InvalidValue: transformers or torch is not installed, or cannot read the files.
         """
-        library = imported("transformers", self.package)
-        imported("torch", "torch")
+        library = imported("transformers", self.package, self.name)
+        imported("torch", "torch", "transformers")
         for key in ("peft_adaptor", "local_base_model_path"):
             if block.get(key):
                 raise InvalidValue(f"the model in {folder} has a {key}: adapters without their model are not loaded")
@@ -211,7 +211,9 @@ class _Loader:
         arguments: dict[str, Any] = {}
         if dtype := self._block.get("torch_dtype"):
             name = "dtype" if int(self._library.__version__.split(".")[0]) >= 5 else "torch_dtype"
-            arguments[name] = getattr(imported("torch", "torch"), str(dtype).removeprefix("torch."), None)
+            arguments[name] = getattr(
+                imported("torch", "torch", "transformers"), str(dtype).removeprefix("torch."), None
+            )
         kind = str(self._block.get("pipeline_model_type"))
         if self._block.get("source_model_revision"):
             place = str(self._block["source_model_name"])
