@@ -75,7 +75,9 @@ class _Unpickler(pickle.Unpickler):
             return _subimport
         if module == _CHECKS and name in _CHECK_NAMES:
             return _CHECK_NAMES[name]
-        return super().find_class(_stand_in(module), name)
+        if (ours := _stand_in(module)) != module:
+            return _stand_in_for(ours, module, name)
+        return super().find_class(module, name)
 
 
 def dumps(model: object) -> bytes:
@@ -169,6 +171,17 @@ def _stand_in(module: str) -> str:
     if module.partition(".")[0] == "mlflow" and importlib.util.find_spec("mlflow") is None:
         return "toolkit" + module.removeprefix("mlflow")
     return module
+
+
+def _stand_in_for(ours: str, module: str, name: str) -> Any:  # noqa: ANN401 - whatever the name is
+    """Return what we have under the name of something of MLflow's; else an empty class, which holds what it is given.
+
+    Pickles of MLflow's classes have private records of its in them, which nobody asks for here.
+    """
+    try:
+        return pkgutil.resolve_name(f"{ours}:{name}")
+    except (ImportError, AttributeError):
+        return type(name, (), {"__module__": module})
 
 
 # -- MLflow's check of a model's input against its type hints, which a pickle of a class of its holds ---
