@@ -335,6 +335,7 @@ _HANDED_OUT = {
         ("download_artifacts", "list_artifacts", "load_dict", "load_image", "load_text"), "toolkit.active.artifacts"
     ),
     "toolkit.models": {
+        "MetricThreshold": "toolkit.models.evaluation.threshold",
         "Threshold": "toolkit.models.evaluation.threshold",
         "evaluate": "toolkit.active.evaluate",
         "spark_udf": "toolkit.active.spark",

@@ -19,7 +19,7 @@ from toolkit.models.evaluation.examples import infer_model_type, read_examples
 from toolkit.models.evaluation.metric import metrics_of, per_class
 from toolkit.models.evaluation.outcome import classes, numbers
 from toolkit.models.evaluation.slices import read_slices, slice_metrics, slice_rows
-from toolkit.models.evaluation.threshold import Threshold, checks, read_threshold, read_thresholds
+from toolkit.models.evaluation.threshold import MetricThreshold, Threshold, checks, read_threshold, read_thresholds
 
 ROWS = 300
 
@@ -273,6 +273,21 @@ def test_thresholds_say_by_how_much_they_are_missed() -> None:
         "accuracy_score is 0.86: wanted at least 0.865, 0.01 better than the baseline's 0.855 (0.005 short)",
         "mean_absolute_error is 1.5: at most 2",
         "mine was not measured: wanted at most 1",
+    ]
+
+
+def test_mlflows_thresholds_are_taken() -> None:
+    given = {
+        "accuracy_score": MetricThreshold(threshold=0.9, min_absolute_change=0.01, greater_is_better=True),
+        "log_loss": MetricThreshold(threshold=0.5, min_relative_change=0.1, greater_is_better=False),
+    }
+    measured, before = {"accuracy_score": 0.95, "log_loss": 0.48}, {"accuracy_score": 0.9, "log_loss": 0.5}
+    found = checks(read_thresholds(given), measured, before)
+    assert [str(each) for each in found] == [
+        "accuracy_score is 0.95: at least 0.9",
+        "accuracy_score is 0.95: at least 0.91, 0.01 better than the baseline's 0.9",
+        "log_loss is 0.48: at most 0.5",
+        "log_loss is 0.48: wanted at most 0.45, 10 % better than the baseline's 0.5 (0.03 short)",
     ]
 
 

@@ -99,6 +99,23 @@ class Threshold:
         return self.better_than_baseline_by is not None or self.better_than_baseline_by_share is not None
 
 
+@dataclass(frozen=True, slots=True)
+class MetricThreshold:
+    """A threshold in MLflow's words; `Threshold` says the same in ours.
+
+    Attributes:
+        threshold: At least this, or at most where less is better.
+        min_absolute_change: Better than the baseline by at least this.
+        min_relative_change: The same as a share of the baseline's value.
+        greater_is_better: Which way is better.
+    """
+
+    threshold: float | None = None
+    min_absolute_change: float | None = None
+    min_relative_change: float | None = None
+    greater_is_better: bool = True
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
     """What came of a threshold.

@@ -144,15 +144,16 @@ def _json(
 ) -> Iterator[Chunk]:
     text = io.TextIOWrapper(io.BufferedReader(_Unclosed(file)), encoding="utf-8-sig")
     parsed = (lines if kind is Kind.LINES else rows)(text, name)
-    first = 1
+    first, records = 1, None
     while True:
         with _told(name, lambda: ""):
             found = list(islice(parsed, size))
         if not found:
             return
+        records = isinstance(found[0].value, dict) if records is None else records
         data = _tensors(found, schema, name, first)
         if data is None:
-            values, columns = _uniform(found, name, first)
+            values, columns = (_of_records if records else _of_lists)(found, name, first)
             data = _table(values, columns, name, first, schema, text=False)
         yield Chunk(data=data, rows=len(found), first=first, share=share())
         first += len(found)
@@ -179,16 +180,19 @@ def _tensors(found: list[Row], schema: Schema | None, name: str, first: int) -> 
         raise InvalidValue(f"{name}, rows {first} to {last}: {error.came} came, wanted {error.wanted}") from None
 
 
-def _uniform(found: list[Row], name: str, first: int) -> tuple[list[Any], list[Any] | None]:
-    """Return rows as lists of values, and the names of their columns; ``None``: as many as there are, without names."""
-    if isinstance(found[0].value, dict):
-        columns: dict[str, None] = {}
-        for at, row in enumerate(found):
-            if not isinstance(row.value, dict):
-                raise InvalidValue(f"{place(name, first + at)}it is {_type(row.value)}; wanted a record, as before")
-            columns.update(dict.fromkeys(row.value))
-        names = list(columns)
-        return [[row.value.get(column) for column in names] for row in found], names
+def _of_records(found: list[Row], name: str, first: int) -> tuple[list[Any], list[Any]]:
+    """Return records as lists of values, and the names of their columns."""
+    columns: dict[str, None] = {}
+    for at, row in enumerate(found):
+        if not isinstance(row.value, dict):
+            raise InvalidValue(f"{place(name, first + at)}it is {_type(row.value)}; wanted a record, as before")
+        columns.update(dict.fromkeys(row.value))
+    names = list(columns)
+    return [[row.value.get(column) for column in names] for row in found], names
+
+
+def _of_lists(found: list[Row], name: str, first: int) -> tuple[list[Any], list[Any] | None]:
+    """Return lists of values, and the names of their columns where the file has them; a value alone is a list, too."""
     given = found[0].columns
     values = [row.value if isinstance(row.value, list) else [row.value] for row in found]
     width = len(given) if given is not None else len(values[0])
