@@ -17,7 +17,10 @@ from process import ServerProcess, server_process
 from server import Server, serving
 
 from toolkit.ids import new_run_id
-from toolkit.server.v1 import model_records, records, registry_records
+from toolkit.registry.history import Author
+from toolkit.registry.promotion import NewRequest, Target
+from toolkit.server.v1 import model_records, promotion_records, records, registry_records
+from toolkit.testing.registry_store import new_version
 from toolkit.testing.runs import OWNER, START, add_run, new_run
 from toolkit.tracking.entries import Begun, Ended, Entry, Logged
 from toolkit.tracking.http import HttpRunStore
@@ -25,13 +28,15 @@ from toolkit.tracking.http_codec import JOURNAL_TYPE, entries_out
 from toolkit.tracking.limits import check_points
 from toolkit.tracking.records import ArtifactEntry, Dataset, DatasetInput, Metric, RunStatus
 from toolkit.transport.client import HttpClient
+from toolkit.wiring import open_catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def v1(server: Server, method: str, path: str, body: object = None, /, status: int = 200, **query: str) -> Any:  # noqa: ANN401 - JSON
     """Call an endpoint; return its answer."""
-    answer = server.call(method, f"/api/v1{path}", body, **query)
+    headers = {"toolkit-user": "eva", "toolkit-reason": "why%20not"}
+    answer = server.call(method, f"/api/v1{path}", body, headers, **query)
     assert answer.status == status, answer.body
     assert answer.headers["content-type"] == "application/json"
     return answer.json
@@ -70,6 +75,13 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
     model = f"/logged-models/{new_model['model_id']}"
     measured = {"key": "m", "value": "NaN", "timestamp": 1, "model_id": new_model["model_id"], "run_id": run_id}
     version = {"source": "s3://b/m", "location": "s3://b/m", "tags": {"a": "b"}}
+    beer, promotions = "/registered-models/beer", open_catalog(server.stores).acting(Author(user="ada")).promotions
+    open_catalog(server.stores).registered.create_model("beer")
+    for number in (1, 2):
+        open_catalog(server.stores).registered.create_version(new_version("beer"))
+        promotions.request(NewRequest(name="beer", version=number, target=Target(alias="best")))
+    asked_for = {"name": "beer", "version": 1, "target": "Production", "archive_existing": True}
+    policies = [{"target": "Production", "gates": ["tag a = b"], "approvals": 1, "approvers": ["ada", "eva"]}]
     calls: list[tuple[type[Any], str, str, object]] = [
         (records.About, "GET", "/about", None),
         (records.ExperimentTold, "POST", "/experiments", {"name": "wine", "tags": {"a": "b"}}),
@@ -135,6 +147,18 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         (records.Done, "DELETE", "/registered-models/red%20wine/aliases/best", {}),
         (records.Done, "DELETE", "/registered-models/red%20wine/versions/1", {}),
         (registry_records.RegisteredTold, "PATCH", "/registered-models/red%20wine", {"new_name": "vin"}),
+        (promotion_records.RequestTold, "POST", "/registry/requests/1/approve", {}),
+        (promotion_records.RequestTold, "POST", "/registry/requests/2/reject", {}),
+        (promotion_records.RequestTold, "POST", "/registry/requests", asked_for),
+        (promotion_records.RequestTold, "GET", "/registry/requests/1", None),
+        (promotion_records.RequestTold, "POST", "/registry/requests/3/withdraw", {}),
+        (promotion_records.RequestPage, "POST", "/registry/requests/search", {"state": "PENDING"}),
+        (promotion_records.PoliciesTold, "PUT", f"{beer}/policies", {"policies": policies}),
+        (promotion_records.PoliciesTold, "GET", f"{beer}/policies", None),
+        (promotion_records.ReportTold, "GET", f"{beer}/versions/1/gates?target=production", None),
+        (promotion_records.ChangesTold, "POST", f"{beer}/rollback", {"target": "@best"}),
+        (promotion_records.HeldTold, "GET", f"{beer}/held?time=1", None),
+        (promotion_records.ChangePage, "POST", "/registry/changes/search", {"name": "beer", "limit": 2}),
         (records.Done, "DELETE", "/registered-models/vin", {}),
         (records.Removed, "POST", "/purge", {"run_ids": [run_id]}),
         (records.PictureTold, "POST", "/pictures", {}),
