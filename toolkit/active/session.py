@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from types import FrameType, TracebackType
@@ -204,9 +204,13 @@ def run_to_log_to(run_id: str | None = None) -> RecordedRun:
     return run
 
 
-def open_run() -> RecordedRun | None:
-    """Return the run that code which is in none writes to, if there is one: the process's, the step's, the open one."""
-    return current.active_run() or step_run() or _only_open_run()
+def open_run(apart_from: Collection[str] = ()) -> RecordedRun | None:
+    """Return the run that code which is in none writes to, if there is one: the process's, the step's, the open one.
+
+    Args:
+        apart_from: Ids of runs that are not meant.
+    """
+    return current.active_run() or step_run() or _only_open_run(apart_from)
 
 
 def _named(run_id: str) -> RecordedRun:
@@ -221,9 +225,10 @@ def _named(run_id: str) -> RecordedRun:
     return known[run_id]
 
 
-def _only_open_run() -> RecordedRun | None:
+def _only_open_run(apart_from: Collection[str]) -> RecordedRun | None:
     """Return the run that this process has open, if it is the only one: a thread that is in none writes to it."""
-    return _open_runs[0] if len(_open_runs) == 1 and _hooks_pid == os.getpid() else None
+    meant = [run for run in list(_open_runs) if run.run_id not in apart_from]
+    return meant[0] if len(meant) == 1 and _hooks_pid == os.getpid() else None
 
 
 def step_run() -> RecordedRun | None:

@@ -88,7 +88,6 @@ class BoostingIntegration(EstimatorIntegration[O]):
 
     def patch(self, module: ModuleType) -> None:
         """Replace ``train``, the methods of estimators, and what makes matrices."""
-        super().patch(module)
         name = module.__name__
         if name in (self.modules[0], self.estimators):
             self.replace(module, "train", self._training)

@@ -137,7 +137,7 @@ class Epochs:
 
 def _with_ours(callbacks: Any, watched: Epochs) -> list[Any]:  # noqa: ANN401 - whatever Keras takes
     """Return callbacks and one of ours; nothing of it is raised into the training."""
-    base = sys.modules["keras"].callbacks.Callback
+    base: Any = sys.modules["keras"].callbacks.Callback
 
     class Watch(base):  # type: ignore[misc]  # known only here
         """Calls ours."""

@@ -178,7 +178,7 @@ class Epochs:
 
 def _attach(trainer: Any, watched: Epochs) -> None:  # noqa: ANN401 - a Trainer
     """Add a callback to a trainer, in place of the one of a fit before."""
-    base = importlib.import_module(_package(trainer)).Callback
+    base: Any = importlib.import_module(_package(trainer)).Callback
 
     class Watch(base):  # type: ignore[misc]  # known only here
         """Calls ours; nothing of it is raised into the training."""

@@ -94,4 +94,4 @@ def _axes(height: float) -> Axes:
 
 def _save(axes: Axes, title: str, path: Path) -> None:
     axes.set_title(title)
-    axes.get_figure(root=True).savefig(path, dpi=_DPI, format="png")
+    axes.figure.canvas.print_figure(path, dpi=_DPI, format="png")

@@ -74,7 +74,6 @@ class SklearnIntegration(EstimatorIntegration[SklearnOptions]):
 
     def patch(self, module: ModuleType) -> None:
         """Replace the methods of the estimators that a module defines, and the metrics, if it is that one."""
-        super().patch(module)
         name = module.__name__
         if name == "joblib.parallel":
             self.replace(vars(module).get("Parallel"), "__call__", _parallel)
@@ -197,15 +196,13 @@ class _Fit:
             name=name,
             register=register,
             options={} if saved is None else {"serialization_format": saved},
+            else_options={"serialization_format": "cloudpickle"} if saved is None else None,
         )
 
 
 def _may_train(kind: type) -> bool:
     """Tell whether a class is an estimator, or a base that lends its methods to estimators."""
-    names = {(each.__module__, each.__name__) for each in kind.__mro__}
-    return ("sklearn.base", "BaseEstimator") in names or (
-        kind.__module__ == "sklearn.base" and kind.__name__.endswith("Mixin")
-    )
+    return any(each.__module__ == "sklearn.base" for each in kind.__mro__)
 
 
 def _nearest(kind: type) -> str | None:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
-from toolkit.active.autolog import nesting
+from toolkit.active.autolog import hook, nesting
 from toolkit.active.autolog.integration import Integration
 from toolkit.active.autolog.options import Options
+from toolkit.active.autolog.patches import Patches
 from toolkit.active.autolog.rows import dataset_of
 from toolkit.active.autolog.training import Training, warn
 from toolkit.data.input import recorded
@@ -45,33 +46,72 @@ _NO_METRICS = {"check_scoring", "get_scorer", "make_scorer", "get_scorer_names"}
 class EstimatorIntegration(Integration[O]):
     """Watches a library with estimators: what is measured of them after their training, too."""
 
-    def watches(self, module: str) -> bool:
-        """Tell whether a module is a part of the library, or scikit-learn's that measures its estimators."""
-        return super().watches(module) or module in ("sklearn.metrics", "sklearn.base")
+    def enable(self, options: O) -> None:
+        """Watch the library, and the metrics of scikit-learn."""
+        super().enable(options)
+        MEASURES.watch_for(self.flavor)
 
-    def patch(self, module: ModuleType) -> None:
-        """Replace the metrics of scikit-learn, and the scores that its mixins give."""
-        if module.__name__ == "sklearn.metrics":
-            for metric in sorted(set(vars(module).get("__all__", ())) - _NO_METRICS):
-                self.replace(module, metric, self._measuring)
-        elif module.__name__ == "sklearn.base":
-            for mixin in ("ClassifierMixin", "RegressorMixin"):
-                self.replace(vars(module)[mixin], "score", self._scoring)
+    def enable_as_all(self, options: Options) -> None:
+        """Watch the library as all are, and the metrics of scikit-learn."""
+        super().enable_as_all(options)
+        MEASURES.watch_for(self.flavor)
+
+    def disable(self) -> None:
+        """Watch no longer."""
+        super().disable()
+        MEASURES.forget_for(self.flavor)
 
     def patch_measures(self, kind: type) -> None:
         """Replace the methods of an estimator that predict and score."""
         for method in _PREDICTS:
-            self.replace(kind, method, self._predicting)
-        self.replace(kind, "score", self._scoring)
+            self.replace(kind, method, predicting)
+        self.replace(kind, "score", scoring)
 
-    def _predicting(self, original: Call, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any kind
-        return original(*args, **kwargs) if self.options is None else predicting(original, *args, **kwargs)
 
-    def _scoring(self, original: Call, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any kind
-        return original(*args, **kwargs) if self.options is None else scoring(original, *args, **kwargs)
+class Measures:
+    """Watches the metrics of scikit-learn and the scores of its mixins, as long as one library's estimators are."""
 
-    def _measuring(self, original: Call, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any kind
-        return original(*args, **kwargs) if self.options is None else measuring(original, *args, **kwargs)
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._patches = Patches()
+        self._wanted_for: set[str] = set()
+
+    def watch_for(self, flavor: str) -> None:
+        """Watch them for a library."""
+        with self._lock:
+            self._wanted_for.add(flavor)
+        hook.watch(self)
+
+    def forget_for(self, flavor: str) -> None:
+        """Watch them for a library no longer, and for none if it was the last."""
+        with self._lock:
+            self._wanted_for.discard(flavor)
+            if not self._wanted_for:
+                hook.forget(self)
+                self._patches.undo()
+
+    def is_wanted(self, flavor: str) -> bool:
+        """Tell whether what is measured of a library's models is logged."""
+        return flavor in self._wanted_for
+
+    def watches(self, module: str) -> bool:
+        """Tell whether a module has metrics or mixins."""
+        return module in ("sklearn.metrics", "sklearn.base")
+
+    def imported(self, module: ModuleType) -> None:
+        """Replace them."""
+        with self._lock:
+            if not self._wanted_for:
+                return
+            if module.__name__ == "sklearn.metrics":
+                for metric in sorted(set(vars(module).get("__all__", ())) - _NO_METRICS):
+                    self._patches.replace(module, metric, measuring)
+            for mixin in ("ClassifierMixin", "RegressorMixin") if module.__name__ == "sklearn.base" else ():
+                if mixin in vars(module):
+                    self._patches.replace(vars(module)[mixin], "score", scoring)
+
+
+MEASURES = Measures()
 
 
 @dataclass(kw_only=True)
@@ -111,7 +151,7 @@ def remember(training: Training, model: object) -> None:
 def predicting(original: Call, model: object, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - predictions
     """Let a model predict, and keep in mind on what."""
     measured = _models.get(id(model))
-    if measured is None or nesting.inside() is not None:
+    if measured is None or not MEASURES.is_wanted(measured.flavor) or nesting.inside() is not None:
         return original(model, *args, **kwargs)
     with nesting.entered(measured):
         said = original(model, *args, **kwargs)
@@ -125,7 +165,7 @@ def predicting(original: Call, model: object, *args: object, **kwargs: object) -
 def scoring(original: Call, model: object, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - a score
     """Let a model score itself, and log that."""
     measured = _models.get(id(model))
-    if measured is None or nesting.inside() is not None:
+    if measured is None or not MEASURES.is_wanted(measured.flavor) or nesting.inside() is not None:
         return original(model, *args, **kwargs)
     with nesting.entered(measured):
         value = original(model, *args, **kwargs)
@@ -145,7 +185,7 @@ def measuring(original: Call, *args: object, **kwargs: object) -> Any:  # noqa: 
     if not _predictions or nesting.inside() is not None:
         return original(*args, **kwargs)
     found = next((_predictions[id(each)] for each in (*args, *kwargs.values()) if id(each) in _predictions), None)
-    if found is None:
+    if found is None or not MEASURES.is_wanted(found[1].flavor):
         return original(*args, **kwargs)
     dataset, measured = found
     with nesting.entered(measured):

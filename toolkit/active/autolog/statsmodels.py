@@ -117,7 +117,7 @@ def _log_data(training: Training, model: Any) -> None:  # noqa: ANN401 - a model
     features, targets = (getattr(data, name, None) for name in ("orig_exog", "orig_endog"))
     if features is None:
         features, targets = targets, None  # a series
-    if is_a("pandas.Series", features):
+    if features is not None and is_a("pandas.Series", features):
         features = features.to_frame()
     dataset = dataset_of(features, targets) if frame is None else dataset_of(frame)
     if dataset is not None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from toolkit.active.autolog.training import Training
+from toolkit.active.connected import Connected
 from toolkit.errors import InvalidValue
+from toolkit.models.folder import save_model
+from toolkit.models.metadata import ModelMetadata
+from toolkit.registry.logged_model import ModelToLog, log_model
 
 Predict = Callable[[Any], Any]
 
@@ -47,25 +52,29 @@ def log_trained(
     if signature is None and wanted.log_model_signatures and example is not None and predict is not None:
         with training.attempt("the model's signature is not known"):
             signature = _inferred(example, predict)
-    arguments: dict[str, Any] = {
-        "name": name,
-        "signature": signature if wanted.log_model_signatures and signature is not None else False,
-        "input_example": example if wanted.log_input_examples or needs_example else None,
-        "registered_model_name": wanted.registered_model_name if register else None,
-    }
-    with training.attempt("the model is not logged"):
+
+    def save(folder: Path) -> ModelMetadata:
+        arguments: dict[str, Any] = {
+            "flavor": flavor,
+            "signature": signature if wanted.log_model_signatures and signature is not None else False,
+            "input_example": example if wanted.log_input_examples or needs_example else None,
+        }
         try:
-            _log(training, model, flavor, {**arguments, **(options or {})})
+            return save_model(model, folder, options=options, **arguments)
         except InvalidValue:
             if else_options is None:
                 raise
-            _log(training, model, flavor, {**arguments, **else_options})
+            return save_model(model, folder, options=else_options, **arguments)
 
-
-def _log(training: Training, model: object, flavor: str, arguments: Mapping[str, Any]) -> None:
-    from toolkit.active.models import log_model  # noqa: PLC0415 - loaded once there is a model
-
-    log_model(model, flavor=flavor, run_id=training.run.run_id, **arguments)
+    with training.attempt("the model is not logged"):
+        run = training.run
+        to_log = ModelToLog(
+            experiment_id=run.info.experiment_id,
+            name=name,
+            run_id=run.run_id,
+            registered_model_name=wanted.registered_model_name if register else None,
+        )
+        log_model(to_log, save, run.stores, Connected()._catalog)
 
 
 def _inferred(example: Any, predict: Predict) -> object:  # noqa: ANN401 - of any library

@@ -37,6 +37,8 @@ _WAIT = 1.0  # seconds
 _made: set[str] = set()
 """Runs that autolog has open; threads that train meanwhile do not take them for the user's."""
 
+_making = threading.Lock()
+
 
 def warn(flavor: str, what: str, error: Exception, *, silent: bool = False) -> None:
     """Say in one line what was not logged."""
@@ -81,8 +83,6 @@ class Training:
             return None
 
     def __enter__(self) -> Training:
-        if self._made is not None:
-            _made.add(self.run.run_id)
         self._inside.enter_context(nesting.entered(self))
         return self
 
@@ -92,9 +92,9 @@ class Training:
         with self.attempt("the last points of metrics are not logged"):
             self.flush()
         if self._made is not None:
-            _made.discard(self.run.run_id)
             with self.attempt("the run has no end"):
                 self._made.__exit__(kind, error, trace)
+            _made.discard(self.run.run_id)
         self._inside.close()
 
     @property
@@ -194,13 +194,14 @@ def _active_run() -> RecordedRun | None:
 
 def _new_run(flavor: str, options: Options) -> tuple[RecordedRun, ActiveRun]:
     """Make a run; on a thread of its own it is a child of what the process has open, so that trainings do not mix."""
-    parent = None
-    if threading.current_thread() is not threading.main_thread():
-        parent = session.open_run()
-    tags = {AUTOLOGGING: flavor, **options.extra_tags}
-    made = session.start_run(
-        tags=tags, parent_run_id=parent.run_id if parent is not None and parent.run_id not in _made else None
-    )
-    run = current.context_run()
-    assert run is not None  # it has just been made so
+    with _making:
+        alone = threading.current_thread() is threading.main_thread()
+        parent = None if alone else session.open_run(apart_from=_made)
+        made = session.start_run(
+            tags={AUTOLOGGING: flavor, **options.extra_tags},
+            parent_run_id=parent.run_id if parent is not None else None,
+        )
+        run = current.context_run()
+        assert run is not None  # it has just been made so
+        _made.add(run.run_id)
     return run, made

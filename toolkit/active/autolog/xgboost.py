@@ -42,7 +42,7 @@ class XgboostIntegration(BoostingIntegration[XgboostOptions]):
 
     def callback(self, curve: Curve) -> Any:  # noqa: ANN401 - a TrainingCallback
         """Return a callback that XGBoost takes."""
-        base = sys.modules["xgboost"].callback.TrainingCallback
+        base: Any = sys.modules["xgboost"].callback.TrainingCallback
 
         class Watch(base):  # type: ignore[misc]  # known only here
             """Adds what was measured after each iteration."""
