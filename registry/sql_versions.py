@@ -16,11 +16,11 @@ from toolkit.db.dialect import insert, one_of
 from toolkit.db.tables import model_aliases, model_version_tags, model_versions, registered_models
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.ids import now_ms
-from toolkit.registry import sql_requests
 from toolkit.registry.history import Action, Author
 from toolkit.registry.names import holder_of
 from toolkit.registry.records import ModelVersion, NewVersion, Stage, VersionStatus
 from toolkit.registry.sql_history import Recorder
+from toolkit.registry.sql_requests import close_all
 from toolkit.tracking.sql_logged_models_rows import note_version
 
 DELETED = "Deleted_Internal"
@@ -202,7 +202,7 @@ def give_up(connection: Connection, record: Recorder, which: ColumnElement[bool]
     staged = staged.where(which, model_versions.c.deleted.is_(None), model_versions.c.stage != Stage.NONE.value)
     for number, stage in connection.execute(staged.order_by(model_versions.c.number)).all():
         record.add(Action.STAGE, version=number, old=stage)
-    sql_requests.close_all(connection, record, which)
+    close_all(connection, record, which)
 
 
 def redact(connection: Connection, which: ColumnElement[bool], now: int) -> None:

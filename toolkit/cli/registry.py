@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import typer
 
+from toolkit.cli import registry_gates, registry_history, registry_requests
 from toolkit.cli.registered import (
     Opened,
     is_version,
@@ -259,6 +260,19 @@ def delete(
             deleted = target
     if as_json:
         show_json({"schema": 1, "deleted": deleted})
+
+
+for _command in (
+    registry_requests.request,
+    registry_requests.approve,
+    registry_requests.reject,
+    registry_requests.withdraw,
+    registry_requests.requests,
+    registry_history.history,
+    registry_history.rollback,
+):
+    app.command()(_command)
+app.add_typer(registry_gates.app, name="gates")
 
 
 def _versions(here: Opened, name: str, query: SearchQuery) -> list[ModelVersion]:
