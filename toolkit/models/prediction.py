@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,12 @@ def refuse_path(data: object) -> None:
     """
     if isinstance(data, str | bytes | Path):
         raise InvalidValue(f"the data are a {type(data).__name__}: wanted rows, as a DataFrame or an array")
+
+
+def with_categories(data: Any, columns: Collection[Any]) -> Any:  # noqa: ANN401 - frames
+    """Return a frame with columns as categories, which are texts or numbers where data came as JSON or CSV."""
+    plain = [name for name in columns if str(data[name].dtype) != "category"]
+    return data.astype(dict.fromkeys(plain, "category")) if plain else data
 
 
 def accepted(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:

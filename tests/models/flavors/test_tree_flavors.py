@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 import zoo
@@ -83,14 +85,40 @@ def test_xgboost_in_each_of_its_formats(tmp_path: Path, kind: str) -> None:
     assert zoo.answered(load_model(tmp_path / "m").predict(zoo.frame())) == zoo.answered(model.predict(zoo.frame()))
 
 
-def test_xgboost_knows_categories(tmp_path: Path) -> None:
-    xgboost = import_module("xgboost")
-    data = zoo.frame().assign(c=np.where(zoo.classes(), "up", "down")).astype({"c": "category"})
-    model = xgboost.train({"max_depth": 1}, xgboost.DMatrix(data, zoo.classes(), enable_categorical=True), 5)
+def _categories() -> pd.DataFrame:
+    """Return texts and numbers as categories, one of which is always the same."""
+    up = np.where(zoo.classes(), "up", "down")
+    data = zoo.frame().assign(word=up, number=np.where(zoo.classes(), 30, 10), same="x")
+    return data.astype({"word": "category", "number": "category", "same": "category"})
 
-    save_model(model, tmp_path / "m")
 
-    assert np.corrcoef(load_model(tmp_path / "m").predict(data), zoo.classes())[0, 1] == pytest.approx(1)
+def _with_categories(kind: str) -> Any:  # noqa: ANN401 - a model
+    data, classes, module = _categories(), zoo.classes(), import_module(kind.partition(".")[0])
+    if kind == "xgboost.booster":
+        return module.train({"max_depth": 1}, module.DMatrix(data, classes, enable_categorical=True), 5)
+    if kind == "lightgbm.booster":
+        options = {"verbosity": -1, "objective": "binary", "min_data_in_leaf": 2, "min_data_per_group": 1}
+        return module.train({**options, "num_threads": 1}, module.Dataset(data, classes), 5)
+    if kind == "xgboost.classifier":
+        return module.XGBClassifier(n_estimators=5, n_jobs=1, enable_categorical=True).fit(data, classes)
+    options = {"n_estimators": 5, "verbosity": -1, "min_child_samples": 2, "min_data_per_group": 1, "n_jobs": 1}
+    return module.LGBMClassifier(**options).fit(data, classes)
+
+
+@pytest.mark.parametrize("kind", ["xgboost.booster", "xgboost.classifier", "lightgbm.booster", "lightgbm.classifier"])
+def test_categories_are_known_by_their_names_also_in_rows_of_json(tmp_path: Path, kind: str) -> None:
+    data = _categories()
+    save_model(_with_categories(kind), tmp_path / "m", input_example=data.head(8))
+    model = load_model(tmp_path / "m")
+
+    expected = model.predict(data)
+
+    assert np.corrcoef(expected, zoo.classes())[0, 1] == pytest.approx(1)
+    plain = pd.read_json(StringIO(data.to_json(orient="records")))
+    assert set(map(str, plain.dtypes)) & {"category"} == set()
+    assert zoo.answered(model.predict(plain)) == zoo.answered(expected)
+    ups = plain[plain["word"] == "up"]  # of each column one category: its number is not the one of the training
+    assert zoo.answered(model.predict(ups)) == zoo.answered(expected[zoo.classes() == 1])
 
 
 def test_catboost_as_json(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from toolkit.errors import InvalidValue
 from toolkit.models import pickles, skops_file
 from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, imported, part_of
 from toolkit.models.metadata import ModelMetadata
-from toolkit.models.prediction import FunctionPredictor
+from toolkit.models.prediction import FunctionPredictor, with_categories
 from toolkit.models.requirements import distributions
 
 FORMATS = ("skops", "cloudpickle", "pickle")
@@ -92,7 +92,26 @@ class LightgbmFlavor:
     def predictor(self, folder: Path, metadata: ModelMetadata, context: LoadContext) -> FunctionPredictor:
         """Return what calls the model's ``predict``: of a classifier, that gives classes."""
         model = self.load(folder, metadata.flavor(self.name), context)
-        return FunctionPredictor(model, model.predict)
+        booster = model if type(model).__name__ == "Booster" else model.booster_
+        categories = list(booster.pandas_categorical or ())
+        if not categories:
+            return FunctionPredictor(model, model.predict)
+        infos = booster.dump_model(num_iteration=1)["feature_infos"]
+        known = [bool(infos.get(name, {}).get("values")) for name in booster.feature_name()]
+        return FunctionPredictor(model, model.predict, lambda data: _categorized(data, known, len(categories)))
+
+
+def _categorized(data: Any, known: Sequence[bool], wanted: int) -> Any:  # noqa: ANN401 - frames and arrays
+    """Return a frame with those columns as categories that were when the model was trained.
+
+    A booster knows how many there were and, of those that it splits by, which. The others are found by their texts;
+    where that leaves another number, LightGBM is left to say what it misses.
+    """
+    if not hasattr(data, "columns") or len(data.columns) != len(known):
+        return data
+    kinds = zip(data.columns, data.dtypes, known, strict=True)
+    columns = [name for name, dtype, is_known in kinds if is_known or dtype.kind == "O"]
+    return with_categories(data, columns) if len(columns) == wanted else data
 
 
 def _check_estimator(model: object, library: Any) -> None:  # noqa: ANN401 - a module

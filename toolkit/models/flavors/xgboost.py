@@ -11,7 +11,7 @@ from typing import Any
 from toolkit.errors import InvalidValue
 from toolkit.models.flavor import LoadContext, SavedFlavor, SaveRequest, class_modules, imported, part_of
 from toolkit.models.metadata import FILE, ModelMetadata
-from toolkit.models.prediction import FunctionPredictor
+from toolkit.models.prediction import FunctionPredictor, with_categories
 from toolkit.models.requirements import distributions
 
 FORMATS = ("ubj", "json", "xgb")
@@ -82,14 +82,26 @@ class XgboostFlavor:
         """Return what predicts with the model: a Booster is given a DMatrix of the data."""
         library = imported("xgboost", self.package, self.name)
         model = self.load(folder, metadata.flavor(self.name), context)
-        if not isinstance(model, library.Booster):
-            return FunctionPredictor(model, model.predict, None, {"validate_features": True})
+        booster = model if isinstance(model, library.Booster) else model.get_booster()
+        categories = _categorical(booster)
+
+        def frame(data: Any) -> Any:  # noqa: ANN401 - frames and arrays
+            columns = getattr(data, "columns", ())
+            return with_categories(data, [name for name in categories if name in columns]) if len(columns) else data
 
         def matrix(data: Any) -> Any:  # noqa: ANN401 - frames and arrays
-            names = None if hasattr(data, "columns") else model.feature_names  # an array's columns are known by place
-            return library.DMatrix(data, feature_names=names, enable_categorical=True)
+            names = None if hasattr(data, "columns") else booster.feature_names  # an array's columns are known by place
+            return library.DMatrix(frame(data), feature_names=names, enable_categorical=True)
 
-        return FunctionPredictor(model, model.predict, matrix, {"validate_features": True})
+        prepare = matrix if model is booster else frame
+        return FunctionPredictor(model, model.predict, prepare, {"validate_features": True})
+
+
+def _categorical(booster: Any) -> list[str]:  # noqa: ANN401 - a Booster
+    """Return the features that were categories, where the model knows which: it finds a category by its name then."""
+    if not hasattr(booster, "get_categories") or not booster.feature_types or booster.get_categories().empty():
+        return []
+    return [name for name, kind in zip(booster.feature_names, booster.feature_types, strict=True) if kind == "c"]
 
 
 def _named(folder: Path, name: str, context: LoadContext) -> object:
