@@ -85,7 +85,8 @@ class SklearnIntegration(EstimatorIntegration[SklearnOptions]):
     def _patch_class(self, kind: type) -> None:
         for method in _TRAINS:
             self.replace(kind, method, self._fitting)
-        self.patch_measures(kind)
+        if kind.__module__ != "sklearn.base":  # whose mixins are watched for other libraries, too
+            self.patch_measures(kind)
 
     def _fitting(self, original: Call, estimator: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any kind
         options = self.options

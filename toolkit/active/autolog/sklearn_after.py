@@ -242,12 +242,17 @@ def _variable(value: object) -> str | None:
             arguments = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + many])
             names = [name for name, here in list(frame.f_locals.items()) if here is value]
             if not names:
-                return found
+                return found or _global(frame, value)
             found = names[0]
             if not arguments.issuperset(names):
                 return next(name for name in names if name not in arguments)
         frame = frame.f_back
     return found
+
+
+def _global(frame: FrameType, value: object) -> str | None:
+    """Return the name by which a function takes a value from its module."""
+    return next((name for name in frame.f_code.co_names if frame.f_globals.get(name) is value), None)
 
 
 def _as_code(name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
