@@ -12,7 +12,7 @@ import zoo
 import toolkit
 from toolkit.errors import InvalidValue, NotFound, UntrustedModel
 
-ARGUMENTS = {
+ARGUMENTS: dict[str, tuple[str, dict[str, object]]] = {
     "xgboost.classifier": ("xgb_model", {"model_format": "json"}),
     "lightgbm.classifier": ("lgb_model", {"serialization_format": "cloudpickle"}),
     "catboost.classifier": ("cb_model", {"format": "json"}),
