@@ -249,6 +249,8 @@ def _refuse(column: pd.Series, kind: DataType, *, required: bool) -> pd.Series:
 def _fits_here(value: Any, column: pd.Series, kind: DataType, *, required: bool) -> bool:  # noqa: ANN401
     if kind is DataType.float and column.dtype.kind in "iu":
         return value in (0, 1)  # what a whole column may hold is less than what a single number may be
+    if kind in _WHOLE and isinstance(value, float) and value.is_integer():
+        return True  # it is only its column that is of floats
     return _fits(value, kind, required=required)
 
 

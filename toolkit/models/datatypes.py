@@ -7,7 +7,7 @@ type of value), `AnyType` (nothing is checked) and `SparkMLVector`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -40,7 +40,14 @@ class DataType(Enum):
 
 @dataclass(frozen=True)
 class AnyType:
-    """Whatever can be: nothing is checked."""
+    """Whatever can be: nothing is checked.
+
+    Attributes:
+        seen: What was empty where it was inferred, ``list`` or ``object``: it goes with no value of another kind. A
+            signature does not tell it.
+    """
+
+    seen: str | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         """Return what a signature shows."""
@@ -240,13 +247,13 @@ def merged(first: Type, second: Type) -> Type:
     Raises:
         InvalidValue: They do not go together.
     """
-    if first == second:
-        return first
     if isinstance(second, AnyType):
-        return _weakened(first)
+        return _weakened(first, second)
     if isinstance(first, AnyType):
-        return _weakened(second)
+        return _weakened(second, first)
     match first, second:
+        case (DataType(), DataType()) | (SparkMLVector(), SparkMLVector()) if first == second:
+            return first
         case Array(), Array():
             return Array(merged(first.dtype, second.dtype))
         case Map(), Map():
@@ -256,10 +263,26 @@ def merged(first: Type, second: Type) -> Type:
     raise InvalidValue(f"values of different types, {first!r} and {second!r}, stand beside each other")
 
 
-def _weakened(given: Type) -> Type:
-    if not isinstance(given, Object):
-        return given
-    return Object([Property(each.name, each.dtype, required=False) for each in given.properties])
+def _weakened(given: Type, by: AnyType) -> Type:
+    if by.seen and not _goes_with(given, by.seen):
+        raise InvalidValue(f"an empty {by.seen} stands beside {given!r}")
+    match given:
+        case AnyType():
+            return AnyType(given.seen or by.seen)
+        case Object():
+            return Object([Property(each.name, each.dtype, required=False) for each in given.properties])
+    return given
+
+
+def _goes_with(given: Type, empty: str) -> bool:
+    match given:
+        case AnyType():
+            return given.seen in (None, empty)
+        case Array():
+            return empty == "list"
+        case Object() | Map():
+            return empty == "object"
+    return False
 
 
 def _union(first: Object, second: Object) -> Object:

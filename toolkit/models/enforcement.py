@@ -48,8 +48,8 @@ def enforce(data: Any, signature: Signature | None) -> Any:  # noqa: ANN401 - wh
     if _is_free(schema) and not _is_plain(data):
         return data
     frame = _as_frame(data, schema)
-    if _is_free(schema) and not frame.shape[1]:
-        return data
+    if _is_free(schema):
+        return frame if frame.shape[1] else data
     loose = _is_loose(data)
     return _named(frame, schema, loose=loose) if schema.has_input_names() else _unnamed(frame, schema, loose=loose)
 
@@ -154,8 +154,11 @@ def _frame_of_dict(data: Mapping[Any, Any], schema: Schema) -> pd.DataFrame:
     nested = any(isinstance(each.type, Array | Object | Map) for each in schema.columns())
     if nested or all(_is_cell(each) for each in data.values()) or any(isinstance(each, dict) for each in data.values()):
         return pd.DataFrame([data])
-    columns = {name: each.tolist() if _is_deep(each) else each for name, each in data.items()}
-    return pd.DataFrame(columns)
+    made = {name: each.tolist() if _is_deep(each) else each for name, each in data.items()}
+    free = any(isinstance(each.type, AnyType) for each in schema.columns())
+    if free and len({len(each) for each in made.values() if hasattr(each, "__len__")}) > 1:
+        return pd.DataFrame([data])
+    return pd.DataFrame(made)
 
 
 def _is_cell(value: Any) -> bool:  # noqa: ANN401
@@ -179,12 +182,24 @@ def _frame_of_list(data: Any, schema: Schema) -> pd.DataFrame:  # noqa: ANN401
     flat = containers.is_array(data) and (data.ndim == 1 or (data.ndim == 2 and data.shape[1] == 1))
     if schema.has_input_names() and len(required) == 1 and flat and data.dtype.names is None:
         return pd.DataFrame({required[0]: data.reshape(-1)})
-    try:
-        return pd.DataFrame(data)
-    except (ValueError, TypeError):
-        if not alone:  # dicts beside nothing, which make no rows
-            raise
+    if not _makes_rows(data):
+        if not alone:
+            raise SchemaMismatch("Failed to enforce schema: no table can be made of lists of different lengths")
         return pd.DataFrame({0: pd.Series(list(data), dtype=object)})
+    return pd.DataFrame(data)
+
+
+def _makes_rows(data: Any) -> bool:  # noqa: ANN401
+    """Tell whether the items of a list are rows: all dicts, all lists of one length, or all scalars."""
+    if containers.is_array(data):
+        return True
+    rows = [each for each in data if isinstance(each, list | tuple | Mapping) or containers.is_array(each)]
+    if not rows:
+        return True
+    if len(rows) < len(data):
+        return False
+    lists = [each for each in rows if not isinstance(each, Mapping)]
+    return not lists or (len(lists) == len(rows) and len({len(each) for each in lists}) == 1)
 
 
 def _is_one_column(data: Any, spec: ColSpec) -> bool:  # noqa: ANN401

@@ -7,13 +7,13 @@ warning says which one and why: the other columns are worth a check all the same
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
 from toolkit.errors import InvalidValue, SchemaMismatch
 from toolkit.models import columns, containers
-from toolkit.models.datatypes import AnyType, DataType
+from toolkit.models.datatypes import AnyType, DataType, Type
 from toolkit.models.hints import schema_of_dataclass
 from toolkit.models.params import ParamSchema, ParamSpec
 from toolkit.models.schema import ColSpec, Schema, TensorSpec
@@ -95,7 +95,7 @@ def _schema(data: Any, what: str) -> Schema:  # noqa: ANN401
 
         return schema_of(data)
     if isinstance(data, Mapping):
-        return _mapping(data)
+        return _mapping(data, what)
     if isinstance(data, list):
         return _listing(data, what)
     return Schema([ColSpec(infer_type(data))])
@@ -110,20 +110,24 @@ def _frame(data: Any, what: str) -> Schema:  # noqa: ANN401
 def _column(column: Any, name: Any, what: str) -> ColSpec:  # noqa: ANN401
     name = tuple(plain(each) for each in name) if isinstance(name, tuple) else plain(name)
     required = not bool(column.isna().any())
+    return ColSpec(_known(columns.infer, column, name, what), name, required)
+
+
+def _known(infer: Callable[[Any], Type], values: Any, name: object, what: str) -> Type:  # noqa: ANN401
+    """Return the type that values show; whatever can be, with a warning, where they show none."""
     try:
-        kind = columns.infer(column)
+        return infer(values)
     except Unclear as problem:
         logger.warning("the column %r of the model's %s goes unchecked: %s", name, what, problem)
-        kind = AnyType()
-    return ColSpec(kind, name, required)
+        return AnyType()
 
 
-def _mapping(data: Mapping[Any, Any]) -> Schema:
+def _mapping(data: Mapping[Any, Any], what: str) -> Schema:
     if data and all(containers.is_array(each) for each in data.values()):
         return Schema([_tensor(each, each.dtype, name) for name, each in data.items()])
     if not all(isinstance(name, str) for name in data):
         raise Unclear("a name in the dict is no text")
-    return Schema([ColSpec(infer_type(each), name, _is_whole(each)) for name, each in data.items()])
+    return Schema([ColSpec(_known(infer_type, each, name, what), name, _is_whole(each)) for name, each in data.items()])
 
 
 def _listing(data: list[Any], what: str) -> Schema:
@@ -138,12 +142,7 @@ def _listing(data: list[Any], what: str) -> Schema:
     specs = []
     for name, values in named.items():
         whole = len(values) == len(data) and not any(is_missing(each) for each in values)
-        try:
-            kind = items_type(values)
-        except Unclear as problem:
-            logger.warning("the column %r of the model's %s goes unchecked: %s", name, what, problem)
-            kind = AnyType()
-        specs.append(ColSpec(kind, plain(name), whole))
+        specs.append(ColSpec(_known(items_type, values, name, what), plain(name), whole))
     return Schema(specs)
 
 

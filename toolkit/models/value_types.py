@@ -25,9 +25,9 @@ def infer_type(value: Any) -> Type:  # noqa: ANN401 - whatever a column holds
     if is_pydantic(value):
         raise InvalidValue(f"no signature can be inferred from {type(value).__name__}: give its model_dump()")
     if isinstance(value, Mapping):
-        return _object(value) if value else AnyType()
+        return _object(value) if value else AnyType("object")
     if isinstance(value, list) or containers.is_array(value):
-        return Array(items_type(value)) if len(value) or not isinstance(value, list) else AnyType()
+        return Array(items_type(value)) if len(value) or not isinstance(value, list) else AnyType("list")
     return AnyType() if is_missing(value) else scalar_type(value)
 
 
