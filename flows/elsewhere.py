@@ -90,6 +90,7 @@ class Ticket:
         variables: Variables that say how artifacts are reached.
         grace: Seconds between SIGTERM and SIGKILL.
         elsewhere: How the run's steps are run.
+        registers: What it registers after its command; ``None``: nothing.
         taken: The run that took over earlier results, and the earlier one; then nothing is to be run.
     """
 
@@ -111,6 +112,7 @@ class Ticket:
     variables: Mapping[str, str]
     grace: float
     elsewhere: Elsewhere
+    registers: Mapping[str, object] | None = None
     taken: tuple[str, str] | None = None
 
 
@@ -137,6 +139,7 @@ def make_ticket(context: RunContext, invocation: Invocation, elsewhere: Elsewher
         variables=dict(context.stores.artifact_variables),
         grace=context.grace,
         elsewhere=elsewhere,
+        registers=invocation.registers,
     )
 
 
@@ -183,7 +186,13 @@ def run_ticket(ticket: Ticket, here: Here, log: Callable[[str], None]) -> StepRe
         prepared = _prepare(ref, plan, ticket.elsewhere, here.stores, log)
         try:
             context = _context(ticket, plan, here, ref, prepared, log)
-            invocation = Invocation(step=step, label=ticket.label, values=_moved(ticket, source), tags=ticket.tags)
+            invocation = Invocation(
+                step=step,
+                label=ticket.label,
+                values=_moved(ticket, source),
+                tags=ticket.tags,
+                registers=ticket.registers,
+            )
             with _stop_with_workflow(context, trial=ticket.label if TRIAL in ticket.tags else None):
                 return StepRunner(context, invocation, log=log).run(attempt=attempt)
         finally:

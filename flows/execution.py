@@ -15,6 +15,7 @@ from typing import Any, cast
 from toolkit.errors import InvalidValue, ProjectError, ToolkitError
 from toolkit.flows.context import RunContext
 from toolkit.flows.plan import combinations, trial_values
+from toolkit.flows.registration import registered_values
 from toolkit.flows.report import StepOutcome, StepStatus
 from toolkit.flows.searching import Searching, trial_label
 from toolkit.flows.step import Invocation, StepStopped
@@ -147,6 +148,7 @@ class Execution:
                 state.begun = True
                 return
             rows = combinations(self._context.plan, state.step, scope)
+            registers = registered_values(state.step, scope)
         except (ProjectError, InvalidValue) as error:
             state.begun = state.failed = True
             self._report(
@@ -163,7 +165,9 @@ class Execution:
         state.begun = True
         for values in rows:
             label = self._label(state.step, [f"{name}={shorten(values[name])}" for name in state.step.foreach])
-            invocation = Invocation(step=state.step, label=label, values=values, before=self._before(state))
+            invocation = Invocation(
+                step=state.step, label=label, values=values, before=self._before(state), registers=registers
+            )
             self._invocations[label] = invocation
             state.labels.append(label)
             state.waiting.append(invocation)

@@ -138,6 +138,8 @@ class _FlowFile:
 
     def _step(self, step: Step) -> str:
         plan = self._plan
+        if step.entry_point is None:
+            return self._registering_step(step)
         entry = plan.entry_points[step.name]
         command, parameters = entry.command.rstrip(), dict(entry.parameters)
         if plan.single:
@@ -157,6 +159,18 @@ class _FlowFile:
         arguments |= self._step_keys(step)
         return f"{self._steps[step.name]} = " + call(f"{self._workflow}.step", [text(step.name)], arguments)
 
+    def _registering_step(self, step: Step) -> str:
+        wanted = step.register
+        assert wanted is not None
+        arguments = {"model": text(wanted.model)}
+        for key, value in (("alias", wanted.alias), ("stage", wanted.stage)):
+            if value is not None:
+                arguments[key] = text(value)
+        if wanted.archive_existing:
+            arguments["archive_existing"] = "True"
+        arguments |= self._step_keys(step)
+        return f"{self._steps[step.name]} = " + call(f"{self._workflow}.register", [text(step.name)], arguments)
+
     def _step_keys(self, step: Step) -> dict[str, str]:
         if self._plan.single:
             return {}
@@ -164,10 +178,13 @@ class _FlowFile:
         raw = _field(_field(workflow, "steps"), step.name)
         fields = {key: node for key, node in (raw.fields if raw is not None else {}).items() if not node.is_null}
         for key in fields:
+            if key == "register" and step.entry_point is None:
+                continue
             if key in STEP_KEYS and key not in (*_COPIED, *_TRANSLATED):
+                beside = " beside a command" if key == "register" else ""
                 raise NotYetSupported(
-                    f"step {step.name!r} has {key!r}, which cannot be written as Python yet: take it out, or keep to "
-                    "the MLproject and `toolkit run`",
+                    f"step {step.name!r} has {key!r}{beside}, which cannot be written as Python yet: take it out"
+                    f"{', give it a step of its own' if beside else ''}, or keep to the MLproject and `toolkit run`",
                     mark=step.mark,
                 )
         copied = {key: literal(fields[key].value, indent=4) for key in fields if key in _COPIED}

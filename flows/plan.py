@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolkit.errors import NotYetSupported, ProjectError, UnknownWorkflow
+from toolkit.flows.registration import planned, registering_entry
 from toolkit.flows.source import Source
 from toolkit.flows.study import require_optuna
 from toolkit.spec.binding import bind, check_types
@@ -99,6 +100,8 @@ class Plan:
 
     def environment(self, step: Step) -> EnvironmentRef | None:
         """Return the environment that a step runs in: its own, its entry point's, or the project's."""
+        if step.entry_point is None:  # it only registers: no command runs
+            return None
         return step.environment or self.entry_points[step.name].environment or self.project.environment
 
     def command(self, step: Step, values: Mapping[str, object]) -> str:
@@ -163,18 +166,16 @@ def _plan_workflow(source: Source, project: Project, workflow: Workflow, target:
     bound = bind(target.needed(workflow.parameters), target.parameters, owner=owner, typed=True, allow_undeclared=False)
     entries = {}
     for step in workflow.steps.values():
-        if step.register is not None:
-            raise NotYetSupported(
-                f"step {step.name!r} registers a model, and there is no registry yet: take out `register:`",
-                mark=step.register.mark or step.mark,
-            )
-        assert step.entry_point is not None
-        entries[step.name] = entry_point(project, step.entry_point)
+        if step.entry_point is None:
+            entries[step.name] = registering_entry(step)
+        else:
+            entries[step.name] = entry_point(project, step.entry_point)
         placeholders(entries[step.name])
+    steps = {name: planned(step) if step.register is not None else step for name, step in workflow.steps.items()}
     return Plan(
         source=source,
         project=project,
-        workflow=workflow,
+        workflow=replace(workflow, steps=steps),
         entry_points=entries,
         parameters=located(project, workflow, bound.values, given=frozenset(target.parameters), caller=target.caller),
         given=frozenset(target.parameters),

@@ -20,10 +20,12 @@ from toolkit.flows.mlflow_environment import stand_in
 from toolkit.flows.mlflow_step import end_left_open, mlflow_variables, step_tags
 from toolkit.flows.plan import Plan
 from toolkit.flows.process import CommandProcess, CommandSpec, Exit
+from toolkit.flows.registration import register_for, registered_result, told
 from toolkit.flows.workspace import Workspace
 from toolkit.recording import context as tag
 from toolkit.recording.lease import PROCESS_TAG, process_tag
 from toolkit.recording.run import RecordedRun
+from toolkit.registry.records import ModelVersion
 from toolkit.settings import environment
 from toolkit.spec.command import command_argv
 from toolkit.spec.expression import OutputRef, StepResult
@@ -47,6 +49,7 @@ class Invocation:
         values: The entry point's parameters.
         before: Labels of the runs before it, by step.
         tags: What its run says besides: of a trial of a search.
+        registers: What it registers after its command; ``None``: nothing.
     """
 
     step: Step
@@ -54,6 +57,7 @@ class Invocation:
     values: Mapping[str, object]
     before: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    registers: Mapping[str, object] | None = None
 
 
 class StepStopped(StepFailed):
@@ -141,6 +145,10 @@ class StepRunner:
         return recorded
 
     def _execute(self, recorded: RecordedRun, folder: Path) -> StepResult:
+        if self._step.entry_point is None:
+            version = self._register(recorded, self._invocation.values, {})
+            shutil.rmtree(folder, ignore_errors=True)
+            return registered_result(self._step, version, self._invocation.values, recorded.run_id)
         prepared = self._context.environment(self._step)
         inside = self._inside(prepared, folder)
         workspace = inside.workspace if inside else self._workspace(folder)
@@ -160,6 +168,8 @@ class StepRunner:
         self._record_inputs(recorded, inputs)
         metrics = self._log_metrics(recorded, workspace)
         outputs = self._log_outputs(recorded, workspace)
+        if self._invocation.registers is not None:
+            self._register(recorded, self._invocation.registers, outputs)
         self._clean(recorded, workspace, folder)
         return StepResult(
             name=self._step.name,
@@ -169,6 +179,16 @@ class StepRunner:
             metrics=metrics or dict(recorded.read().data.metrics),
             outputs=outputs,
         )
+
+    def _register(
+        self, recorded: RecordedRun, values: Mapping[str, object], outputs: Mapping[str, OutputRef]
+    ) -> ModelVersion:
+        """Register what the step is to register, and say so."""
+        by = f"{self._context.parent.run_id} {self._invocation.label}"
+        version = register_for(self._step, values, recorded, self._context.stores, by=by, outputs=outputs)
+        self._context.reporter.note(f"{self._invocation.label}: {told(version)}")
+        self._log(told(version))
+        return version
 
     def _workspace(self, folder: Path) -> Workspace:
         return Workspace(project=self._plan.project.directory, entry_point=self._entry, folder=folder / "workspace")

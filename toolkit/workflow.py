@@ -96,6 +96,39 @@ class Workflow:
         self.steps[name] = Step(self, name, {"command": command, **keys}, entry_point or name)
         return self.steps[name]
 
+    def register(
+        self,
+        name: str,
+        *,
+        model: str,
+        alias: str | None = None,
+        stage: str | None = None,
+        archive_existing: bool = False,
+        **keys: object,
+    ) -> Step:
+        """Declare a step that registers a model. Its calls give ``from``: an output of a step, or a model's URI.
+
+        They may also give ``description`` and ``tags`` of the version: ``promote.submit({"from": run.outputs["model"]},
+        description="…")``.
+
+        Args:
+            name: Its name.
+            model: Name of the registered model; made where there is none.
+            alias: Alias of the new version.
+            stage: Stage of the new version.
+            archive_existing: Whether the others in that stage go to the archive.
+            **keys: ``retries``, ``retry_delay`` and ``concurrency``, as in an MLproject.
+
+        Raises:
+            InvalidValue: There is such a step already.
+        """
+        if name in self.steps:
+            raise InvalidValue(f"workflow {self.name!r} has two steps {name!r}: give one another name")
+        told = {"model": model, "from": "given", "alias": alias, "stage": stage, "archive_existing": archive_existing}
+        wanted = {key: value for key, value in told.items() if value not in (None, False)}
+        self.steps[name] = Step(self, name, {"register": wanted, **keys}, None)
+        return self.steps[name]
+
     @property
     def run(self) -> RunFacts:
         """The flow's own run, inside of it: ``id``, ``name`` and ``experiment``."""
@@ -208,6 +241,7 @@ class Workflow:
     def _read(self, directory: Path) -> tuple[Any, dict[str, EntryPoint], WorkflowSpec]:
         import yaml  # noqa: PLC0415 - when something runs
 
+        from toolkit.flows.registration import called_entry, planned  # noqa: PLC0415 - the same
         from toolkit.spec.document import parse_document  # noqa: PLC0415 - the same
         from toolkit.spec.reader import parse_project  # noqa: PLC0415 - the same
         from toolkit.spec.workflow import read_workflows  # noqa: PLC0415 - the same
@@ -217,7 +251,7 @@ class Workflow:
             {
                 "name": self.name,
                 **self._environment,
-                "entry_points": {name: step.entry_keys for name, step in self.steps.items()},
+                "entry_points": {name: step.entry_keys for name, step in self.steps.items() if step.entry_point},
             },
             sort_keys=False,
         )
@@ -225,9 +259,15 @@ class Workflow:
         flow = yaml.safe_dump({"main": {"steps": {name: step.step_keys for name, step in self.steps.items()}}})
         read = read_workflows(parse_document(flow, file=file), directory=directory)["main"]
         entries = {
-            name: replace(entry, name=self.steps[name].entry_point) for name, entry in project.entry_points.items()
+            name: replace(entry, name=self.steps[name].entry_point or name)
+            for name, entry in project.entry_points.items()
         }
-        return project, entries, replace(read, steps=dict(read.steps))
+        steps = dict(read.steps)
+        for name, step in steps.items():
+            if step.register is not None:
+                steps[name] = planned(step)
+                entries[name] = called_entry(step)
+        return project, entries, replace(read, steps=steps)
 
 
 class Step:
@@ -235,10 +275,10 @@ class Step:
 
     Attributes:
         name: Its name.
-        entry_point: Name of the entry point that it is.
+        entry_point: Name of the entry point that it is; ``None`` for a step that registers a model.
     """
 
-    def __init__(self, workflow: Workflow, name: str, keys: Mapping[str, object], entry_point: str) -> None:
+    def __init__(self, workflow: Workflow, name: str, keys: Mapping[str, object], entry_point: str | None) -> None:
         self.name = name
         self.entry_point = entry_point
         self._workflow = workflow

@@ -150,11 +150,11 @@ def test_names_that_python_has_taken_are_given_others(tmp_path: Path) -> None:
     assert_ruff_passes(tmp_path / "flow.py")
 
 
-def test_a_step_that_registers_is_refused(tmp_path: Path) -> None:
+def test_a_step_that_registers_beside_its_command_is_refused(tmp_path: Path) -> None:
     made = plan(tmp_path, workflow("      make: {}"))
     raw = (tmp_path / "MLproject").read_text()
     (tmp_path / "MLproject").write_text(raw.replace("make: {}", "make: {register: {model: m, from: x}}"))
-    with pytest.raises(NotYetSupported, match="'register'"):
+    with pytest.raises(NotYetSupported, match="'register' beside a command"):
         flow_file(made, Path("-"))
 
 

@@ -10,12 +10,11 @@ from projects import CHAIN, plan
 from toolkit.errors import (
     InvalidParameter,
     MissingParameters,
-    NotYetSupported,
     ProjectError,
     UnknownEntryPoint,
     UnknownWorkflow,
 )
-from toolkit.flows.plan import check_runnable, dry_run
+from toolkit.flows.plan import dry_run
 
 BOTH = """
 entry_points:
@@ -149,22 +148,6 @@ def test_a_workflows_values_get_their_types(tmp_path: Path) -> None:
 
 
 # -- what cannot be run ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "entry_points: {main: {command: 'true', outputs: {m: m}}}\nworkflows: {main: {steps: {main: {}, "
-            "up: {register: {model: m, from: '${{ steps.main.outputs.m }}'}}}}}",
-            "registry",
-        ),
-    ],
-)
-def test_what_is_not_supported_yet_is_said_with_its_place(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(NotYetSupported, match=message) as caught:
-        check_runnable(plan(tmp_path, text))
-    assert caught.value.mark is not None
 
 
 def test_what_cannot_be_run_can_be_shown(tmp_path: Path) -> None:

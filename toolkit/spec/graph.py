@@ -71,6 +71,12 @@ def check_workflow(project: Project, workflow: Workflow) -> None:
             _check_step_name(workflow, step, need, step.mark)
         if step.search is not None:
             check_search(step, entries[step.name])
+            if step.register is not None:
+                raise ProjectError(
+                    f"step {step.name!r} searches, and would register a model of each trial: register the best one in a"
+                    f' step of its own, from: "${{{{ steps.{step.name}.best.outputs.NAME }}}}"',
+                    mark=step.register.mark or step.mark,
+                )
         for template in templates(step):
             for reference in template.references:
                 _check_reference(workflow, step, entries, reference)
@@ -87,6 +93,7 @@ def templates(step: Step) -> Iterator[Template]:
         yield step.when
     if step.register is not None:
         yield step.register.source
+        yield from (each for each in (step.register.description, step.register.tags) if each is not None)
 
 
 def _circle(waiting: Mapping[str, frozenset[str]], done: set[str]) -> list[str]:

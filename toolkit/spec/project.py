@@ -162,6 +162,9 @@ class Registration:
         source: The model to register (``from:``): a template that gives an artifact.
         alias: Alias to set on the new version.
         stage: Stage to move the new version to.
+        archive_existing: Whether the others in that stage go to the archive.
+        description: What the version is.
+        tags: Its tags: a mapping.
         mark: Where it stands.
     """
 
@@ -169,6 +172,9 @@ class Registration:
     source: Template
     alias: str | None = None
     stage: str | None = None
+    archive_existing: bool = False
+    description: Template | None = None
+    tags: Template | None = None
     mark: Mark | None = None
 
 

@@ -31,7 +31,7 @@ STEP_KEYS = (
 )
 """The keys of a step."""
 
-REGISTER_KEYS = ("model", "from", "alias", "stage")
+REGISTER_KEYS = ("model", "from", "alias", "stage", "archive_existing", "description", "tags")
 """The keys of ``register:``."""
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
@@ -244,10 +244,21 @@ def _registration(node: Node, what: str) -> Registration:
         for key in ("model", "alias", "stage")
         if key in fields and not fields[key].is_null
     }
+    given = {key: field for key, field in fields.items() if not field.is_null}
     return Registration(
         model=texts["model"],
         source=template(fields["from"]),
         alias=texts.get("alias"),
         stage=texts.get("stage"),
+        archive_existing=_flag(given["archive_existing"], f"'archive_existing' in {what}")
+        if "archive_existing" in given
+        else False,
+        description=template(given["description"]) if "description" in given else None,
+        tags=_tags(given["tags"], f"'tags' in {what}") if "tags" in given else None,
         mark=node.mark,
     )
+
+
+def _tags(node: Node, what: str) -> Template:
+    node.mapping(what)
+    return template(node)
