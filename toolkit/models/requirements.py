@@ -191,7 +191,7 @@ def _all_distributions() -> Mapping[str, list[str]]:
 
 def _version(name: str) -> str | None:
     try:
-        return metadata.version(name)
+        return metadata.version(name).partition("+")[0]  # builds such as 2.13.0+cpu are on nobody else's index
     except metadata.PackageNotFoundError:
         return None
 
