@@ -22,7 +22,7 @@ __all__ = ["HOST", "PORT", "START_TIMEOUT", "PortTaken", "PrefectServer"]
 
 PORT = 4200
 """Prefect's own port, used where it is free."""
-START_TIMEOUT = 60.0
+START_TIMEOUT = 180.0
 """Seconds that the server gets to answer."""
 
 _EXTERNAL_TIMEOUT = 3.0
