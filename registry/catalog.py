@@ -32,11 +32,15 @@ class Catalog:
         return replace(self, registered=self.registered.acting(author), promotions=self.promotions.acting(author))
 
 
-def catalog_of(stores: Stores) -> Catalog:
+def catalog_of(stores: Stores, *, pickles: bool = True) -> Catalog:
     """Return the models of stores: those of a server, or those in the database that this process has open.
 
     What this process has logged through the journal is there before the models are read or changed. Changes are made
     by who runs this process, unless somebody else is said to (`Catalog.acting`).
+
+    Args:
+        stores: Where runs and artifacts are.
+        pickles: Whether gates may load what runs code, if the store has recorded its digest.
 
     Raises:
         StoreError: The stores are neither a server's nor in a database.
@@ -52,6 +56,7 @@ def catalog_of(stores: Stores) -> Catalog:
             promotions=HttpPromotionStore(stores.server),
         )
     elif stores.database is not None:
+        from toolkit.registry.file_checks import FileChecks  # noqa: PLC0415 - the same
         from toolkit.registry.sql import SqlRegistryStore  # noqa: PLC0415 - SQLAlchemy, where there is a database
         from toolkit.registry.sql_promotions import SqlPromotionStore  # noqa: PLC0415 - the same
         from toolkit.tracking.sql_logged_models import SqlLoggedModelStore  # noqa: PLC0415 - the same
@@ -60,6 +65,12 @@ def catalog_of(stores: Stores) -> Catalog:
             logged=SqlLoggedModelStore(stores.database),
             registered=SqlRegistryStore(stores.database),
             promotions=SqlPromotionStore(stores.database),
+        )
+        checks = FileChecks(stores, catalog, pickles=pickles)
+        catalog = replace(
+            catalog,
+            registered=SqlRegistryStore(stores.database, checks=checks),
+            promotions=SqlPromotionStore(stores.database, checks=checks),
         )
     else:
         raise StoreError(f"the models of {stores.place} are kept in no database, and by no server")

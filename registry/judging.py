@@ -165,10 +165,7 @@ def _judge_better(gate: Better, version: Evidence, holder: Evidence | None) -> F
     their = {point.digest: point for point in reversed(theirs) if point.digest is not None}
     pair = next(((point, their[point.digest]) for point in ours if point.digest in their), None)
     if pair is None:
-        return Finding(
-            passed=False,
-            found=f"it was measured on other data than {them} (digests {_digests(ours)} and {_digests(theirs)})",
-        )
+        return Finding(passed=False, found=_incomparable(ours, theirs, them))
     (mine, other), sign = pair, 1 if gate.higher else -1
     gain = sign * _difference(mine.value, other.value)
     found = f"it is {mine}, that of {them} {number_text(other.value)}"
@@ -193,6 +190,14 @@ def _judge_tag(gate: Tagged, version: Evidence) -> Finding:
 
 def _of_data(points: Sequence[Measurement], dataset: str | None) -> Sequence[Measurement]:
     return points if dataset is None else [point for point in points if point.dataset == dataset]
+
+
+def _incomparable(ours: Sequence[Measurement], theirs: Sequence[Measurement], them: str) -> str:
+    """Return why two values are not compared."""
+    for points, whose in ((ours, "it"), (theirs, them)):
+        if all(point.digest is None for point in points):
+            return f"the data that {whose} was measured on are not known: log them (log_input, or dataset= of a metric)"
+    return f"it was measured on other data than {them} (digests {_digests(ours)} and {_digests(theirs)})"
 
 
 def _digests(points: Sequence[Measurement]) -> str:

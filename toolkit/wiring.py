@@ -183,15 +183,19 @@ def open_hasty(stores: Stores) -> Stores | None:
     return replace(stores, runs=SqlRunStore(database, stores.artifact_root), database=database)
 
 
-def open_catalog(stores: Stores) -> Catalog:
+def open_catalog(stores: Stores, *, pickles: bool = True) -> Catalog:
     """Return the models of stores: those that runs logged, and those that were registered.
+
+    Args:
+        stores: Where runs and artifacts are.
+        pickles: Whether gates may load what runs code, if the store has recorded its digest: on a server, anybody's.
 
     Raises:
         StoreError: The stores are neither a server's nor in a database of this process's.
     """
     from toolkit.registry.catalog import catalog_of  # noqa: PLC0415 - when models are wanted
 
-    return catalog_of(stores)
+    return catalog_of(stores, pickles=pickles)
 
 
 def lineage_of(stores: Stores, start: Key, direction: Direction, *, depth: int = DEEPEST) -> Lineage:

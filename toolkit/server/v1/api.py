@@ -82,7 +82,7 @@ def api_route(
     )
     app.state.context = Context(
         stores=stores,
-        catalog=open_catalog(stores),
+        catalog=open_catalog(stores, pickles=False),
         locate=locate,
         place=_placed(stores.artifact_root) if serves_artifacts else str,
         serves_artifacts=serves_artifacts,

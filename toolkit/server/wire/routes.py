@@ -60,7 +60,7 @@ def routes(stores: Stores, locate: Locate, *, prefix: str = "") -> list[Route]:
         locate: How places of artifacts are told to clients.
         prefix: What stands in front of each path.
     """
-    catalog, quick = open_catalog(stores), Quick(stores)
+    catalog, quick = open_catalog(stores, pickles=False), Quick(stores)
     lane = writers()
     return [
         Route(
