@@ -173,9 +173,13 @@ def _hold_against(folder: Path, recorded: Mapping[str, ArtifactEntry], uri: str)
     for path, entry in recorded.items():
         file = folder / path
         if not file.is_file():
-            raise ArtifactCorrupt(f"{uri} is not whole: its file {path} is gone, so it is not loaded")
+            raise _gone(uri, path)
         if file.stat().st_size != entry.size or file_digest(file) != entry.sha256:
             raise _changed(uri, path)
+
+
+def _gone(uri: str, path: str) -> ArtifactCorrupt:
+    return ArtifactCorrupt(f"{uri} is not whole: its file {path} is gone, so it is not loaded")
 
 
 def _changed(uri: str, path: str) -> ArtifactCorrupt:
@@ -186,11 +190,9 @@ def _changed(uri: str, path: str) -> ArtifactCorrupt:
 
 
 def _download(place: Place, folder: Path, recorded: Mapping[str, ArtifactEntry], workers: int, uri: str) -> None:
-    """Copy what is at a place into a folder; files of another digest than the recorded one are refused."""
+    """Copy a model's files into a folder: those that were recorded, of the recorded digest; else what is there."""
     start = len(place.folder) + 1 if place.folder else 0
-    paths = [file.key[start:] for file in place.store.list(place.folder)]
-    if missing := sorted(recorded.keys() - set(paths)):
-        raise ArtifactCorrupt(f"{uri} is not whole: its file {missing[0]} is gone, so it is not loaded")
+    paths = list(recorded) or [file.key[start:] for file in place.store.list(place.folder)]
     found = targets(paths, folder)
 
     def get(path: str) -> int:
@@ -200,6 +202,8 @@ def _download(place: Place, folder: Path, recorded: Mapping[str, ArtifactEntry],
             place.store.get_file(place.key(path), found[path], sha256=entry.sha256 if entry else None)
         except ArtifactCorrupt:
             raise _changed(uri, path) from None
+        except NotFound:
+            raise _gone(uri, path) from None
         return found[path].stat().st_size
 
     for _ in in_parallel(get, paths, workers=workers, size=lambda size: size, report=None):

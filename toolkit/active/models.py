@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from toolkit.models.metadata import ModelMetadata
 from toolkit.models.trust import Trust
 from toolkit.recording import current
 from toolkit.recording.stores import Stores
-from toolkit.registry.catalog import Catalog
+from toolkit.registry.catalog import Catalog, catalog_of
 from toolkit.registry.fetched import FetchedModel, fetch
 from toolkit.registry.logged_model import ModelLogged, ModelToLog
 from toolkit.registry.logged_model import log_model as log_to
@@ -195,8 +195,8 @@ def log_model(
             options=wishes,
         )
 
-    here = Connected()
-    return ModelInfo.of(log_to(wanted, save, run.stores, here._catalog))
+    catalog = replace(Connected()._catalog, logged=catalog_of(run.stores).logged)  # where the run is
+    return ModelInfo.of(log_to(wanted, save, run.stores, catalog))
 
 
 def save_model(model: object, path: str | Path, *, flavor: str | None = None, **arguments: Any) -> None:  # noqa: ANN401 - as `log_model`
