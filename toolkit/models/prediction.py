@@ -71,6 +71,8 @@ def accepted(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[st
 
     What it would only take as ``**kwargs`` is not given to it: nobody has said what that may do.
     """
+    if not params:
+        return {}
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     arguments = list(inspect.signature(function).parameters.values())[1:]
     known = {each.name for each in arguments if each.kind in kinds}
