@@ -6,6 +6,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from toolkit.errors import ModelFailed, ToolkitError
 from toolkit.models.folder import save_model
 from toolkit.models.infer import infer_signature
 from toolkit.models.loading import LoadedModel, load_model
+from toolkit.models.python_model import PythonModel
 from toolkit.models.rows.json_text import rows
 from toolkit.models.scoring import Batch, Progress, as_columns, score
 from toolkit.models.signature import Signature
@@ -264,25 +266,34 @@ def test_tensors_come_from_lists_and_tables(model: Made, tmp_path: Path) -> None
         assert json.loads((tmp_path / "o.json").read_text()) == [{"prediction": 6.0}, {"prediction": 15.5}]
 
 
-def test_parameters_reach_the_model_and_unknown_ones_do_not(model: Made, tmp_path: Path) -> None:
-    def scaled(frame: pd.DataFrame, params: Mapping[str, Any]) -> object:
-        return frame["b"] * params["by"]
+class Scaled(PythonModel):
+    """Multiplies by a parameter."""
+
+    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ANN401, ARG002 - MLflow's form
+        return model_input["b"] * (params or {})["by"]
+
+
+def test_parameters_reach_the_model_and_unknown_ones_are_refused(tmp_path: Path) -> None:
 
     (tmp_path / "t.csv").write_text("b\n1\n2\n")
     signature = infer_signature(pd.DataFrame({"b": [1]}), params={"by": 1})
-    batch = {"source": str(tmp_path / "t.csv"), "target": str(tmp_path / "o.csv")}
+    save_model(Scaled(), tmp_path / "model", signature=signature)
+    scaled = load_model(tmp_path / "model", trust=Trust.all())
+    batch = Batch(source=str(tmp_path / "t.csv"), target=str(tmp_path / "o.csv"))
+    score(scaled, replace(batch, params={"by": 3}))
+    assert (tmp_path / "o.csv").read_text() == "b\n3\n6\n"
     with pytest.raises(ToolkitError, match="takes no parameter 'at': it has by"):
-        score(model(scaled, signature), Batch(**batch, params={"at": 3}))
+        score(scaled, replace(batch, params={"at": 3}))
     with pytest.raises(ToolkitError, match="--chunk-rows is 0"):
-        score(model(scaled, signature), Batch(**batch, chunk_rows=0))
+        score(scaled, replace(batch, chunk_rows=0))
 
 
 def test_keeping_columns_that_are_not_there(known: LoadedModel, tmp_path: Path) -> None:
     TABLE.to_csv(tmp_path / "t.csv", index=False)
-    batch = {"source": str(tmp_path / "t.csv"), "target": str(tmp_path / "o.csv")}
+    batch = Batch(source=str(tmp_path / "t.csv"), target=str(tmp_path / "o.csv"))
     with pytest.raises(ToolkitError, match="no column 'z' to keep; it has a, b, c"):
-        score(known, Batch(**batch, keep=["z"]))
-    score(known, Batch(**batch, keep=["*"]))
+        score(known, replace(batch, keep=["z"]))
+    score(known, replace(batch, keep=["*"]))
     assert list(pd.read_csv(tmp_path / "o.csv").columns) == ["a", "b", "c", "prediction"]
 
 
