@@ -18,13 +18,19 @@ from toolkit.flows.fingerprint import artifact_digest, artifacts
 from toolkit.recording.run import TAG_LIMIT
 from toolkit.spec.expression import OutputRef
 from toolkit.spec.project import EntryPoint
+from toolkit.tracking.limits import DATASET_LENGTHS
+from toolkit.tracking.limits import INPUTS as MOST_INPUTS
+from toolkit.tracking.records import Dataset, DatasetInput
 from toolkit.tracking.store import RunStore
+from toolkit.tracking.system_tags import CONTEXT
 
 INPUTS = "toolkit.inputs"
 """Tag of a step's run: its inputs, as JSON."""
 INPUTS_PATH = "environment/inputs.json"
 """Artifact that holds them where they are longer than a tag can be."""
 ARTIFACT = "runs:/"
+SOURCE_TYPE = "local"
+"""Kind of the source of data on a machine, as `toolkit.data` writes it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +115,28 @@ class InputRecord:
             project=inside,
             sha256=first if first == _digest(self._digests, path) else None,
         )
+
+
+def data_digest(sha256: str) -> str:
+    """Return a digest as datasets have it: as much of a SHA-256 as there is room for."""
+    return sha256[: DATASET_LENGTHS["digest"]]
+
+
+def as_datasets(inputs: Sequence[Input]) -> list[DatasetInput]:
+    """Return the files and folders among inputs as data that a run uses, so that lineage finds them by their digest."""
+    found: dict[str, DatasetInput] = {}
+    for one in inputs:
+        if one.path is None or one.sha256 is None:
+            continue
+        digest, name = data_digest(one.sha256), Path(one.project or one.path).name[: DATASET_LENGTHS["name"]]
+        data = Dataset(name=name or one.parameter, digest=digest, source_type=SOURCE_TYPE, source=source_of(one.path))
+        found.setdefault(digest, DatasetInput(dataset=data, tags={CONTEXT: one.parameter}))
+    return list(found.values())[:MOST_INPUTS]
+
+
+def source_of(path: str) -> str:
+    """Return where data are, as datasets say it."""
+    return json.dumps({"uri": path})
 
 
 def as_text(inputs: Sequence[Input]) -> str:

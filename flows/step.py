@@ -15,7 +15,7 @@ from toolkit.errors import InvalidValue, NotFound, StepFailed, StoreError
 from toolkit.flows.container_step import CONTAINER_TAG, ContainerStep
 from toolkit.flows.context import RunContext
 from toolkit.flows.environments.prepared import PreparedEnvironment
-from toolkit.flows.input_record import INPUTS, INPUTS_PATH, InputRecord, as_text, fits_a_tag
+from toolkit.flows.input_record import INPUTS, INPUTS_PATH, InputRecord, as_datasets, as_text, fits_a_tag
 from toolkit.flows.mlflow_environment import stand_in
 from toolkit.flows.mlflow_step import end_left_open, mlflow_variables, step_tags
 from toolkit.flows.plan import Plan
@@ -137,7 +137,7 @@ class StepRunner:
             name=self._invocation.label,
             parent_run_id=context.parent.run_id,
             tags=tags,
-            params={name: "" if value is None else value for name, value in parameters.items()},
+            params={name: "" if value is None else _plain(value) for name, value in parameters.items()},
         )
         if context.tracking_server is not None:  # MLflow's clients end the runs that they resume
             context.leases.keep_open(recorded.run_id)
@@ -337,6 +337,9 @@ class StepRunner:
         found = inputs.end()
         if not found:
             return
+        data = as_datasets(found)
+        if data:
+            recorded.log_inputs(data)
         text = as_text(found)
         if fits_a_tag(text):
             recorded.set_tags({INPUTS: text})
@@ -390,6 +393,13 @@ class StepRunner:
             (folder / "output.log").unlink()
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plain(value: object) -> object:
+    """Return a value as the run records it: artifacts in lists by their URIs, too."""
+    if isinstance(value, list | tuple) and any(isinstance(each, OutputRef) for each in value):
+        return f"[{', '.join(map(str, value))}]"
+    return value
 
 
 def _digest(entries: list[ArtifactEntry]) -> str:

@@ -38,6 +38,8 @@ class Relation(StrEnum):
     """The target is a version whose files are the source's."""
     CONTAINS = "contains"
     """The target is a run that is a part of the source."""
+    GAVE = "gave"
+    """The target is a run that was given what the source, another run, has left: a step of a workflow."""
 
 
 class Direction(StrEnum):
@@ -97,7 +99,7 @@ class Edge:
         source: Where data comes from.
         target: Where it goes.
         relation: What the one did with the other.
-        detail: What for: the context of an input.
+        detail: What for: the context of an input, or the parameter that an artifact was given as, and its path.
     """
 
     source: Key

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, null, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, null, or_, select
 
 from toolkit.db.dialect import one_of_texts
 from toolkit.db.engine import Database
@@ -17,11 +18,20 @@ from toolkit.db.tables import (
     model_inputs,
     model_outputs,
     model_versions,
+    params,
     registered_models,
     runs,
 )
 from toolkit.registry.lineage import MOST_EDGES, Direction, Edge, Key, Kind, Lineage, Node, Relation, trace
 from toolkit.tracking.system_tags import CONTEXT
+
+_ARTIFACT = re.compile(r"runs:/([a-zA-Z0-9][\w\-]{0,255})/([^\s,\]'\"]+)")
+_ARTIFACT_PARAMS = (
+    select(runs.c.run_id, params.c.key, params.c.value)
+    .join(params, params.c.run == runs.c.id)
+    .where(or_(params.c.value.like("runs:/%"), params.c.value.like("[runs:/%")))
+)
+"""Parameters that name artifacts of runs: of one, or a list of such."""
 
 
 def read_lineage(database: Database, start: Key, direction: Direction, *, depth: int) -> Lineage:
@@ -68,6 +78,7 @@ class SqlLineage:
         yield from self._used(runs.c.run_id, of[Kind.RUN])
         yield from self._used_models(runs.c.run_id, of[Kind.RUN])
         yield from self._contained(runs.c.run_id, of[Kind.RUN])
+        yield from self._given(of[Kind.RUN])
         yield from self._made(logged_models.c.model_id, of[Kind.MODEL])
         wanted = set(of[Kind.VERSION])
         rows = self._versions(registered_models.c.name, [name.rpartition("/")[0] for name in wanted])
@@ -79,6 +90,7 @@ class SqlLineage:
         yield from self._used(datasets.c.digest, of[Kind.DATASET])
         yield from self._used_models(logged_models.c.model_id, of[Kind.MODEL])
         yield from self._contained(runs.c.parent_run_id, of[Kind.RUN])
+        yield from self._gave(of[Kind.RUN])
         yield from self._made(runs.c.run_id, of[Kind.RUN])
         for column, kind in ((model_versions.c.run_id, Kind.RUN), (model_versions.c.model_id, Kind.MODEL)):
             for row in self._versions(column, of[kind]):
@@ -150,6 +162,19 @@ class SqlLineage:
         for parent, run_id in self._edges(wanted, column, ids):
             yield Edge(Key(Kind.RUN, parent), Key(Kind.RUN, run_id), Relation.CONTAINS)
 
+    def _given(self, ids: Sequence[str]) -> Iterator[Edge]:
+        """Yield the artifacts of other runs that runs were given: parameters say so."""
+        rows = self._edges(_ARTIFACT_PARAMS, runs.c.run_id, ids)
+        yield from (edge for row in rows for edge in _gifts(row))
+
+    def _gave(self, ids: Sequence[str]) -> Iterator[Edge]:
+        """Yield who was given artifacts of runs: among the parts of the same run, which alone are looked through."""
+        whole = select(runs.c.parent_run_id).where(runs.c.parent_run_id.is_not(None)).distinct()
+        parents = [row.parent_run_id for row in self._rows(whole, runs.c.run_id, ids)]
+        wanted = set(ids)
+        for row in self._edges(_ARTIFACT_PARAMS, runs.c.parent_run_id, parents):
+            yield from (edge for edge in _gifts(row) if edge.source.id in wanted)
+
     def _versions(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterable[Row[*tuple[Any, ...]]]:
         """Return versions: all of some models, of which few are wanted; or those of runs or logged models."""
         wanted = (
@@ -165,6 +190,13 @@ class SqlLineage:
         )
         read = self._rows if column is registered_models.c.name else self._edges
         return read(wanted, column, ids)
+
+
+def _gifts(row: Row[*tuple[Any, ...]]) -> Iterator[Edge]:
+    """Yield the runs whose artifacts a parameter names."""
+    for run_id, path in _ARTIFACT.findall(row.value):
+        if run_id != row.run_id:
+            yield Edge(Key(Kind.RUN, run_id), Key(Kind.RUN, row.run_id), Relation.GAVE, f"{row.key}: {path}")
 
 
 def _version(row: Row[*tuple[Any, ...]]) -> Key:

@@ -204,13 +204,29 @@ def lineage_of(stores: Stores, start: Key, direction: Direction, *, depth: int =
     Raises:
         InvalidValue: The depth is out of its bounds.
         NotFound: There is no such thing.
-        StoreError: The stores are no database of this process's, or it cannot be used.
+        StoreError: The stores are neither a server's nor in a database of this process's, or cannot be used.
     """
+    if stores.server is not None:
+        from toolkit.registry import http_lineage  # noqa: PLC0415 - where there is a server
+
+        return http_lineage.read_lineage(stores.server, start, direction, depth=depth)
     from toolkit.registry.sql_lineage import read_lineage  # noqa: PLC0415 - SQLAlchemy
 
     if stores.database is None:
-        raise StoreError(f"the lineage of {stores.place} is read through its REST API only")
+        raise StoreError(f"the lineage of {stores.place} is kept in no database, and by no server")
     return read_lineage(stores.database, start, direction, depth=depth)
+
+
+def file_digest_of(path: Path) -> str:
+    """Return the digest that runs of steps record a file or a folder by, which they were given.
+
+    Raises:
+        ProjectError: It cannot be read.
+    """
+    from toolkit.flows.code_state import Digests  # noqa: PLC0415 - when it is wanted
+    from toolkit.flows.input_record import data_digest  # noqa: PLC0415 - the same
+
+    return data_digest(Digests().of_path(path))
 
 
 def datasets_of(stores: Stores, experiment_ids: Sequence[str], *, limit: int) -> Sequence[UsedDataset]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from calls import Cli
 
+from toolkit.artifacts.digest import file_digest
+from toolkit.flows.input_record import Input, as_datasets
 from toolkit.recording.run import RecordedRun
 
 
@@ -84,3 +86,45 @@ def test_what_is_refused(cli: Cli, uri: str) -> None:
         assert refused.err.startswith("error: "), refused.err
         assert said in refused.err, (arguments, refused.err)
     assert len(cli("registry", "list", "wine", "--json").json["versions"]) == 1
+
+
+def test_where_a_version_comes_from(cli: Cli, uri: str, tree: list[RecordedRun], tmp_path: Path) -> None:
+    """As a tree, as JSON and as a picture; and which versions saw a file."""
+    (tmp_path / "raw.csv").write_text("1,2\n")
+    inputs = [Input(parameter="raw", path=str(tmp_path / "raw.csv"), sha256=file_digest(tmp_path / "raw.csv"))]
+    tree[2].log_inputs(as_datasets(inputs))
+    assert cli("registry", "register", uri, "wine", "--stage", "Production").code == 0
+    lines = cli("registry", "lineage", "wine/1", "--up").out.splitlines()
+    digest = file_digest(tmp_path / "raw.csv")[:36]
+    assert lines == [
+        "version wine/1 Production",
+        f"└─ made by run train {tree[2].run_id[:8]} FINISHED",
+        f"   ├─ used (raw) dataset raw.csv {digest}",
+        f"   └─ part of run whole {tree[0].run_id[:8]} FINISHED",
+    ]
+    told = cli("registry", "lineage", "wine", "--json").json
+    assert {each["kind"] for each in told["nodes"]} == {"version", "run", "dataset"}
+    assert (told["start"], told["whole"]) == ({"kind": "version", "id": "wine/1"}, True)
+    assert cli("registry", "lineage", "--data", str(tmp_path / "raw.csv"), "--versions").out == (
+        "version\tstage\nwine/1\tProduction\n"
+    )
+    assert (
+        cli("registry", "lineage", "--data", digest, "--down")
+        .out.splitlines()[-1]
+        .endswith("version wine/1 Production")
+    )
+    picture = cli("registry", "lineage", "--run", "train", "--mermaid").out
+    assert picture.startswith("flowchart LR\n")
+    assert '-->|"made"|' in picture
+    cut = cli("registry", "lineage", "wine/1", "--depth", "1")
+    assert "this is not all" in cut.err
+    for arguments in (
+        (),
+        ("wine/1", "--run", "train"),
+        ("wine/9",),
+        ("nobody's",),
+        ("--data", "nothing"),
+        ("wine/1", "--up", "--down"),
+        ("models:/m-1",),
+    ):
+        assert cli("registry", "lineage", *arguments).is_one_clear_error(), arguments

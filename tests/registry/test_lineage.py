@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from server import serving
 from sqlalchemy import event
 
 from toolkit.db.engine import Database, open_database
 from toolkit.errors import InvalidValue, NotFound
-from toolkit.registry import lineage, sql_lineage
+from toolkit.registry import http_lineage, lineage, sql_lineage
 from toolkit.registry.lineage import Direction, Edge, Key, Kind, Relation
 from toolkit.registry.sql import SqlRegistryStore
 from toolkit.registry.sql_lineage import read_lineage
@@ -21,6 +22,7 @@ from toolkit.tracking.logged_models import ModelOutput, NewLoggedModel
 from toolkit.tracking.records import Dataset, DatasetInput
 from toolkit.tracking.sql import SqlRunStore
 from toolkit.tracking.sql_logged_models import SqlLoggedModelStore
+from toolkit.transport.client import HttpClient
 
 
 @dataclass(frozen=True)
@@ -184,3 +186,43 @@ def test_the_number_of_statements_does_not_grow_with_the_nodes(there: Made) -> N
 def test_what_names_nothing(kind: str, name: str, says: str) -> None:
     with pytest.raises(InvalidValue, match=says):
         Key.read(kind, name)
+
+
+def test_steps_that_give_each_other_what_they_leave(there: Made) -> None:
+    """By their parameters: one artifact, or a list of them; among the parts of a run."""
+    runs = SqlRunStore(there.database, "file:///artifacts/")
+    whole = add_run(runs, run_name="whole").info.run_id
+    prepare, other = (add_run(runs, run_name=name, parent_run_id=whole).info.run_id for name in ("prepare", "other"))
+    artifacts = f"[runs:/{prepare}/a.txt, runs:/{other}/b/c.txt]"
+    given = {"data": f"runs:/{prepare}/data.csv", "all": artifacts, "own": "runs:", "title": "no runs:/at all"}
+    train = add_run(runs, run_name="train", parent_run_id=whole, params=given).info.run_id
+    stranger = add_run(runs, run_name="elsewhere", params={"data": f"runs:/{prepare}/data.csv"}).info.run_id
+    gave = {
+        (edge.source.id, edge.target.id, edge.detail)
+        for edge in there.asked(Kind.RUN, train, Direction.UP).edges
+        if edge.relation is Relation.GAVE
+    }
+    assert gave == {
+        (prepare, train, "data: data.csv"),
+        (prepare, train, "all: a.txt"),
+        (other, train, "all: b/c.txt"),
+    }
+    assert train in there.ids(Kind.RUN, prepare, Direction.DOWN)
+    assert train in there.ids(Kind.RUN, other, Direction.DOWN)
+    assert stranger not in there.ids(Kind.RUN, prepare, Direction.DOWN)
+    assert prepare in there.ids(Kind.RUN, stranger, Direction.UP)
+
+
+def test_a_server_tells_the_same(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as server:
+        assert server.stores.database is not None
+        there = made(server.stores.database)
+        client = HttpClient(server.url)
+        for kind, name in ((Kind.VERSION, "wine/1"), (Kind.RUN, there.train), (Kind.DATASET, "d1")):
+            told = http_lineage.read_lineage(client, Key(kind, name), Direction.BOTH, depth=50)
+            assert told == there.asked(kind, name, Direction.BOTH)
+        with pytest.raises(NotFound):
+            http_lineage.read_lineage(client, Key(Kind.VERSION, "wine/9"), Direction.UP, depth=5)
+        with pytest.raises(InvalidValue):
+            http_lineage.read_lineage(client, Key(Kind.VERSION, "wine/1"), Direction.UP, depth=51)
+        client.close()

@@ -17,6 +17,7 @@ from toolkit.cli.registered import (
     version_json,
     versions_table,
 )
+from toolkit.cli.registry_lineage import lineage
 from toolkit.cli.render import moment, say, show, show_json, show_table
 from toolkit.errors import InvalidValue
 from toolkit.registry.records import ModelVersion, RegisteredModel, Stage
@@ -273,6 +274,9 @@ for _command in (
 ):
     app.command()(_command)
 app.add_typer(registry_gates.app, name="gates")
+
+
+app.command("lineage")(lineage)
 
 
 def _versions(here: Opened, name: str, query: SearchQuery) -> list[ModelVersion]:

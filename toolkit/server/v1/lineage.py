@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from toolkit.registry.http_lineage import lineage_out
 from toolkit.registry.lineage import DEEPEST, Direction, Key, Kind
 from toolkit.server.v1 import records
 from toolkit.server.v1.context import Here, answer
-from toolkit.tracking.http_codec import Json
 from toolkit.wiring import lineage_of
 
 router = APIRouter(tags=["lineage"])
@@ -28,23 +28,4 @@ def lineage(
     ``id`` is a dataset's digest, a run's or logged model's id, or a version as ``name/number``.
     """
     found = lineage_of(here.stores, Key.read(kind, thing), direction, depth=depth)
-    return answer(
-        {
-            "start": _key(found.start),
-            "nodes": [{**_key(node.key), "name": node.name, "state": node.state} for node in found.nodes],
-            "edges": [
-                {
-                    "source": _key(edge.source),
-                    "target": _key(edge.target),
-                    "relation": edge.relation,
-                    "detail": edge.detail,
-                }
-                for edge in found.edges
-            ],
-            "whole": found.whole,
-        }
-    )
-
-
-def _key(key: Key) -> Json:
-    return {"kind": key.kind, "id": key.id}
+    return answer(lineage_out(found))

@@ -429,7 +429,7 @@ class EdgeTold(Told):
 
     source: ThingTold
     target: ThingTold
-    relation: Literal["used", "made", "registered", "contains"]
+    relation: Literal["used", "made", "registered", "contains", "gave"]
     detail: str
 
 
