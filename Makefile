@@ -51,6 +51,7 @@ format: $(VENV)/.installed  ## Format the code and mend what can be mended by it
 benchmark: $(VENV)/.installed  ## Measure what a run costs, beside MLflow's own.
 	$(BIN)/python benchmarks/run_overhead.py --with-mlflow
 	$(BIN)/python benchmarks/tracking.py --with-mlflow
+	$(BIN)/python benchmarks/models.py --with-mlflow
 	$(BIN)/python benchmarks/server.py --with-mlflow
 
 $(VENV)/.installed: pyproject.toml uv.lock
