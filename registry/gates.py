@@ -95,7 +95,7 @@ class Tagged:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Trial:
     """A test of the version passed.
 
     Attributes:
@@ -127,7 +127,7 @@ class Example:
         return "example"
 
 
-Gate = Bound | Better | Tagged | Tested | Signature | Example
+Gate = Bound | Better | Tagged | Trial | Signature | Example
 
 
 def read_gate(text: str) -> Gate:
@@ -142,7 +142,7 @@ def read_gate(text: str) -> Gate:
     if line in ("signature", "example"):
         return Signature() if line == "signature" else Example()
     if found := _TEST.fullmatch(line):
-        return Tested(_name(found))
+        return Trial(_name(found))
     if found := _BETTER.fullmatch(line):
         return Better(_name(found), found["way"] == "higher", abs(float(found["by"] or 0)), found["dataset"])
     if found := _TAG.fullmatch(line):

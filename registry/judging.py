@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from toolkit.registry.gates import Better, Bound, Gate, Tagged, Tested, number_text, on_data, quoted
+from toolkit.registry.gates import Better, Bound, Gate, Tagged, Trial, number_text, on_data, quoted
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -130,7 +130,7 @@ def judge(gate: Gate, version: Evidence, holder: Evidence | None) -> Finding:
         return _judge_better(gate, version, holder)
     if isinstance(gate, Tagged):
         return _judge_tag(gate, version)
-    if isinstance(gate, Tested):
+    if isinstance(gate, Trial):
         state = version.tests.get(gate.name)
         passed = state is not None and state.lower() in ("passed", "finished")
         return Finding(passed=passed, found="no such test is known" if state is None else f"it is {state}")
@@ -206,4 +206,6 @@ def _digests(points: Sequence[Measurement]) -> str:
 
 def _difference(one: float, other: float) -> Decimal:
     """Return a difference of the numbers that people see: 0.3 - 0.2 is 0.1."""
+    if not (math.isfinite(one) and math.isfinite(other)):
+        return Decimal(one - other)
     return Decimal(repr(one)) - Decimal(repr(other))

@@ -20,7 +20,7 @@ from toolkit.db.tables import (
     runs,
     tags,
 )
-from toolkit.registry.gates import Better, Bound, Gate, Tested
+from toolkit.registry.gates import Better, Bound, Gate, Trial
 from toolkit.registry.judging import Evidence, Measurement
 from toolkit.tracking.number import from_stored
 from toolkit.tracking.system_tags import CONTEXT
@@ -41,7 +41,7 @@ def evidence(connection: Connection, row: Row[Any], gates: Sequence[Gate]) -> Ev
         gates: What is asked.
     """
     metrics = sorted({gate.metric for gate in gates if isinstance(gate, Bound | Better)})
-    tests = sorted({gate.name for gate in gates if isinstance(gate, Tested)})
+    tests = sorted({gate.name for gate in gates if isinstance(gate, Trial)})
     tagged = select(model_version_tags.c.key, model_version_tags.c.value)
     told = dict(connection.execute(tagged.where(model_version_tags.c.version == row.id)).all())
     return Evidence(

@@ -91,10 +91,9 @@ def _say_request(asked: Request, *, as_json: bool) -> None:
     show(str(asked.id))
     what = f"{asked.name}/{asked.version} takes {asked.target}"
     if asked.state is RequestState.PENDING:
-        who = f" of {', '.join(asked.approvers)}" if asked.approvers else ""
-        say(
-            f"{what} when {asked.needed}{who} approved: {len(asked.approvals)} did; toolkit registry approve {asked.id}"
-        )
+        who = f" by {', '.join(asked.approvers)}" if asked.approvers else ""
+        count = f"{len(asked.approvals)} of {asked.needed} approvals{who}"
+        say(f"{what} when it is approved ({count}): toolkit registry approve {asked.id}")
     else:
         say(f"{what}: {asked.state.value.lower()}")
 
