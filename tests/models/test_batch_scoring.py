@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -274,7 +274,6 @@ class Scaled(PythonModel):
 
 
 def test_parameters_reach_the_model_and_unknown_ones_are_refused(tmp_path: Path) -> None:
-
     (tmp_path / "t.csv").write_text("b\n1\n2\n")
     signature = infer_signature(pd.DataFrame({"b": [1]}), params={"by": 1})
     save_model(Scaled(), tmp_path / "model", signature=signature)
