@@ -195,7 +195,9 @@ def log_model(
             options=wishes,
         )
 
-    catalog = replace(Connected()._catalog, logged=catalog_of(run.stores).logged)  # where the run is
+    catalog = Connected()._catalog
+    if run.stores is not current.stores():  # a run of other stores, such as of a process that was forked
+        catalog = replace(catalog, logged=catalog_of(run.stores).logged)
     return ModelInfo.of(log_to(wanted, save, run.stores, catalog))
 
 

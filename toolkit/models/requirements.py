@@ -189,6 +189,7 @@ def _all_distributions() -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
 
 
+@lru_cache(maxsize=1024)  # looked up in each folder of the path, and what is loaded does not change
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name).partition("+")[0]  # builds such as 2.13.0+cpu are on nobody else's index
