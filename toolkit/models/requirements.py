@@ -206,11 +206,13 @@ def _read(given: Sequence[str] | str | Path | None) -> tuple[list[str], list[str
     constraints: list[str] = []
     if given is None:
         return lines, constraints
+    folder = Path()
+    wanted: Sequence[object]
     if isinstance(given, str | Path):
-        given, folder = _lines(Path(given)), Path(given).parent
+        wanted, folder = _lines(Path(given)), Path(given).parent
     else:
-        folder = Path()
-    for line in given:
+        wanted = given
+    for line in wanted:
         if not isinstance(line, str):
             raise InvalidValue(f"a requirement is {line!r:.100}: wanted text such as 'numpy>=2'")
         option, _, file = re.sub(r"^(-r|-c|--requirement|--constraint)[ =]?", r"\1 ", line).partition(" ")
