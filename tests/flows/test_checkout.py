@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,10 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from repositories import GIT, PROJECT, Repository, Served, commit, git, git_daemon, make_repository, web_server
+from s3 import free_port
 
 from toolkit.errors import InvalidValue, ProjectError, ProjectNotFound, SourceUnavailable, ToolkitError
 from toolkit.flows.source import Fetching, Source, fetch
@@ -358,6 +363,70 @@ def test_ssh_in_both_spellings(made: Repository, get: Fetched, ssh: Path) -> Non
         assert (source.root.name, source.name) == ("demo", f"{uri}#parts/train.d")
     source = get(f"ssh://ada:s3cret@host.example{made.work}")
     assert "s3cret" not in repr(source) + ssh.read_text()
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """An ssh server of this test's own.
+
+    Attributes:
+        host: ``user@127.0.0.1:port`` for a URL.
+        command: The ``ssh`` that knows it and has a key for it.
+        stranger: The ``ssh`` that knows it and has none.
+    """
+
+    host: str
+    command: str
+    stranger: str
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """A real ssh server on loopback, with keys of its own."""
+    program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if program is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
+        pytest.skip("there is no ssh server here: install openssh-server")
+    folder = tmp_path / "ssh"
+    folder.mkdir(mode=0o700)
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    port, user = free_port(), getpass.getuser()
+    (folder / "authorized_keys").write_text((folder / "user.pub").read_text())
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+    settings = ["-o", f"AuthorizedKeysFile={folder}/authorized_keys", "-o", "StrictModes=no", "-o", "UsePAM=no"]
+    settings += ["-o", "PermitRootLogin=prohibit-password", "-o", "PasswordAuthentication=no", "-o", "PidFile=none"]
+    Path("/run/sshd").mkdir(exist_ok=True) if os.geteuid() == 0 else None
+    command = [program, "-D", "-e", "-f", "/dev/null", "-h", str(folder / "host"), "-p", str(port)]
+    command += ["-o", "ListenAddress=127.0.0.1", *settings]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as server:
+        try:
+            until_open(port, server)
+            known = f"ssh -F none -o UserKnownHostsFile={folder}/known_hosts -o StrictHostKeyChecking=yes"
+            mine = f"{known} -o IdentitiesOnly=yes -i {folder}/user"
+            yield Sshd(f"{user}@127.0.0.1:{port}", mine, f"{known} -o IdentitiesOnly=yes -i {folder}/none")
+        finally:
+            server.terminate()
+
+
+def until_open(port: int, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        assert server.poll() is None, server.communicate()[1].decode()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise AssertionError("sshd did not start")
+
+
+def test_a_real_ssh_server(made: Repository, get: Fetched, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    uri = f"ssh://{sshd.host}{made.work}"
+    monkeypatch.setenv("GIT_SSH_COMMAND", sshd.stranger)
+    with pytest.raises(ProjectNotFound, match="wants a login"):
+        get(uri, "main")
+    monkeypatch.setenv("GIT_SSH_COMMAND", sshd.command)
+    assert version_of(get(uri)) == "version 3"
+    source = get(f"{uri}#parts/train.d", "v1")
+    assert (version_of(source), source.commit, source.repo_url) == ("part", made.second, uri)
 
 
 @pytest.mark.parametrize(
