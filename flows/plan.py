@@ -70,6 +70,7 @@ class Plan:
         extra: Parameters that the entry point does not declare, appended to its command (for an entry point alone).
         given: Names of the parameters that the user gave a value for.
         single: Whether this is an entry point alone.
+        registers: Whether steps register models: not where an earlier run is made again.
         caller: Directory that relative paths among the values are relative to.
     """
 
@@ -81,6 +82,7 @@ class Plan:
     extra: Mapping[str, object] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
     single: bool = False
+    registers: bool = True
     caller: Path = field(default_factory=Path.cwd)
 
     @property

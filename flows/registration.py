@@ -159,9 +159,13 @@ def register_for(
         raise StepFailed(f"step {recorded.info.run_name!r}: {error}", mark=wanted.mark) from error
 
 
-def registered_result(step: Step, version: ModelVersion, values: Mapping[str, object], run_id: str) -> StepResult:
+def registered_result(
+    step: Step, version: ModelVersion | None, values: Mapping[str, object], run_id: str
+) -> StepResult:
     """Return what a step that only registers leaves to others: the version among its parameters."""
-    made = {"version": version.version, "uri": f"models:/{version.name}/{version.version}"}
+    made: dict[str, object] = {}
+    if version is not None:
+        made = {"version": version.version, "uri": f"models:/{version.name}/{version.version}"}
     return StepResult(name=step.name, run_id=run_id, status=RunStatus.FINISHED, parameters={**values, **made})
 
 

@@ -146,6 +146,7 @@ class StepRunner:
 
     def _execute(self, recorded: RecordedRun, folder: Path) -> StepResult:
         if self._step.entry_point is None:
+            recorded.log_text(self._context.environment(self._step).lock, LOCK_PATH)
             version = self._register(recorded, self._invocation.values, {})
             shutil.rmtree(folder, ignore_errors=True)
             return registered_result(self._step, version, self._invocation.values, recorded.run_id)
@@ -182,8 +183,10 @@ class StepRunner:
 
     def _register(
         self, recorded: RecordedRun, values: Mapping[str, object], outputs: Mapping[str, OutputRef]
-    ) -> ModelVersion:
-        """Register what the step is to register, and say so."""
+    ) -> ModelVersion | None:
+        """Register what the step is to register, and say so; ``None``: an earlier run is made again."""
+        if not self._plan.registers:
+            return None
         by = f"{self._context.parent.run_id} {self._invocation.label}"
         version = register_for(self._step, values, recorded, self._context.stores, by=by, outputs=outputs)
         self._context.reporter.note(f"{self._invocation.label}: {told(version)}")

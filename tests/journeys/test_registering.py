@@ -50,6 +50,9 @@ def test_the_best_model_is_registered(machine: Machine, tmp_path: Path) -> None:
     assert (shown["version"], shown["run_id"], shown["description"]) == (1, best, "rmse 0.1")
     own = machine.toolkit("registry", "show", "journey-first/1", "--json", cwd=tmp_path).json
     assert own["source"] == f"runs:/{steps['first']['run_id']}/model"
+    again = machine.toolkit("reproduce", done.json["run_id"], cwd=tmp_path)
+    assert again.code == 0, again.err
+    assert "not registered again" in again.err
     skipped = machine.toolkit("run", ".", "-P", "limit=0.05", "--json", cwd=tmp_path)
     assert skipped.statuses()["promote"] == "SKIPPED"
     assert len(machine.toolkit("registry", "list", "journey", "--json", cwd=tmp_path).json["versions"]) == 1
