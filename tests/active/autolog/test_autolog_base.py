@@ -61,6 +61,7 @@ def test_a_watcher_is_told_of_what_is_imported_before_and_after(library: str) ->
     assert early.told == [f"{library}.part", library, f"{library}.late"]
     assert sorted(late.told) == sorted(early.told)
     assert vars(module)["seen"]
+    assert module.__spec__ is not None
     assert type(module.__loader__) is type(module.__spec__.loader) is importlib.machinery.SourceFileLoader
     assert inspect.getsource(module.part.train).startswith("def train")
     with pytest.raises(ZeroDivisionError):
@@ -96,7 +97,7 @@ def test_what_somebody_else_has_replaced_in_turn_stays(library: str) -> None:
 
 
 def test_a_task_of_a_training_knows_it_wherever_it_runs() -> None:
-    tasks = [(nesting.inside, (), {})]
+    tasks: list[nesting.Task] = [(nesting.inside, (), {})]
     (function, args, kwargs) = next(nesting.carried(tasks, callable))
     assert pickle.loads(pickle.dumps(function))(*args, **kwargs) is not None
     assert nesting.inside() is None

@@ -55,7 +55,7 @@ def train_xgboost(**more: Any) -> Any:  # noqa: ANN401 - a Booster
 
 def train_lightgbm(**more: Any) -> Any:  # noqa: ANN401 - a Booster
     train = lgb.Dataset(X[:150], Y[:150])
-    sets = {"valid_sets": [train, lgb.Dataset(X_TEST, Y_TEST)], "valid_names": ["train", "test"]}
+    sets: dict[str, Any] = {"valid_sets": [train, lgb.Dataset(X_TEST, Y_TEST)], "valid_names": ["train", "test"]}
     params = {"objective": "binary", "metric": "auc", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}
     return lgb.train(params, train, 40, **sets, **more)
 
@@ -74,7 +74,8 @@ def test_xgboost_leaves_curves_the_early_stop_importance_data_and_a_model() -> N
     assert [step for step, _ in run.curve("train-logloss")] == list(range(count + 1))
     assert run.metrics["stopped_iteration"] == count - 1
     assert run.metrics["best_iteration"] == booster.best_iteration
-    assert run.curve("test-auc")[-1] == (count, pytest.approx(booster.best_score))
+    assert run.curve("test-auc")[-1][0] == count
+    assert run.curve("test-auc")[-1][1] == pytest.approx(booster.best_score)
     kinds = [f"feature_importance_{kind}.{ending}" for kind in ("gain", "weight") for ending in ("json", "png")]
     assert run.files == kinds
     weights = json.loads((run.folder / "feature_importance_weight.json").read_text())
@@ -195,11 +196,13 @@ def test_a_formula_takes_the_columns_that_it_names() -> None:
 
 
 def test_disable_puts_the_functions_back() -> None:
-    before = (xgb.train, xgb.sklearn.train, vars(xgb.XGBModel)["fit"], vars(xgb.DMatrix)["__init__"])
-    before += (lgb.train, lgb.sklearn.train, vars(lgb.LGBMModel)["fit"], sm.OLS.fit)
+    def watched() -> list[object]:
+        trains = [vars(module)["train"] for module in (xgb, xgb.sklearn, lgb, lgb.sklearn)]
+        fits = [vars(kind)["fit"] for kind in (xgb.XGBModel, lgb.LGBMModel)]
+        return [*trains, *fits, vars(xgb.DMatrix)["__init__"], sm.OLS.fit]
+
+    before = watched()
     toolkit.autolog()
-    assert xgb.train is not before[0]
+    assert not [each for each, other in zip(watched(), before, strict=True) if each is other]
     toolkit.autolog(disable=True)
-    after = (xgb.train, xgb.sklearn.train, vars(xgb.XGBModel)["fit"], vars(xgb.DMatrix)["__init__"])
-    after += (lgb.train, lgb.sklearn.train, vars(lgb.LGBMModel)["fit"], sm.OLS.fit)
-    assert after == before
+    assert watched() == before
