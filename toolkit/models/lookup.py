@@ -16,7 +16,7 @@ from toolkit.models.flavor import Flavor, class_modules
 GROUP = "toolkit.flavors"
 
 BUILT_IN = {
-    "python_function": ("toolkit",),
+    "python_function": ("toolkit", "mlflow"),
     "sklearn": ("sklearn",),
     "xgboost": ("xgboost",),
     "lightgbm": ("lightgbm",),
