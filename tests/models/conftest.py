@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,18 +22,20 @@ def mlflow_says() -> Iterator[Ask]:
     if python is None:
         pytest.skip(NO_MLFLOW)
     script = Path(__file__).parent / "scripts" / "mlflow_signatures.py"
+    support = Path(__file__).parents[1] / "support"
     with subprocess.Popen(
         [python, str(script)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        env={**os.environ, "PYTHONPATH": str(support)},
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         to, of = process.stdin, process.stdout
 
-        def ask(do: str, **request: Any) -> Any:
+        def ask(do: str, **request: object) -> Any:  # noqa: ANN401 - whatever MLflow says
             to.write(json.dumps({"do": do, **request}) + "\n")
             to.flush()
             said = json.loads(of.readline())

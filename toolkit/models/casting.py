@@ -204,6 +204,7 @@ def _quick_moments(given: Sequence[str]) -> Any:  # noqa: ANN401
 
 def _packed(done: list[Any], kind: Type) -> Any:  # noqa: ANN401
     import numpy as np  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
 
     absent = any(each is None for each in done)
     match kind:
@@ -213,6 +214,8 @@ def _packed(done: list[Any], kind: Type) -> Any:  # noqa: ANN401
             return np.array(done, dtype="int32" if kind is DataType.integer else "int64")
         case DataType.integer | DataType.long if all(each is None or abs(each) <= EXACT for each in done):
             return np.array(done, dtype="float64")  # a whole number that is missing is NaN in tables of pandas
+        case DataType.long:
+            return pd.array(done, dtype="Int64")  # which holds what a float would round
         case DataType.boolean if not absent:
             return np.array(done, dtype="bool")
         case DataType.datetime:

@@ -111,7 +111,7 @@ def _scalars(column: pd.Series, kind: DataType, *, required: bool) -> pd.Series:
         dense = _scalars(column.sparse.to_dense(), kind, required=required)
         return column if dense.dtype == dtype.subtype else dense
     if containers.is_object(dtype) and kind not in (DataType.binary, DataType.string):
-        column = column.infer_objects()
+        column = _settled(column)
         dtype = column.dtype
     if not required and column.isna().all():
         return _nothing(column, kind)
@@ -120,6 +120,15 @@ def _scalars(column: pd.Series, kind: DataType, *, required: bool) -> pd.Series:
     if kind is DataType.datetime:
         return _moments(column, required=required)
     return _numbers(column, kind, required=required)
+
+
+def _settled(column: pd.Series) -> pd.Series:
+    """Return a column of objects in the one type that all of them are of but for missing ones, if there is one."""
+    found = column.infer_objects()
+    if not containers.is_object(found.dtype) or not (missing := found.isna()).any():
+        return found
+    found = found.mask(missing, None).infer_objects()
+    return column if containers.is_object(found.dtype) else found
 
 
 def _category(column: pd.Series, kind: DataType, *, required: bool) -> pd.Series:

@@ -171,12 +171,10 @@ def _forms(data: Any) -> tuple[dict[str, str], Any, dict[str, Any]]:  # noqa: AN
 
 
 def _split(frame: Any) -> dict[str, Any]:  # noqa: ANN401 - a table of pandas
-    told = frame.to_dict(orient="split", index=False)
-    names = [json_values.plain(name) for name in told["columns"]]
-    kept = {"columns": names, "data": json_values.plain(told["data"])}
-    if names == list(range(len(names))):
-        del kept["columns"]
-    return kept
+    names = [json_values.plain(name) for name in frame.columns]
+    columns = [json_values.plain(frame.iloc[:, at].tolist()) for at in range(len(names))]
+    rows = [list(row) for row in zip(*columns, strict=True)] if names else [[] for _ in range(len(frame))]
+    return {"data": rows} if names == list(range(len(names))) else {"columns": names, "data": rows}
 
 
 def _compressed(matrix: Any) -> dict[str, Any]:  # noqa: ANN401 - of SciPy

@@ -8,18 +8,22 @@ import sys
 import warnings
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-answers, sys.stdout = sys.stdout, sys.stderr
-
 import numpy as np
 import pandas as pd
 import signature_samples as samples
 from mlflow.models import Model, infer_signature
 from mlflow.models.signature import ModelSignature
-from mlflow.models.utils import _enforce_params_schema, _enforce_schema, _read_example, _read_example_params, _save_example
+from mlflow.models.utils import (
+    _enforce_params_schema,
+    _enforce_schema,
+    _read_example,
+    _read_example_params,
+    _save_example,
+)
 from mlflow.pyfunc.scoring_server import _parse_json_data, parse_csv_input, predictions_to_json
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
+answers, sys.stdout = sys.stdout, sys.stderr
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
 
@@ -62,7 +66,9 @@ def enforce_column(request):
 
 
 def enforce_param(request):
-    schema = ParamSchema([ParamSpec("p", request["kind"], None if not request["list"] else [], (-1,) if request["list"] else None)])
+    schema = ParamSchema(
+        [ParamSpec("p", request["kind"], None if not request["list"] else [], (-1,) if request["list"] else None)]
+    )
     return repr(_enforce_params_schema({"p": sample(request["data"])}, schema)["p"])
 
 
@@ -88,7 +94,10 @@ def write_example(request):
 def read_example(request):
     signature = request["signature"] and ModelSignature.from_dict(request["signature"])
     model = Model(signature=signature, saved_input_example_info=request["info"])
-    return {"data": told(_read_example(model, request["folder"])), "params": _read_example_params(model, request["folder"])}
+    return {
+        "data": told(_read_example(model, request["folder"])),
+        "params": _read_example_params(model, request["folder"]),
+    }
 
 
 def answer(request):
@@ -106,6 +115,6 @@ for line in sys.stdin:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             said = {"ok": globals()[asked["do"]](asked)}
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever MLflow says is to be told
         said = {"error": f"{type(error).__name__}: {error}"}
     print(json.dumps(said), file=answers, flush=True)

@@ -15,7 +15,7 @@ from scipy import sparse
 KINDS = ("boolean", "integer", "long", "float", "double", "string", "binary", "datetime")
 
 
-def _s(values: Any, dtype: Any = None) -> pd.Series:
+def _s(values: object, dtype: object = None) -> pd.Series:
     return pd.Series(values, dtype=dtype)
 
 
@@ -102,7 +102,9 @@ DATA: Mapping[str, Callable[[], Any]] = {
     "table": lambda: pd.DataFrame({"a": [1.5, 2], "b": ["x", None], "c": [True, False]}),
     "table with numbers for names": lambda: pd.DataFrame([[1.5, "a"], [2.5, "b"]]),
     "table with two columns of one name": lambda: pd.DataFrame([[1, 2]], columns=["a", "a"]),
-    "table with tuples for names": lambda: pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])),
+    "table with tuples for names": lambda: pd.DataFrame(
+        [[1, 2]], columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])
+    ),
     "table without rows": lambda: pd.DataFrame({"a": _s([], "float64"), "b": _s([], object)}),
     "table without columns": lambda: pd.DataFrame(index=[0, 1]),
     "series": lambda: _s([1.5, 2.5]),
@@ -130,7 +132,7 @@ DATA: Mapping[str, Callable[[], Any]] = {
     "dict of dicts": lambda: {"a": {"k": 1}, "b": [{"q": "x"}, {"q": "y", "r": 1}]},
     "dict of an empty dict": lambda: {"a": {}, "b": 1},
     "dict with numbers for names": lambda: {1: "a"},
-    "empty dict": lambda: {},
+    "empty dict": dict,
     "dict of an array and a list": lambda: {"a": np.array([1.5]), "b": [1]},
     "list of dicts": lambda: [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}],
     "list of dicts, keys missing": lambda: [{"a": 1}, {"a": 2, "b": "y"}],
@@ -142,7 +144,7 @@ DATA: Mapping[str, Callable[[], Any]] = {
     "list of lists": lambda: [[1, 2], [3, 4]],
     "list of mixed": lambda: [1, "a"],
     "list of None": lambda: [None],
-    "empty list": lambda: [],
+    "empty list": list,
     "text": lambda: "a",
     "int": lambda: 5,
     "float": lambda: 1.5,
@@ -176,7 +178,7 @@ PARAMS: Mapping[str, Callable[[], Any]] = {
     "list of texts": lambda: ["a", "b"],
     "list of bools": lambda: [True, False],
     "list of moments": lambda: [MOMENT, MOMENT],
-    "empty list": lambda: [],
+    "empty list": list,
     "array": lambda: np.array([1.5, 2.5]),
     "array of ints": lambda: np.array([1, 2], "int32"),
     "dict": lambda: {"k": 1, "z": ["a"]},
@@ -185,7 +187,7 @@ PARAMS: Mapping[str, Callable[[], Any]] = {
     "list of mixed": lambda: [1, "a"],
     "bytes": lambda: b"a",
     "None": lambda: None,
-    "empty dict": lambda: {},
+    "empty dict": dict,
     "tuple": lambda: (1, 2),
     "set": lambda: {1},
     "text of a date": lambda: "2020-01-02",
@@ -198,7 +200,7 @@ PARAMS: Mapping[str, Callable[[], Any]] = {
 _WORDS = ("a", "b", "c", "d")
 
 
-def fuzzed(seed: int) -> Any:
+def fuzzed(seed: int) -> Any:  # noqa: ANN401 - of many types
     """Return a sample that a number stands for: a table, columns of nested values, a dict or a list."""
     draw = random.Random(seed)
     names = draw.sample(_WORDS, draw.randint(1, 4))
@@ -221,7 +223,7 @@ def _values(draw: random.Random, rows: int) -> list[Any]:
     return [make(draw) if draw.random() > 0.15 else draw.choice((None, float("nan"), make(draw))) for _ in range(rows)]
 
 
-def _value(draw: random.Random, depth: int) -> Any:
+def _value(draw: random.Random, depth: int) -> object:
     return _shape(draw, depth)(draw)
 
 
