@@ -25,6 +25,7 @@ import toolkit
 from toolkit.cli import main as cli
 from toolkit.recording import context
 from toolkit.recording.lease import PROCESS_TAG
+from toolkit.registry.policy_file import read_policies
 from toolkit.settings import Settings
 from toolkit.spec import entry_point, function, parameter, parameter_type, reader, scope, workflow
 
@@ -100,9 +101,16 @@ def commands() -> dict[str, Any]:
     found: dict[str, Any] = {"toolkit": typer.main.get_command(cli.app)}
     for name, (module, _) in cli.COMMANDS.items():
         command = typer.main.get_command(importlib.import_module(module).app)
-        inner = getattr(command, "commands", None)
-        found |= {f"toolkit {name} {key}": one for key, one in inner.items()} if inner else {f"toolkit {name}": command}
+        found |= below(f"toolkit {name}", command)
     return found
+
+
+def below(name: str, command: Any) -> dict[str, Any]:  # noqa: ANN401 - Typer's own types
+    """Return a command, or those of a group, by their full names."""
+    inner = getattr(command, "commands", None)
+    if not inner:
+        return {name: command}
+    return {full: one for key, each in inner.items() for full, one in below(f"{name} {key}", each).items()}
 
 
 @pytest.mark.parametrize("name", commands())
@@ -141,7 +149,7 @@ def console_lines() -> list[tuple[str, list[str]]]:
 def test_command_lines_parse(line: str, arguments: list[str]) -> None:
     arguments = [word for word in arguments if word != "--debug"]
     known = commands()
-    depth = next((n for n in (2, 1) if " ".join(["toolkit", *arguments[:n]]) in known), 0)
+    depth = next((n for n in (3, 2, 1) if " ".join(["toolkit", *arguments[:n]]) in known), 0)
     assert depth, f"{line} calls no command of toolkit"
     command = known[" ".join(["toolkit", *arguments[:depth]])]
     try:
@@ -311,7 +319,20 @@ def test_project_snippets_are_read(block: Block, workdir: Path) -> None:
 
 def step_snippets() -> list[Block]:
     """Return the snippets that show steps only."""
-    return [block for block in blocks_in("yaml") if block not in project_snippets()]
+    others = [*project_snippets(), *gate_snippets()]
+    return [block for block in blocks_in("yaml") if block not in others]
+
+
+def gate_snippets() -> list[Block]:
+    """Return the snippets that show gates."""
+    return [block for block in blocks_in("yaml") if re.search(r"(?m)^  gates:", block.text)]
+
+
+@pytest.mark.parametrize("block", gate_snippets(), ids=str)
+def test_gate_snippets_are_read(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "gates.yaml"
+    file.write_text(block.text, encoding="utf-8")
+    assert all(policy.says for policy in read_policies(file))
 
 
 @pytest.mark.parametrize("block", step_snippets(), ids=str)
