@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
 
+from toolkit.db.dialect import SQLITE
 from toolkit.db.tables import registered_models, registry_changes, registry_events
 from toolkit.errors import NotFound
 from toolkit.ids import now_ms
@@ -16,6 +17,7 @@ from toolkit.registry.records import Stage
 from toolkit.tracking import paging
 from toolkit.tracking.records import Page
 
+_IN_ORDER = 7_064_006_553  # the lock that transactions hold, from their first event on: any number of our own
 _TOKEN = "registry changes"  # noqa: S105 - what a page token is of
 
 
@@ -128,6 +130,8 @@ class Recorder:
 
     def _tell(self, change: Change, more: Mapping[str, Any]) -> None:
         event, body = event_of(change, more)
+        if self._connection.dialect.name != SQLITE:  # where there is one writer anyway: numbers rise as commits do
+            self._connection.execute(select(func.pg_advisory_xact_lock(_IN_ORDER)))
         telling = registry_events.insert().values(
             change=change.id,
             event=event,

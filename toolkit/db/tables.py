@@ -557,9 +557,8 @@ registry_approvals = Table(
 )
 
 # Changes that others are to be told of, written with the change: an outbox. ``event`` is such as
-# ``model_version.created``, ``body`` its data as JSON. Whoever delivers takes rows with ``handled`` NULL by their id,
-# and sets ``handled`` to the time when he is through. Ids rise within a model; across models a lower one may be
-# committed later than a higher one, so what was handled is told by ``handled`` and by no mark of the highest id seen.
+# ``model_version.created``, ``body`` its data as JSON. Ids rise in the order of commits (`toolkit.registry.sql_history`
+# sees to it), so who has read up to one misses nothing. ``handled`` is the time when deliveries were made of it.
 registry_events = Table(
     "registry_events",
     metadata,
@@ -581,3 +580,47 @@ Index(
     postgresql_where=text("handled IS NULL"),
 )
 Index("registry_events_of_change", registry_events.c.change)
+
+# Who is told of events: a URL, or a Prefect deployment. ``events`` and ``models`` are patterns (JSON, a list; empty: all),
+# ``parameters`` what a deployment is given (JSON). ``secret`` signs what is sent.
+registry_webhooks = Table(
+    "registry_webhooks",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("kind", _TEXT, nullable=False),  # a `toolkit.registry.events.Kind`
+    Column("target", _TEXT, nullable=False),
+    Column("events", _TEXT, nullable=False),
+    Column("models", _TEXT, nullable=False),
+    Column("parameters", _TEXT, nullable=False),
+    Column("secret", _TEXT),
+    Column("created", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", name="registry_webhooks_pk"),
+    UniqueConstraint("name", name="registry_webhooks_by_name"),
+    sqlite_autoincrement=True,
+)
+
+# One event, to be told to one of them. ``due`` is when to try: whoever tries moves it on first, to when another may if
+# he dies meanwhile; ``tries`` says whose try it is, so that one who was taken for dead records nothing.
+registry_deliveries = Table(
+    "registry_deliveries",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("event", _ID, ForeignKey("registry_events.id"), nullable=False),
+    Column("webhook", _ID, ForeignKey("registry_webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("state", _TEXT, nullable=False),  # a `toolkit.registry.events.DeliveryState`
+    Column("tries", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("message", _TEXT),  # what the last try came to
+    Column("updated", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", name="registry_deliveries_pk"),
+    UniqueConstraint("event", "webhook", name="registry_deliveries_by_event"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "registry_deliveries_due",
+    registry_deliveries.c.due,
+    sqlite_where=text("state = 'PENDING'"),
+    postgresql_where=text("state = 'PENDING'"),
+)
+Index("registry_deliveries_of_webhook", registry_deliveries.c.webhook, registry_deliveries.c.id)

@@ -24,6 +24,7 @@ def upgrade() -> None:
     _policies()
     _requests()
     _events()
+    _deliveries()
     _model_files()
     _begin_history()
 
@@ -123,6 +124,42 @@ def _events() -> None:
     )
     op.create_index("registry_events_open", "registry_events", ["id"], sqlite_where=OPEN, postgresql_where=OPEN)
     op.create_index("registry_events_of_change", "registry_events", ["change"])
+
+
+def _deliveries() -> None:
+    op.create_table(
+        "registry_webhooks",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("target", TEXT, nullable=False),
+        sa.Column("events", TEXT, nullable=False),
+        sa.Column("models", TEXT, nullable=False),
+        sa.Column("parameters", TEXT, nullable=False),
+        sa.Column("secret", TEXT),
+        sa.Column("created", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="registry_webhooks_pk"),
+        sa.UniqueConstraint("name", name="registry_webhooks_by_name"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "registry_deliveries",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("event", ID, sa.ForeignKey("registry_events.id"), nullable=False),
+        sa.Column("webhook", ID, sa.ForeignKey("registry_webhooks.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("tries", sa.BigInteger, nullable=False),
+        sa.Column("due", sa.BigInteger, nullable=False),
+        sa.Column("message", TEXT),
+        sa.Column("updated", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="registry_deliveries_pk"),
+        sa.UniqueConstraint("event", "webhook", name="registry_deliveries_by_event"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "registry_deliveries_due", "registry_deliveries", ["due"], sqlite_where=PENDING, postgresql_where=PENDING
+    )
+    op.create_index("registry_deliveries_of_webhook", "registry_deliveries", ["webhook", "id"])
 
 
 def _model_files() -> None:
