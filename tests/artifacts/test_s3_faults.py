@@ -149,8 +149,8 @@ def test_a_connection_that_says_nothing_is_given_up_and_made_again(make: Make, p
 
 
 def test_a_service_that_stays_away_is_given_up(make: Make, proxy: ChaosProxy, bucket: str, tmp_path: Path) -> None:
+    put(make(), "there", SMALL)
     store = make(timeout=1.0)
-    put(store, "there", SMALL)
     proxy.add(Fault(answer=503, times=None))
     calls: list[Callable[[], object]] = [
         lambda: put(store, "x", SMALL),
@@ -168,7 +168,7 @@ def test_a_service_that_stays_away_is_given_up(make: Make, proxy: ChaosProxy, bu
 
 
 def test_nobody_listens(make: Make, bucket: str) -> None:
-    store = make(endpoint_url="http://127.0.0.1:9", timeout=0.5)
+    store = make(endpoint_url="http://127.0.0.1:9", timeout=6.0)
     with pytest.raises(ArtifactUnavailable, match=f"s3://{bucket}/root/x: S3 cannot be reached; tried"):
         put(store, "x")
 
@@ -181,8 +181,8 @@ def test_half_open_connections_are_given_up(make: Make, proxy: ChaosProxy) -> No
 
 
 def test_an_upload_that_fails_is_aborted_and_never_shows(make: Make, proxy: ChaosProxy, s3: Boto, bucket: str) -> None:
-    store = make(timeout=1.0)
-    put(store, "x", b"old")
+    store = make(timeout=3.0)
+    put(make(), "x", b"old")
     fault = proxy.add(Fault(answer=500, times=None, method="PUT", path="partNumber=3"))
     with pytest.raises(ArtifactUnavailable):
         put(store, "x", LARGE)
@@ -207,8 +207,8 @@ def test_a_source_that_fails_in_the_middle_publishes_nothing(store: RemoteArtifa
 
 
 def test_a_download_that_is_given_up_leaves_the_target(make: Make, proxy: ChaosProxy, tmp_path: Path) -> None:
-    store = make(timeout=1.0)
-    put(store, "x", LARGE)
+    put(make(), "x", LARGE)
+    store = make(timeout=3.0)
     target = tmp_path / "copy"
     target.write_bytes(b"before")
     proxy.add(Fault(cut_down=3 * MB, method="GET"))

@@ -106,7 +106,7 @@ def test_a_reader_that_stops_reading_is_no_error(tree: list[RecordedRun], variab
         stderr=subprocess.PIPE,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")

@@ -95,7 +95,7 @@ def test_a_file_waits_for_a_run_that_another_journal_still_holds(
 
 
 def test_a_run_that_was_killed_is_failed_afterwards(cli: Cli, stores: Stores) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED], check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", KILLED], check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == -9, done.stderr
     told = cli("sync")
     assert told.code == 0

@@ -52,7 +52,7 @@ def test_the_names_are_mlflows(age: int, tmp_path: Path) -> None:
         pytest.skip(reason)
     made = projects(tmp_path)
     command = [python, "-W", "ignore", "-c", ASK, *(str(project.directory) for project in made)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
     version, *names = json.loads(said)
     ours = [environment_names(read_environment(project, REF), project.directory, version)[age] for project in made]
     assert ours == names

@@ -176,7 +176,7 @@ process.start()
 ended = process.wait()
 print(ended.cpu_seconds, ended.peak_memory)
 """
-    done = subprocess.run([sys.executable, "-c", measure], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", measure], capture_output=True, text=True, check=True, timeout=300)
     seconds, memory = done.stdout.split()
     assert float(seconds) >= 0.3
     assert 200_000_000 < int(memory) < 400_000_000

@@ -24,7 +24,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     yield machine
     down = machine.toolkit("down", cwd=tmp_path_factory.getbasetemp())
     assert down.code == 0, down.err
-    _, left = psutil.wait_procs(processes_of(machine.home), timeout=10)
+    _, left = psutil.wait_procs(processes_of(machine.home), timeout=60)
     assert left == [], "processes are left after toolkit down"
 
 
@@ -44,5 +44,5 @@ def fresh(tmp_path: Path) -> Iterator[Machine]:
     if machine.home.exists():
         assert machine.toolkit("down", cwd=tmp_path).code == 0
     machine.clean_up()
-    _, left = psutil.wait_procs(processes_of(machine.home), timeout=10)
+    _, left = psutil.wait_procs(processes_of(machine.home), timeout=60)
     assert left == [], "processes are left after toolkit down"

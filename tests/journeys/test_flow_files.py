@@ -101,7 +101,7 @@ def run_file(machine: Machine, file: Path, *options: str) -> Done:
         env=machine.variables(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     return Done(code=done.returncode, out=done.stdout, err=done.stderr)

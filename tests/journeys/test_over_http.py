@@ -93,7 +93,7 @@ def test_a_training_goes_on_while_its_server_is_killed_and_comes_back(tmp_path: 
                     break
             kill(server)
     with server_process(home, "--port", url.rpartition(":")[2]):
-        out, err = script.communicate(timeout=120)
+        out, err = script.communicate(timeout=300)
         assert script.returncode == 0, err
         assert out.endswith("False\n"), "a script that logs to a server needs no database library"
         assert "logging goes on" in err
@@ -109,7 +109,7 @@ def test_what_a_server_did_not_see_is_sent_later(tmp_path: Path) -> None:
         assert script.stdout is not None
         run_id = script.stdout.readline().strip()
         kill(server)
-        _, err = script.communicate(timeout=120)
+        _, err = script.communicate(timeout=300)
         assert script.returncode == 0, err
         assert "toolkit sync" in err
     variables = environment(TOOLKIT_HOME=str(mine), TOOLKIT_TRACKING_URI=url)
@@ -128,7 +128,7 @@ def test_two_workers_are_one_server(tmp_path: Path) -> None:
         assert script.stdout is not None
         run_id = script.stdout.readline().strip()
         os.kill(server.workers[0], signal.SIGKILL)
-        _, err = script.communicate(timeout=120)
+        _, err = script.communicate(timeout=300)
         assert script.returncode == 0, err
     check_whole(home, run_id)
 
@@ -139,7 +139,7 @@ def test_commands_over_http(tmp_path: Path) -> None:
     machine.home.mkdir()
     with server_process(tmp_path / "server") as server:
         script = training(machine.home, server.url)
-        out, err = script.communicate(timeout=120)
+        out, err = script.communicate(timeout=300)
         assert script.returncode == 0, err
         run_id = out.split()[0]
 
@@ -194,6 +194,6 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert done.err.startswith("error: http://127.0.0.1:1 does not answer (connection refused)")
     assert done.err.count("\n") == 1
     script = training(tmp_path / "client", "http://127.0.0.1:1")
-    _, err = script.communicate(timeout=60)
+    _, err = script.communicate(timeout=300)
     assert script.returncode == 1
     assert "does not answer" in err

@@ -56,7 +56,7 @@ def started(process: subprocess.Popen[str], project: Path) -> list[psutil.Proces
 
 
 def assert_gone(processes: list[psutil.Process]) -> None:
-    _, left = psutil.wait_procs(processes, timeout=10)
+    _, left = psutil.wait_procs(processes, timeout=60)
     assert left == [], "processes of a step are left"
 
 
@@ -190,7 +190,7 @@ entry_points: {main: {command: "echo 1 > begun; until [ -e go ]; do sleep 0.05; 
     written(process, project / "begun")
     (server,) = servers_of(fresh.home)
     server.kill()
-    psutil.wait_procs([server], timeout=10)
+    psutil.wait_procs([server], timeout=60)
     (project / "go").touch()
     done = fresh.end(process)
     assert "Traceback" not in done.err

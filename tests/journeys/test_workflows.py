@@ -72,7 +72,7 @@ def test_the_example_with_decorators_is_tracked_as_a_tree(machine: Machine) -> N
         env=machine.variables(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

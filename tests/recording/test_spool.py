@@ -164,7 +164,7 @@ def test_kill_9_loses_no_file_that_was_logged(tmp_path: Path, artifacts: Away) -
     store = SqlRunStore(f"sqlite:///{tmp_path}/t.db", "file:///a")
     run_id = add_run(store).info.run_id
     command = [sys.executable, "-c", KILLED, str(tmp_path), run_id]
-    done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, timeout=300, capture_output=True, text=True)
     assert done.returncode == -9, done.stderr
     assert send_left(tmp_path / "spool", artifacts, store, PLACE) == (10, 0)
     entries = store.list_artifacts(run_id).items

@@ -212,7 +212,7 @@ def test_workers_take_turns_at_a_name(tmp_path: Path) -> None:
         run = process.api("runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
 
         def put(content: bytes) -> None:
-            connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=300)
             connection.request("PUT", place(run, "a"), content)
             assert connection.getresponse().read() == b"{}"
             connection.close()

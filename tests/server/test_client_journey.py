@@ -56,7 +56,7 @@ def _is_check(function: ast.FunctionDef) -> bool:
 NEW, OLD = names("journey"), names("journey_old")
 
 
-def journey(python: str, script: str, uri: str, folder: Path, seconds: float = 170) -> Lines:
+def journey(python: str, script: str, uri: str, folder: Path, seconds: float = 380) -> Lines:
     """Go a journey; return what each check found."""
     done = subprocess.run(
         [python, SCRIPTS / f"{script}.py"],
@@ -142,7 +142,7 @@ def mlflow_server(python: str, folder: Path) -> Iterator[str]:
             return False
 
     try:
-        assert eventually(healthy, 170)
+        assert eventually(healthy, 380)
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGKILL)

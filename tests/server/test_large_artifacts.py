@@ -50,7 +50,7 @@ def test_a_gigabyte_up_and_down_in_constant_memory(tmp_path: Path) -> None:
     piece, times = os.urandom(MEBIBYTE), 1024
     with server_process(tmp_path / "home") as server:
         run = server.api("runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
         connection.request("PUT", place(run, "small"), b"1")
         connection.getresponse().read()
         before = peak(server.process.pid)
@@ -85,7 +85,7 @@ def test_a_full_disk(tmp_path: Path, full_disk: small_disk.SmallDisk) -> None:
         assert server.call("PUT", place(run, "a"), old).status == 200
 
         announced = server.call("PUT", place(run, "a"), b"n" * 8 * MEBIBYTE)
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
         connection.request("PUT", place(run, "a"), Repeated(b"n" * MEBIBYTE, 8), encode_chunked=True)
         unannounced = connection.getresponse()
 

@@ -42,7 +42,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("venv", "-q", "--python", sys.executable, str(folder), "--allow-existing"),
         ("pip", "install", "-q", "--python", str(python), *WANTED),
     ):
-        done = subprocess.run([uv, *arguments], capture_output=True, text=True, timeout=170, check=False)
+        done = subprocess.run([uv, *arguments], capture_output=True, text=True, timeout=380, check=False)
         if done.returncode:
             pytest.skip(f"the libraries cannot be installed here: {done.stderr.strip().splitlines()[-1]}")
     return python
@@ -79,7 +79,7 @@ def run(python: Path, server: ServerProcess, folder: Path, script: str, **more: 
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=380,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

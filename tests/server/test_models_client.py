@@ -31,7 +31,7 @@ def found(server: Server, tmp_path: Path) -> dict[str, Any]:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=380,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -85,7 +85,7 @@ PAGES = ("/static-files/", "/build/", "/docs", "/redoc", "/openapi.json")
 
 @pytest.mark.skipif(mlflow_python() is None, reason=NO_MLFLOW)
 def test_all_that_mlflow_has_is_served_or_named() -> None:
-    done = subprocess.run([str(mlflow_python()), "-c", LIST], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([str(mlflow_python()), "-c", LIST], capture_output=True, text=True, check=True, timeout=300)
     page = documented()
     missing = []
     for path, methods in json.loads(done.stdout.splitlines()[-1]):
@@ -171,7 +171,7 @@ print(mlflow.genai.load_prompt("prompts:/p/1").template, [found.name for found i
 def test_mlflows_client_does_without_what_is_not_served(server: Server, tmp_path: Path) -> None:
     variables = {"MLFLOW_TRACKING_URI": server.url, "MLFLOW_DISABLE_TELEMETRY": "true", "HOME": str(tmp_path)}
     done = subprocess.run(
-        [str(mlflow_python()), "-c", CLIENT], env=variables, capture_output=True, text=True, timeout=120, check=False
+        [str(mlflow_python()), "-c", CLIENT], env=variables, capture_output=True, text=True, timeout=300, check=False
     )
 
     assert done.returncode == 0, done.stderr

@@ -344,7 +344,7 @@ def test_mlflows_client_sends_large_files_in_parts(tmp_path: Path, token: str | 
             env=environment(**variables),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -23,7 +23,7 @@ T = TypeVar("T")
 PROGRAMS = Path(sys.executable).parent
 
 
-def until(look: Callable[[], T | None], *, what: str, seconds: float = 60) -> T:
+def until(look: Callable[[], T | None], *, what: str, seconds: float = 180) -> T:
     """Look again and again until there is something to see."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:

@@ -92,7 +92,7 @@ class Server:
                 group=None if self.user is None else pwd.getpwnam(self.user).pw_gid,
                 extra_groups=None if self.user is None else [],
                 env={"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"},
-                timeout=120,
+                timeout=300,
             )
 
     def make(self) -> None:

@@ -83,7 +83,7 @@ def state(api_url: str, flow_run_id: str) -> str:
         return str(json.load(answer)["state"]["type"])
 
 
-def wait_for(what: Any, timeout: float = 120.0) -> Any:  # noqa: ANN401 - whatever it returns
+def wait_for(what: Any, timeout: float = 240.0) -> Any:  # noqa: ANN401 - whatever it returns
     """Return what a function returns, once that is true."""
     end = time.monotonic() + timeout
     while True:

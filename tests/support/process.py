@@ -43,7 +43,7 @@ class ServerProcess:
         return [child.pid for child in psutil.Process(self.process.pid).children()]
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             headers = {} if body is None else {"Content-Type": "application/json"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -60,7 +60,7 @@ class ServerProcess:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, wait for the end, and return the exit code."""
         self.process.send_signal(number)
-        _, rest = self.process.communicate(timeout=30)
+        _, rest = self.process.communicate(timeout=120)
         self.said += rest.splitlines()
         return self.process.returncode
 
@@ -76,7 +76,7 @@ def refused(home: Path, *options: str) -> tuple[int, str]:
         env=environment(TOOLKIT_HOME=str(home)),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.stdout == ""

@@ -73,7 +73,7 @@ class Server:
         if body is not None and not isinstance(body, bytes):
             sent.setdefault("Content-Type", "application/json")
         target = self.prefix + path + (f"?{urlencode(query)}" if query else "")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         try:
             connection.request(method, target, data, sent)
             got = connection.getresponse()

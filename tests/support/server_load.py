@@ -63,7 +63,7 @@ class Line:
     """
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
         self.retry_after: str | None = None
         """What the last answer said."""
 

@@ -65,7 +65,7 @@ def live(tmp_path: Path) -> Callable[[str], MadeByMlflow]:
             env=environment(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr[-2000:]

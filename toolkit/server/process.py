@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from toolkit.artifacts.location import below_root
 from toolkit.db.schema import ensure_schema
 from toolkit.errors import InvalidSetting, ServiceError
 from toolkit.recording.stores import Stores
@@ -35,12 +36,14 @@ from toolkit.server.protocol import BoundedHttp
 from toolkit.server.supervisor import Supervisor
 from toolkit.server.sweeper import Sweeper
 from toolkit.settings import Settings
+from toolkit.tracking.records import SearchQuery
 from toolkit.wiring import named_tracking, open_stores, settings_database, sweep
 
 logger = logging.getLogger("toolkit.server")
 
 BACKLOG = 2048
 _KEEP_ALIVE = 75  # seconds: longer than a training step, so that a client need not connect for each
+_LOOKED_AT = 1_000  # experiments, for the warning
 _SWEEPS_PER_LEASE = 2
 _COLLECT = (50_000, 20, 50)
 """When Python looks for circles of dead objects: a page of runs has thousands of objects and none. By default half of
@@ -139,7 +142,12 @@ def serve(settings: Settings, options: ServerOptions, say: Callable[[str], None]
     counts = Counts(options.workers)
     if options.no_auth and not is_loopback(options.host):
         say("warning: whoever reaches this server can read, change and delete all that it has (--insecure-no-auth)")
-    ready = partial(say, f"serving {_address(options, listener)} from {place} (pid {os.getpid()})")
+
+    def ready(stores: Stores) -> None:
+        say(f"serving {_address(options, listener)} from {place} (pid {os.getpid()})")
+        if options.serve_artifacts and (note := _elsewhere(stores)) is not None:
+            say(note)
+
     with listener:
         work = partial(_work, settings, options, counts, listener, ready)
         if options.workers == 1:
@@ -218,7 +226,7 @@ def _work(
     options: ServerOptions,
     counts: Counts,
     listener: socket.socket,
-    ready: Callable[[], None],
+    ready: Callable[[Stores], None],
     number: int,
     parent: int | None,
 ) -> int:
@@ -229,7 +237,7 @@ def _work(
         options: How to serve them.
         counts: What all workers count into.
         listener: Where connections come from.
-        ready: Says that the server serves.
+        ready: Says that the server serves these stores.
         number: Of the worker, from 0.
         parent: What can be read from when the process that looks after the workers has ended.
     """
@@ -247,12 +255,25 @@ def _work(
         gc.freeze()
         gc.set_threshold(*_COLLECT)
         if begins:
-            ready()
+            ready(stores)
         server.serve_until_told(listener)
         sweeper.stop()
     finally:
         stores.close()
     return server.exit_code
+
+
+def _elsewhere(stores: Stores) -> str | None:
+    """Say which experiments keep artifacts where this server does not: it was another one's when they were made."""
+    found = stores.runs.search_experiments(SearchQuery(limit=_LOOKED_AT)).items
+    names = [each.name for each in found if below_root(each.artifact_location, stores.artifact_root) is None]
+    if not names:
+        return None
+    told = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (
+        f"warning: the artifacts of {told} stay where they were when this was set up, for clients that reach it "
+        f"themselves; new experiments keep theirs in {stores.artifact_root}"
+    )
 
 
 def _application(settings: Settings, options: ServerOptions, stores: Stores) -> Starlette:
