@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import operator
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,8 +19,11 @@ import pytest
 import toolkit
 from toolkit.active.autolog import hook, nesting
 from toolkit.active.autolog.patches import Patches
+from toolkit.active.autolog.switch import FLAVORS
 from toolkit.errors import InvalidValue
 from toolkit.settings import environment
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "autolog.md"
 
 
 class Watcher:
@@ -117,6 +122,16 @@ def test_a_task_of_a_training_knows_it_wherever_it_runs() -> None:
 def test_what_cannot_be_meant_is_refused(flavor: str, arguments: dict[str, object]) -> None:
     with pytest.raises(InvalidValue, match="wanted"):
         getattr(toolkit, flavor).autolog(**arguments)
+
+
+ROWS = re.findall(r"(?m)^\| `toolkit\.([\w.]+)\((.*?)\)` \|", PAGE.read_text())
+
+
+def test_the_page_has_each_call_with_its_arguments() -> None:
+    assert {name for name, _ in ROWS} == {"autolog", *(f"{flavor}.autolog" for flavor in FLAVORS)}
+    for name, arguments in ROWS:
+        parameters = inspect.signature(operator.attrgetter(name)(toolkit)).parameters
+        assert re.findall(r"(\w+)=", arguments) == list(parameters), name
 
 
 SCRIPT = """

@@ -13,7 +13,7 @@ from typing import Any
 
 MODULES = {
     "mlflow": """
-        active_run create_experiment delete_experiment delete_experiment_tag delete_run delete_tag
+        active_run autolog create_experiment delete_experiment delete_experiment_tag delete_run delete_tag
         disable_system_metrics_logging enable_system_metrics_logging end_run flush_artifact_async_logging
         flush_async_logging get_artifact_uri get_experiment get_experiment_by_name get_parent_run get_registry_uri
         get_run get_tracking_uri is_tracking_uri_set last_active_run load_table log_artifact log_artifacts log_dict
@@ -23,6 +23,7 @@ MODULES = {
         set_model_version_tag set_registry_uri set_system_metrics_node_id set_system_metrics_samples_before_logging
         set_system_metrics_sampling_interval set_tag set_tags set_tracking_uri start_run
     """,
+    **dict.fromkeys(("mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm", "mlflow.statsmodels"), "autolog"),
     "mlflow.artifacts": "download_artifacts list_artifacts load_dict load_image load_text",
     "mlflow.config": "enable_async_logging",
     "mlflow.data": "from_numpy from_pandas",
