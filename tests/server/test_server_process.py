@@ -142,6 +142,14 @@ def test_artifacts_of_clients_are_told_where_they_are(tmp_path: Path) -> None:
         assert made["run"]["info"]["artifact_uri"].startswith("mlflow-artifacts:/")
 
 
+def test_experiments_that_keep_their_artifacts_elsewhere_are_told(tmp_path: Path) -> None:
+    for options, told in (((), 0), (("--artifacts-destination", str(tmp_path / "other")), 1)):
+        with server_process(tmp_path / "home", *options) as server:
+            server.api("runs/create", {"experiment_id": "0"})
+            server.stop()
+        assert sum("the artifacts of Default stay where they were" in line for line in server.said) == told
+
+
 def test_mlflows_variables_name_its_stores(tmp_path: Path) -> None:
     """Also where another one names the server that clients are to use: this is not a client."""
     variables = {
