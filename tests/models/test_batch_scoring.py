@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import stat
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,11 +21,13 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from toolkit.errors import ModelFailed, ToolkitError
+from toolkit.models.datatypes import DataType
 from toolkit.models.folder import save_model
 from toolkit.models.infer import infer_signature
 from toolkit.models.loading import LoadedModel, load_model
 from toolkit.models.python_model import PythonModel
 from toolkit.models.rows.json_text import rows
+from toolkit.models.schema import ColSpec, Schema
 from toolkit.models.scoring import Batch, Progress, as_columns, score
 from toolkit.models.signature import Signature
 from toolkit.models.trust import Trust
@@ -294,6 +299,55 @@ def test_keeping_columns_that_are_not_there(known: LoadedModel, tmp_path: Path) 
         score(known, replace(batch, keep=["z"]))
     score(known, replace(batch, keep=["*"]))
     assert list(pd.read_csv(tmp_path / "o.csv").columns) == ["a", "b", "c", "prediction"]
+
+
+def test_kept_columns_are_as_the_file_has_them(known: LoadedModel, model: Made, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,a,b,note\n007,1.5,2,\n0x1,2.5,3,NA\n")
+    for scored in (known, model()):
+        score(scored, Batch(source=str(tmp_path / "t.csv"), target=str(tmp_path / "o.csv"), keep=["note", "id"]))
+        assert (tmp_path / "o.csv").read_text() == "note,id,prediction\n,007,5.0\nNA,0x1,8.0\n"
+
+
+def test_devices_links_and_modes_stay_what_they_are(known: LoadedModel, tmp_path: Path) -> None:
+    TABLE.to_csv(tmp_path / "t.csv", index=False)
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: (tmp_path / "read.csv").write_bytes(pipe.read_bytes()))
+    reader.start()
+    score(known, Batch(source=str(tmp_path / "t.csv"), target=str(pipe)))
+    reader.join()
+    assert len(pd.read_csv(tmp_path / "read.csv")) == ROWS
+    assert pipe.is_fifo()
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    real.write_text("old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    score(known, Batch(source=str(tmp_path / "t.csv"), target=str(link)))
+    assert link.is_symlink()
+    assert len(pd.read_csv(real)) == ROWS
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    with pytest.raises(ToolkitError, match="is a folder: wanted the name of a file"):
+        score(known, Batch(source=str(tmp_path / "t.csv"), target=str(tmp_path), target_format="csv"))
+
+
+class Shouts(PythonModel):
+    """Takes texts, as its hint says, and no table."""
+
+    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ANN401, ARG002 - MLflow's form
+        assert type(model_input) is list
+        return [text.upper() for text in model_input]
+
+
+def test_models_with_type_hints_get_plain_values(tmp_path: Path) -> None:
+    signature = Signature(inputs=Schema([ColSpec(DataType.string)]))
+    saved = save_model(Shouts(), tmp_path / "model", signature=signature)
+    replace(saved, extra={"is_signature_from_type_hint": True}).write(tmp_path / "model")
+    shouts = load_model(tmp_path / "model", trust=Trust.all())
+    (tmp_path / "t.json").write_text('["a", "b"]')
+    (tmp_path / "t.csv").write_text("text\na\nb\n")
+    for name in ("t.json", "t.csv"):
+        score(shouts, Batch(source=str(tmp_path / name), target=str(tmp_path / "o.csv")))
+        assert (tmp_path / "o.csv").read_text() == "prediction\nA\nB\n"
 
 
 def test_json_is_read_while_it_comes() -> None:

@@ -124,6 +124,15 @@ def test_curves_have_the_points_of_scikit_learn() -> None:
     assert lift.y[np.searchsorted(lift.x, 0.1)] == pytest.approx(truth[tenth].mean() / truth.mean(), abs=0.1)
 
 
+def test_long_curves_are_thinned_where_they_are_drawn_and_told() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.random(40_000)
+    whole = curve.roc(rng.random(40_000) < scores, scores)
+    thin = whole.thinned(1_000)
+    assert len(thin.x) == 1_000
+    assert (thin.x[0], thin.x[-1], thin.area) == (0.0, 1.0, whole.area)
+
+
 def test_what_is_not_defined_is_left_out() -> None:
     one = metrics_of(classes(np.ones(5, int), np.ones(5, int), np.full((5, 2), 0.5), labels=[0, 1]))
     assert "roc_auc" not in one
@@ -157,6 +166,7 @@ def test_networks_that_answer_with_probabilities_are_classifiers() -> None:
         (lambda: classes(np.array([0, 1]), np.array([0])), "2 targets and 1 predictions"),
         (lambda: classes(np.array([1, 1]), np.array([1, 1])), "at least two classes"),
         (lambda: classes(np.array(["a", None], object), np.array(["a", "b"])), "target of row 2 is missing"),
+        (lambda: classes(np.array([1, pd.NA], object), np.array([0, 1])), "target of row 2 is missing"),
         (lambda: classes(np.array([0, 2]), np.array([0, 1]), labels=[0, 1]), "row 2 is 2: wanted one of 0, 1"),
         (lambda: classes(np.array([0, 1]), np.array([0, 1]), positive=7), "pos_label is 7"),
         (lambda: numbers(np.array([1.0, math.nan]), np.zeros(2)), "target of row 2 is nan"),
@@ -168,7 +178,9 @@ def test_networks_that_answer_with_probabilities_are_classifiers() -> None:
         (lambda: read_examples({"a": [1]}, None), "no targets"),
         (lambda: read_examples({"a": [1]}, [1, 2]), "targets has 2 values: wanted one for each of the 1 rows"),
     ],
-    ids="types counts one-class missing unknown positive nan text shape empty weights column no-targets length".split(),
+    ids=(
+        "types counts one-class missing absent unknown positive nan text shape empty weights column no-targets length"
+    ).split(),
 )  # fmt: skip
 def test_bad_input_is_told_in_one_line(call: Callable[[], object], said: str) -> None:
     with pytest.raises(InvalidValue) as told:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from toolkit.errors import InvalidValue, ModelFailed, SchemaMismatch, ToolkitError
+from toolkit.models.datatypes import Object
 from toolkit.models.rows.kinds import Kind, kind_of
 from toolkit.models.rows.reader import Chunk, place, reading
 from toolkit.models.rows.writer import writing
@@ -104,7 +105,7 @@ def score(
     count = 0
     columns: list[str] | None = None
     with (
-        reading(batch.source, kind, batch.chunk_rows, schema, stdin=stdin) as chunks,
+        reading(batch.source, kind, batch.chunk_rows, None if hinted(model) else schema, stdin=stdin) as chunks,
         writing(batch.target, target, stdout=stdout) as writer,
     ):
         for chunk in chunks:
@@ -136,8 +137,8 @@ def _check_params(model: LoadedModel, given: Mapping[str, Any] | None) -> None:
 def _predicted(model: LoadedModel, chunk: Chunk, batch: Batch, schema: Schema | None, name: str) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415 - heavy
 
-    kept = _kept(chunk.data, batch.keep, name)
-    features = _features(chunk.data, schema, name)
+    kept = _kept(chunk, batch.keep, schema, name)
+    features = _plain(chunk.data, schema) if hinted(model) else _features(chunk.data, schema, name)
     answer = _answer(model, features, batch, name=name, first=chunk.first)
     frame = as_columns(answer, chunk.rows)
     if kept is None:
@@ -195,6 +196,19 @@ def _takes(predict: Callable[[Any], Any], rows: Any) -> bool:  # noqa: ANN401 - 
     return True
 
 
+def hinted(model: LoadedModel) -> bool:
+    """Tell whether a model takes the values that its type hints name, and no table."""
+    return bool(model.metadata.extra.get("is_signature_from_type_hint"))
+
+
+def _plain(data: pd.DataFrame, schema: Schema | None) -> list[Any]:
+    """Return rows as plain values: records, or of a single column its values, where no records are wanted."""
+    records = schema is not None and isinstance(schema.inputs[0].type, Object)
+    if len(data.columns) == 1 and not records:
+        return list(data.iloc[:, 0].tolist())
+    return list(data.to_dict("records"))
+
+
 def _features(data: Any, schema: Schema | None, name: str) -> Any:  # noqa: ANN401 - a table, or arrays
     """Return what the model gets of rows: the columns that its signature names, and no others."""
     columns = getattr(data, "columns", None)
@@ -206,18 +220,20 @@ def _features(data: Any, schema: Schema | None, name: str) -> Any:  # noqa: ANN4
     return data[[column for column in schema.input_names() if column in there]]
 
 
-def _kept(data: Any, keep: Sequence[str], name: str) -> pd.DataFrame | None:  # noqa: ANN401 - a table, or arrays
+def _kept(chunk: Chunk, keep: Sequence[str], schema: Schema | None, name: str) -> pd.DataFrame | None:
+    """Return the columns to keep; what the model does not know stays the text that it is in the file, such as 007."""
     if not keep:
         return None
-    columns = getattr(data, "columns", None)
+    columns = getattr(chunk.data, "columns", None)
     if columns is None:
         raise InvalidValue(f"{name} has no columns to keep")
-    if ALL in keep:
-        return data
     known = {str(column): column for column in columns}
-    if missing := [column for column in keep if column not in known]:
+    if missing := [column for column in keep if column not in known and column != ALL]:
         raise InvalidValue(f"{name} has no column {missing[0]!r} to keep; it has {_listed(columns)}")
-    return data[[known[column] for column in keep]]
+    kept = chunk.data if ALL in keep else chunk.data[[known[column] for column in keep]]
+    signed = set(schema.input_names()) if schema is not None else set()
+    plain = [column for column in kept.columns if chunk.text is not None and column not in signed]
+    return kept.assign(**{column: chunk.text[column] for column in plain}) if chunk.text is not None else kept
 
 
 def _listed(columns: Sequence[Any]) -> str:

@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from toolkit.models.evaluation.outcome import Array
 
 
+MOST_POINTS = 5_000
+
+
+def picked(x: Array, y: Array, most: int = MOST_POINTS) -> tuple[Array, Array]:
+    """Return so many of points at most, evenly spread over them, with the first and the last."""
+    np = numpy()
+    if len(x) <= most:
+        return x, y
+    places = np.unique(np.linspace(0, len(x) - 1, most).astype(int))
+    return x[places], y[places]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
     """Points of a curve.
@@ -27,6 +39,10 @@ class Curve:
     x: Array
     y: Array
     area: float = float("nan")
+
+    def thinned(self, most: int = MOST_POINTS) -> Curve:
+        """Return the curve with so many points as can be seen, evenly picked, with the first and the last."""
+        return Curve(**dict(zip(("x", "y"), picked(self.x, self.y, most), strict=True)), area=self.area)
 
 
 def roc(truth: Array, scores: Array, weights: Array | None = None) -> Curve:

@@ -193,7 +193,9 @@ def _curves(outcome: Outcome, options: Options) -> dict[str, dict[str, Curve]]:
         }
         for kind, make in makers.items()
     }
-    there = {kind: {name: each for name, each in named.items() if len(each.x)} for kind, named in found.items()}
+    there = {
+        kind: {name: each.thinned() for name, each in named.items() if len(each.x)} for kind, named in found.items()
+    }
     return {kind: named for kind, named in there.items() if named}
 
 

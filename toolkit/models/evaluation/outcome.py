@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InvalidValue
+from toolkit.models.values import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -294,9 +295,9 @@ def _check_rows(truth: Array, predicted: Array, weights: Array | None) -> None:
 
 
 def _check_complete(values: Array, what: str) -> None:
-    missing = values != values if values.ndim == 1 else numpy().zeros(1, bool)
-    if values.dtype == object:
-        missing = numpy().array([value is None or bool(value != value) for value in values])
+    if values.ndim != 1 or values.dtype.kind not in "fO":
+        return
+    missing = numpy().array([is_missing(value) for value in values]) if values.dtype == object else values != values
     if missing.any():
         raise InvalidValue(f"the {what} of row {int(numpy().argmax(missing)) + 1} is missing: wanted a class")
 

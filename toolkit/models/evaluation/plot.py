@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from toolkit.models.evaluation.curve import Curve
+from toolkit.models.evaluation.curve import Curve, picked
 from toolkit.models.evaluation.metric import confusion
 from toolkit.models.evaluation.outcome import Classes, Numbers, numpy, plain_labels
 
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from toolkit.models.evaluation.outcome import Array
-
-MOST_POINTS = 5_000
-"""Points of a cloud; of more rows, evenly picked ones are drawn."""
 
 _MOST_CELLS = 25
 
@@ -44,7 +40,7 @@ def curves_plot(
     figure, axes = _figure()
     for name, curve in curves.items():
         told = f"{name} ({area} = {curve.area:.3f})" if area else name
-        axes.plot(*_thinned(curve.x, curve.y), label=told.strip(), marker="." if len(curve.x) < 20 else "")
+        axes.plot(*picked(curve.x, curve.y), label=told.strip(), marker="." if len(curve.x) < 20 else "")
     if line is not None:
         axes.plot(*zip(*line, strict=True), color="gray", linestyle="dashed", linewidth=1)
     axes.set(title=title, xlabel=x, ylabel=y)
@@ -81,7 +77,7 @@ def confusion_plot(outcome: Classes) -> Figure:
 def predicted_plot(outcome: Numbers) -> Figure:
     """Return a picture of what was predicted over what is true."""
     figure, axes = _figure()
-    truth, predicted = _picked(outcome.truth, outcome.predicted)
+    truth, predicted = picked(outcome.truth, outcome.predicted)
     axes.scatter(truth, predicted, s=8, alpha=0.5, linewidths=0)
     ends = [float(min(truth.min(), predicted.min())), float(max(truth.max(), predicted.max()))]
     axes.plot(ends, ends, color="gray", linestyle="dashed", linewidth=1)
@@ -94,7 +90,7 @@ def residuals_plot(outcome: Numbers) -> Figure:
     """Return a picture of the errors: over what was predicted, and how they are distributed."""
     figure, (cloud, bars) = _figures()
     error = outcome.truth - outcome.predicted
-    cloud.scatter(*_picked(outcome.predicted, error), s=8, alpha=0.5, linewidths=0)
+    cloud.scatter(*picked(outcome.predicted, error), s=8, alpha=0.5, linewidths=0)
     cloud.axhline(0, color="gray", linestyle="dashed", linewidth=1)
     cloud.set(title="Residuals", xlabel="Predicted", ylabel="Actual − predicted")
     cloud.grid(alpha=0.3)
@@ -115,17 +111,3 @@ def _figures() -> tuple[Figure, Any]:
 
     figure = Figure(figsize=(10, 4.5), dpi=120, layout="constrained")
     return figure, figure.subplots(1, 2)
-
-
-def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
-    """Return a curve with so many points as can be seen."""
-    return _picked(x, y)
-
-
-def _picked(x: Array, y: Array) -> tuple[Array, Array]:
-    """Return at most `MOST_POINTS` of points, evenly spread over them, with the last."""
-    np = numpy()
-    if len(x) <= MOST_POINTS:
-        return x, y
-    places = np.unique(np.linspace(0, len(x) - 1, MOST_POINTS).astype(int))
-    return x[places], y[places]

@@ -7,7 +7,7 @@ import io
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -37,12 +37,14 @@ class Chunk:
         rows: How many they are.
         first: Which row of the file the first of them is, from 1; a header is none.
         share: Which part of the file has been read, 0 to 1; ``None`` where that is not known.
+        text: The cells of each column as the file has them, where that is text.
     """
 
     data: Any
     rows: int
     first: int
     share: float | None = None
+    text: Mapping[str, Sequence[str]] | None = None
 
 
 def place(name: str, row: int) -> str:
@@ -122,13 +124,14 @@ def _csv(
     while True:
         found: list[list[str]] = []
         with _told(name, lambda: f" near line {reader.line_num + 1}"):
-            for cells in islice(filter(None, reader), size):  # an empty line is no row
-                _check_width(cells, header, name, first + len(found), reader.line_num)
-                found.append(cells)
+            for row in islice(filter(None, reader), size):  # an empty line is no row
+                _check_width(row, header, name, first + len(found), reader.line_num)
+                found.append(row)
         if not found:
             return
-        data = _table(found, header, name, first, schema, text=True)
-        yield Chunk(data=data, rows=len(found), first=first, share=share())
+        cells = dict(zip(header, zip(*found, strict=True), strict=True))
+        data = _table(cells, len(found), name, first, schema, text=True)
+        yield Chunk(data=data, rows=len(found), first=first, share=share(), text=cells)
         first += len(found)
 
 
@@ -154,7 +157,9 @@ def _json(
         data = _tensors(found, schema, name, first)
         if data is None:
             values, columns = (_of_records if records else _of_lists)(found, name, first)
-            data = _table(values, columns, name, first, schema, text=False)
+            turned = list(zip(*values, strict=True))
+            named = dict(zip(range(len(turned)) if columns is None else columns, turned, strict=True))
+            data = _table(named, len(found), name, first, schema, text=False)
         yield Chunk(data=data, rows=len(found), first=first, share=share())
         first += len(found)
 
@@ -209,12 +214,10 @@ def _type(value: object) -> str:
 
 
 def _table(
-    values: list[Any], columns: list[Any] | None, name: str, first: int, schema: Schema | None, *, text: bool
+    cells: Mapping[Any, Sequence[Any]], rows: int, name: str, first: int, schema: Schema | None, *, text: bool
 ) -> pd.DataFrame:
-    turned = list(zip(*values, strict=True))
-    names = range(len(turned)) if columns is None else columns
     try:
-        return typed(dict(zip(names, turned, strict=True)), schema, rows=len(values), text=text)
+        return typed(cells, schema, rows=rows, text=text)
     except BadCell as error:
         raise InvalidValue(error.told(place(name, first + error.row))) from None
 

@@ -62,15 +62,17 @@ def writing(path: str, kind: Kind, *, stdout: IO[bytes] | None = None) -> Iterat
 @contextmanager
 def _whole(path: str, stdout: IO[bytes] | None) -> Iterator[IO[bytes]]:
     """Give a file that takes its place when the block has ended well."""
-    if path == STANDARD:
+    goal = Path(path).resolve()  # a link stays one
+    if path == STANDARD or (goal.exists() and not goal.is_file() and not goal.is_dir()):
         with tempfile.TemporaryFile(prefix="toolkit-") as spool:
             yield spool
             spool.seek(0)
-            target = stdout or sys.stdout.buffer
-            shutil.copyfileobj(spool, target)
-            target.flush()
+            if path == STANDARD:
+                _copy(spool, stdout or sys.stdout.buffer)
+            else:
+                with goal.open("wb") as device:  # such as /dev/null, whose place no file must take
+                    _copy(spool, device)
         return
-    goal = Path(path)
     if goal.is_dir():
         raise InvalidValue(f"{path} is a folder: wanted the name of a file")
     part = goal.with_name(f".{goal.name}.{uuid.uuid4().hex[:8]}.part")
@@ -79,6 +81,8 @@ def _whole(path: str, stdout: IO[bytes] | None) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if goal.exists():
+            shutil.copymode(goal, part)
         part.replace(goal)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -86,6 +90,11 @@ def _whole(path: str, stdout: IO[bytes] | None) -> Iterator[IO[bytes]]:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    shutil.copyfileobj(source, target)
+    target.flush()
 
 
 def _opened(part: Path, path: str) -> IO[bytes]:
