@@ -5,11 +5,12 @@ from __future__ import annotations
 import atexit
 import functools
 import hashlib
+import json
 import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from toolkit.models.trust import Trust
 
 _PACKAGE = "pyspark"
 _WHOLE = ("tinyint", "smallint", "int", "bigint")
+_KEPT = 4  # models that a process of Spark's holds at once
 _shipped: dict[tuple[str, str], str] = {}
+_open: dict[tuple[str, str], LoadedModel] = {}
 
 
 def udf(
@@ -104,37 +107,39 @@ class _Rows:
         self._config = config
         self._trust = trust
 
-    def __call__(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """Yield the predictions of each batch: a tuple of columns, or the only one."""
-        model: LoadedModel | None = None
-        for columns in batches:
-            data = _frame(columns if isinstance(columns, tuple) else (columns,), self._inputs)
-            if len(data) == 0:
-                yield self._answer.nothing()
-                continue
-            if model is None:
-                model = _loaded(self._name, tuple(sorted(self._config.items())), self._trust)
-            answer = model.predict(_tensors(data, self._inputs), self._params or None)
-            yield self._answer.told(answer, len(data))
+    def __call__(self, columns: Sequence[Any]) -> Any:  # noqa: ANN401 - pandas'
+        """Return the predictions of a batch of columns."""
+        data = _frame(columns, self._inputs)
+        if len(data) == 0:
+            return self._answer.nothing()
+        model = _loaded(self._name, self._config, self._trust)
+        return self._answer.told(model.predict(_tensors(data, self._inputs), self._params or None), len(data))
 
 
-@functools.lru_cache(maxsize=4)
-def _loaded(name: str, config: tuple[tuple[str, Any], ...], trust: Trust) -> LoadedModel:
+def _loaded(name: str, config: Mapping[str, Any], trust: Trust) -> LoadedModel:
     """Load a model that was sent here: once in a process, which Spark uses for many tasks."""
-    files = imported("pyspark", _PACKAGE, "spark").SparkFiles
-    return load_model(Path(files.get(name)), trust=trust, config=dict(config))
+    key = (name, json.dumps(config, sort_keys=True, default=str))
+    if key not in _open:
+        files = imported("pyspark", _PACKAGE, "spark").SparkFiles
+        while len(_open) >= _KEPT:
+            del _open[next(iter(_open))]
+        _open[key] = load_model(Path(files.get(name)), trust=trust, config=config)
+    return _open[key]
 
 
 def _annotated(rows: _Rows, kind: Any) -> Callable[..., Any]:  # noqa: ANN401 - a type of Spark's
-    """Return a function whose annotations tell Spark to call it with the columns of many batches."""
+    """Return a function whose annotations tell Spark to call it with the columns of a batch.
+
+    Not with an iterator of batches: Spark gives each such function a process of its own, and it is enough that a
+    process loads a model once.
+    """
     import pandas  # noqa: PLC0415 - Spark hands over its series
 
+    def predict(*columns: Any) -> Any:  # noqa: ANN401 - said below
+        return rows(columns)
+
     answer = pandas.DataFrame if kind.typeName() == "struct" else pandas.Series
-
-    def predict(batches: Any) -> Any:  # noqa: ANN401 - said below
-        return rows(batches)
-
-    predict.__annotations__ = {"batches": Iterator[tuple[pandas.Series, ...]], "return": Iterator[answer]}
+    predict.__annotations__ = {"columns": pandas.Series, "return": answer}
     return predict
 
 
