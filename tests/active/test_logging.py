@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import math
 import warnings
 from collections.abc import Callable
@@ -12,8 +11,9 @@ import numpy as np
 import pytest
 
 import toolkit
-from toolkit.active import operations
 from toolkit.errors import Conflict, InvalidValue, NotFound
+from toolkit.recording import current
+from toolkit.registry.catalog import catalog_of
 
 LONG = "x" * 9_000
 
@@ -140,14 +140,30 @@ def test_waiting_is_asked_for() -> None:
     assert toolkit.get_run(run.info.run_id).data.metrics == {"m": 3.0}
 
 
-def test_what_is_not_kept_yet_is_said_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "_told", set())
-    with caplog.at_level(logging.WARNING), toolkit.start_run():
-        for step in range(3):
-            toolkit.log_metric("m", 1, step=step, model_id="m-1")
-    assert [record.message for record in caplog.records if "model_id" in record.message] == [
-        "model_id of log_metric is not kept yet: the metric is logged without it"
+def test_what_is_measured_of_a_model_is_of_the_run_and_of_the_model() -> None:
+    with toolkit.start_run() as run:
+        info = toolkit.log_model(lambda rows: rows)
+        toolkit.log_metrics({"m": 1, "n": 2}, step=3, model_id=info.model_id)
+        toolkit.Client().log_metric(
+            run.info.run_id, "o", 5, model_id=info.model_id, dataset_name="d", dataset_digest="1"
+        )
+        with pytest.raises(NotFound, match="m-0"):
+            toolkit.log_metric("m", 1, model_id=f"m-{'0' * 32}")
+    with toolkit.start_run() as other:
+        toolkit.log_input(model=info)
+        with pytest.raises(InvalidValue, match="is no model"):
+            toolkit.log_input(model=3)
+
+    catalog = catalog_of(current.stores())
+    found = catalog.logged.get_model(str(info.model_id)).metrics
+    assert sorted((each.metric.key, each.metric.value, each.metric.step) for each in found) == [
+        ("m", 1.0, 3),
+        ("n", 2.0, 3),
+        ("o", 5.0, 0),
     ]
+    assert [each.dataset and each.dataset.name for each in found if each.metric.key == "o"] == ["d"]
+    assert toolkit.get_run(run.info.run_id).data.metrics["n"] == 2.0
+    assert catalog.logged.models_of([other.info.run_id])[other.info.run_id].inputs == [info.model_id]
 
 
 def test_tags_can_be_removed() -> None:

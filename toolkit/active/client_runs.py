@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from toolkit.active import operations
 from toolkit.active.connected import Connected, PagedList, whole
+from toolkit.active.measured import log_measured, log_used
 from toolkit.active.operations import RunOperations
 from toolkit.active.values import param_texts, scalar, tag_texts
 from toolkit.data.input import recorded
@@ -15,6 +16,7 @@ from toolkit.ids import new_run_id, now_ms, random_run_name
 from toolkit.recording.context import RUN_NAME, USER, user_name
 from toolkit.tracking import records
 from toolkit.tracking.limits import invalid
+from toolkit.tracking.logged_models import DatasetRef
 from toolkit.tracking.records import Lifecycle, NewRun, RunStatus, SearchQuery
 from toolkit.tracking.system_tags import PARENT
 
@@ -170,22 +172,26 @@ class RunClient(Connected):
         timestamp: int | None = None,
         step: int | None = None,
         synchronous: bool | None = None,
-        dataset_name: str | None = None,  # noqa: ARG002 - MLflow's; metrics of datasets are not kept yet
-        dataset_digest: str | None = None,  # noqa: ARG002 - the same
+        dataset_name: str | None = None,
+        dataset_digest: str | None = None,
         model_id: str | None = None,
     ) -> RunOperations | None:
         """Log one point of a metric; ``timestamp`` in milliseconds since 1970 UTC, default now.
 
+        With ``model_id`` it is a point of that logged model, too, measured on the data that the last two name.
+
         Raises:
             Conflict: The run is deleted.
             InvalidValue: The value is no number.
+            NotFound: There is no such run or model.
         """
         point = records.Metric(
             key=key, value=scalar(value), timestamp=now_ms() if timestamp is None else timestamp, step=step or 0
         )
         self._runs.log_batch(run_id, metrics=[point])
         if model_id is not None:
-            operations.tell_once("model_id of log_metric is not kept yet: the metric is logged without it")
+            on = DatasetRef(name=dataset_name, digest=dataset_digest) if dataset_name else None
+            log_measured(self._stores, run_id, model_id, [point], on)
         return operations.answer(synchronous)
 
     def log_batch(
@@ -239,10 +245,10 @@ class RunClient(Connected):
         Args:
             run_id: The run.
             datasets: The datasets with their tags.
-            models: Models that it uses. They are not kept yet.
+            models: Logged models that it uses: their ids, or what has a ``model_id``.
         """
         if models:
-            operations.tell_once("models of log_inputs are not kept yet: the run is logged without them")
+            log_used(self._stores, run_id, models)
         inputs = [recorded(each.dataset, tags={tag.key: tag.value for tag in each.tags}) for each in datasets or ()]
         self._runs.log_inputs(run_id, inputs)
 

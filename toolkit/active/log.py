@@ -9,12 +9,16 @@ from typing import BinaryIO
 from toolkit.active import files, operations
 from toolkit.active.figures import save_figure
 from toolkit.active.images import save_image
+from toolkit.active.measured import log_measured, log_used
 from toolkit.active.operations import RunOperations
 from toolkit.active.session import run_to_log_to
 from toolkit.active.tables import append_table
 from toolkit.active.values import param_texts, scalar, tag_texts
 from toolkit.data.input import recorded
 from toolkit.errors import InvalidValue, NotFound
+from toolkit.ids import now_ms
+from toolkit.tracking.logged_models import DatasetRef
+from toolkit.tracking.records import Metric
 
 
 def log_param(key: str, value: object, synchronous: bool | None = None) -> object:
@@ -63,7 +67,7 @@ def log_metric(
         synchronous: ``True``: return when the store has it; ``False``: return something to wait with.
         timestamp: Milliseconds since 1970 UTC; default: now.
         run_id: Log into this run; default: the active one.
-        model_id: The model that was measured. It is not kept yet.
+        model_id: The logged model that was measured: the point is its own, too.
         dataset: The data that it was measured on; it becomes an input of the run.
     """
     return log_metrics({key: value}, step, synchronous, run_id, timestamp, model_id, dataset)
@@ -80,11 +84,16 @@ def log_metrics(
 ) -> RunOperations | None:
     """Log one point of each metric, all or none of them; arguments as in `log_metric`."""
     run = run_to_log_to(run_id)
-    run.log_metrics({key: scalar(value) for key, value in metrics.items()}, step=step or 0, timestamp=timestamp)
-    if dataset is not None:
-        run.log_inputs([recorded(dataset)])
+    values = {key: scalar(value) for key, value in metrics.items()}
+    moment = now_ms() if timestamp is None else timestamp
+    run.log_metrics(values, step=step or 0, timestamp=moment)
+    used = recorded(dataset) if dataset is not None else None
+    if used is not None:
+        run.log_inputs([used])
     if model_id is not None:
-        operations.tell_once("model_id of log_metric is not kept yet: the metric is logged without it")
+        points = [Metric(key=key, value=value, timestamp=moment, step=step or 0) for key, value in values.items()]
+        on = DatasetRef(name=used.dataset.name, digest=used.dataset.digest) if used is not None else None
+        log_measured(run.stores, run.run_id, model_id, points, on)
     return operations.answer(synchronous)
 
 
@@ -224,7 +233,7 @@ def log_input(
         dataset: One of `toolkit.data` or of MLflow, a DataFrame, an array, or the path or URL of a file.
         context: What for, such as ``training``.
         tags: More to say about this use.
-        model: A model that the run uses. It is not kept yet.
+        model: A logged model that the run uses: its id, or what `log_model` returns.
     """
     log_inputs([dataset], [context], [tags], [model])
 
@@ -244,12 +253,14 @@ def log_inputs(
     lists = [list(each or [None] * count) for each in (datasets, contexts, tags_list, models)]
     if any(len(each) != count for each in lists):
         raise InvalidValue("log_inputs was given lists of different lengths: wanted one entry of each a dataset")
-    if any(model is not None for model in lists[3]):
-        operations.tell_once("model of log_input is not kept yet: the run is logged without it")
+    models = [model for model in lists[3] if model is not None]
     inputs = [
         recorded(dataset, context=context, tags=tags)
         for dataset, context, tags, _ in zip(*lists, strict=True)
         if dataset is not None
     ]
-    if inputs:
-        run_to_log_to().log_inputs(inputs)
+    run = run_to_log_to() if inputs or models else None
+    if run is not None and inputs:
+        run.log_inputs(inputs)
+    if run is not None and models:
+        log_used(run.stores, run.run_id, models)

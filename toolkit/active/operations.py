@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 from toolkit.recording import current
 
-logger = logging.getLogger(__name__)
-
 _default: bool | None = None
-_told: set[str] = set()
 
 
 class RunOperations:
@@ -45,10 +40,3 @@ def flush_async_logging() -> None:
 def flush_artifact_async_logging() -> None:
     """Wait until all artifacts are stored: they are when their verb returns, and listed when this does."""
     current.settle()
-
-
-def tell_once(what: str) -> None:
-    """Warn of something, once in this process."""
-    if what not in _told:
-        _told.add(what)
-        logger.warning(what)
