@@ -379,6 +379,13 @@ def test_what_a_function_imports_when_it_runs_is_found(tmp_path: Path) -> None:
     assert {"cloudpickle", "polars"} == {line.partition("==")[0] for line in lines(tmp_path / "m")}
 
 
+def test_a_model_of_columns_needs_what_frames_are_made_with(tmp_path: Path) -> None:
+    model = LogisticRegression().fit(FRAME.to_numpy(), TARGET)
+    for name, example, needed in (("columns", FRAME, True), ("tensor", FRAME.to_numpy(), False)):
+        save_model(model, tmp_path / name, input_example=example)
+        assert any(line.startswith("pandas==") for line in lines(tmp_path / name)) is needed
+
+
 def test_requirements_that_are_given(tmp_path: Path) -> None:
     (tmp_path / "base.txt").write_text("numpy>=1 # any\n-c bounds.txt\n", encoding="utf-8")
     (tmp_path / "bounds.txt").write_text("pandas<4\n", encoding="utf-8")

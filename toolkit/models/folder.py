@@ -123,7 +123,6 @@ def _save(model: object, path: Path, kind: Flavor, wanted: _Wanted, environments
     found = saved.requirements
     if wanted.code_paths:
         found = (*found, *distributions((), [path / str(code)]))
-    write_environment(path, environment(found, **environments))
     result = ModelMetadata(
         flavors=_flavors(kind, saved, code, extra),
         signature=given,
@@ -132,6 +131,10 @@ def _save(model: object, path: Path, kind: Flavor, wanted: _Wanted, environments
     )
     if wanted.example is not None and saved.pyfunc is not None:
         result = _tried(result, path, wanted.example, infers=infers)
+    takes = None if result.signature is None else result.signature.inputs
+    if takes is not None and not takes.is_tensor_spec():
+        found = (*found, "pandas")  # columns are held against them as a frame
+    write_environment(path, environment(found, **environments))
     result = replace(result, model_size_bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()))
     result.write(path)
     return result
