@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import toolkit.tensorflow
     import toolkit.tracking
     import toolkit.transformers
+    import toolkit.types
     import toolkit.xgboost  # noqa: F401 - type checkers learn of the modules, and nobody loads them
     from toolkit.active.artifacts import (
         get_artifact_uri,
@@ -131,6 +132,9 @@ if TYPE_CHECKING:
         flow,
         task,
     )
+    from toolkit.models.infer import (
+        infer_signature,
+    )
     from toolkit.recording.current import (
         flush,
     )
@@ -230,6 +234,7 @@ _HOME = {
         "flow",
         "task",
     ),
+    "toolkit.models.infer": ("infer_signature",),
     "toolkit.recording.current": ("flush",),
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
@@ -262,6 +267,7 @@ __all__ = [
     "get_registry_uri",
     "get_run",
     "get_tracking_uri",
+    "infer_signature",
     "is_tracking_uri_set",
     "last_active_run",
     "load_model",
@@ -326,6 +332,7 @@ _SUBMODULES = (
     "tensorflow",
     "tracking",
     "transformers",
+    "types",
     "xgboost",
 )
 """What MLflow's scripts reach by attribute, such as ``mlflow.artifacts.download_artifacts``."""

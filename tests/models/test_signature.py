@@ -196,3 +196,15 @@ def test_what_no_signature_can_be(case: str) -> None:
 
 def test_a_vector_of_sparks_is_one_type() -> None:
     assert Schema.from_json('[{"type": "sparkml_vector", "name": "v"}]').inputs[0].type == SparkMLVector()
+
+
+def test_mlflows_places_of_names() -> None:
+    import toolkit
+    from toolkit.models import ModelSignature
+    from toolkit.models.signature import ModelSignature as InPlace
+    from toolkit.models.signature import infer_signature
+    from toolkit.types.schema import ColSpec as Column
+
+    assert ModelSignature is InPlace is Signature
+    assert toolkit.infer_signature is infer_signature is toolkit.models.infer_signature
+    assert toolkit.types.ColSpec is Column is ColSpec
