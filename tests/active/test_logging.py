@@ -163,7 +163,7 @@ def test_what_is_measured_of_a_model_is_of_the_run_and_of_the_model() -> None:
     ]
     assert [each.dataset and each.dataset.name for each in found if each.metric.key == "o"] == ["d"]
     assert toolkit.get_run(run.info.run_id).data.metrics["n"] == 2.0
-    assert catalog.logged.models_of([other.info.run_id])[other.info.run_id].inputs == [info.model_id]
+    assert list(catalog.logged.models_of([other.info.run_id])[other.info.run_id].inputs) == [info.model_id]
 
 
 def test_tags_can_be_removed() -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import pandas as pd
 import peer
 import pytest
+import server
 import yaml
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
+import toolkit
 from toolkit.errors import SchemaMismatch, UntrustedModel
 from toolkit.models.folder import load_model, load_native, save_model
 from toolkit.models.infer import infer_signature
@@ -163,3 +165,29 @@ def test_mlflow_reads_our_signatures_as_we_do(said: dict[str, Any]) -> None:
 
     for part, text in said["sklearn_skops signature"].items():
         assert json.loads(text or "null") == json.loads(ours[part] or "null")
+
+
+def test_both_clients_log_to_one_server_and_load_what_the_other_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = LogisticRegression().fit(FRAME, TARGET).predict(FRAME).tolist()
+    with server.serving(tmp_path / "home") as team:
+        monkeypatch.setenv("TOOLKIT_TRACKING_URI", team.url)
+        with toolkit.start_run():
+            model = LogisticRegression().fit(FRAME, TARGET)
+            toolkit.log_model(model, name="ours", registered_model_name="ours", input_example=FRAME[:1])
+        toolkit.flush()
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("TOOLKIT_")},
+            "MLFLOW_TRACKING_URI": team.url,
+            "PYTHONWARNINGS": "ignore",
+        }
+        command = [str(peer.mlflow_python()), str(SCRIPTS / "mlflow_client_logs_models.py"), "models:/ours/1"]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=170)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout.splitlines()[-1])
+
+        assert (said["predictions"], said["native"]) == (labels, "LogisticRegression")
+        for uri in (said["uri"], said["run"], "models:/theirs/1"):  # a pickle, which the server recorded as it came
+            assert toolkit.load_model(uri).predict(FRAME).tolist() == labels, uri
+        toolkit.end_run()
