@@ -166,8 +166,9 @@ class _FlowFile:
         for key, value in (("alias", wanted.alias), ("stage", wanted.stage)):
             if value is not None:
                 arguments[key] = text(value)
-        if wanted.archive_existing:
-            arguments["archive_existing"] = "True"
+        for key, flag in (("archive_existing", wanted.archive_existing), ("request", wanted.request)):
+            if flag:
+                arguments[key] = "True"
         arguments |= self._step_keys(step)
         return f"{self._steps[step.name]} = " + call(f"{self._workflow}.register", [text(step.name)], arguments)
 

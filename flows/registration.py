@@ -6,19 +6,20 @@ parameters are what it registers. So conditions, keys of results and the dry run
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from toolkit.errors import InvalidValue, ProjectError, StepFailed, ToolkitError
+from toolkit.errors import AlreadyExists, ApprovalNeeded, InvalidValue, ProjectError, StepFailed, ToolkitError
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.registry import names
-from toolkit.registry.catalog import catalog_of
+from toolkit.registry.catalog import Catalog, catalog_of
 from toolkit.registry.history import Author
+from toolkit.registry.promotion import MOST_REQUESTS, NewRequest, Request, RequestQuery, RequestState, Target
 from toolkit.registry.records import ModelVersion, Stage
 from toolkit.registry.registering import Registration as Wanted
 from toolkit.registry.registering import register
-from toolkit.registry.store import RegistryStore
+from toolkit.registry.store import PromotionStore, RegistryStore
 from toolkit.spec.expression import OutputRef, Scope, StepResult, Template
 from toolkit.spec.project import EntryPoint, Parameter, Registration, Step, Value
 from toolkit.tracking.records import RunStatus, SearchQuery
@@ -26,10 +27,26 @@ from toolkit.tracking.records import RunStatus, SearchQuery
 REGISTERED = "toolkit.registered_version"
 """Tag of a step's run: the version that it made, as ``name/number``."""
 
+REQUESTED = "toolkit.transition_requests"
+"""Tag of a step's run: the numbers of the requests that it made, where others must approve."""
+
 MADE_BY = "toolkit.registered_by"
 """Tag of a version: the workflow's run and the step that made it, so that a step tried again makes no second one."""
 
 _OPTIONS = (("alias", "--alias"), ("stage", "--stage"), ("description", "--description"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registered:
+    """What a step has registered.
+
+    Attributes:
+        version: The version.
+        requests: What it asks for, where others must approve.
+    """
+
+    version: ModelVersion
+    requests: Sequence[Request] = ()
 
 
 def registering_entry(step: Step) -> EntryPoint:
@@ -119,7 +136,7 @@ def register_for(
     *,
     by: str,
     outputs: Mapping[str, OutputRef] | None = None,
-) -> ModelVersion:
+) -> Registered:
     """Register what a step's run is to register; the version that an earlier try made is taken.
 
     Args:
@@ -152,28 +169,32 @@ def register_for(
             )
             version = register(given, stores, catalog)
         recorded.set_tags({REGISTERED: f"{version.name}/{version.version}"})
-        return _moved(catalog.registered, version, values, wanted)
+        made = _moved(catalog, version, values, wanted)
+        if made.requests:
+            recorded.set_tags({REQUESTED: " ".join(str(request.id) for request in made.requests)})
+        return made
     except StepFailed:
         raise
     except ToolkitError as error:
         raise StepFailed(f"step {recorded.info.run_name!r}: {error}", mark=wanted.mark) from error
 
 
-def registered_result(
-    step: Step, version: ModelVersion | None, values: Mapping[str, object], run_id: str
-) -> StepResult:
+def registered_result(step: Step, done: Registered | None, values: Mapping[str, object], run_id: str) -> StepResult:
     """Return what a step that only registers leaves to others: the version among its parameters."""
     made: dict[str, object] = {}
-    if version is not None:
+    if done is not None:
+        version = done.version
         made = {"version": version.version, "uri": f"models:/{version.name}/{version.version}"}
     return StepResult(name=step.name, run_id=run_id, status=RunStatus.FINISHED, parameters={**values, **made})
 
 
-def told(version: ModelVersion) -> str:
+def told(done: Registered) -> str:
     """Return in words what was registered."""
+    version = done.version
     held = [f"@{alias}" for alias in version.aliases]
     held += [version.stage.value] if version.stage is not Stage.NONE else []
-    return f"registered {version.name}/{version.version}" + (f" ({', '.join(held)})" if held else "")
+    asked = "".join(f"; request {request.id} asks for {request.target}" for request in done.requests)
+    return f"registered {version.name}/{version.version}" + (f" ({', '.join(held)})" if held else "") + asked
 
 
 def _wanted(step: Step) -> Registration:
@@ -203,16 +224,42 @@ def _uri(source: object, step: Step, outputs: Mapping[str, OutputRef]) -> str:
     )
 
 
-def _moved(
-    registry: RegistryStore, version: ModelVersion, values: Mapping[str, object], wanted: Registration
-) -> ModelVersion:
-    """Give a version its alias and its stage, and return it as it is then."""
+def _moved(catalog: Catalog, version: ModelVersion, values: Mapping[str, object], wanted: Registration) -> Registered:
+    """Give a version its alias and its stage, or ask for them, and return it as it is then."""
     alias, stage = _text(values.get("alias", wanted.alias)), _text(values.get("stage", wanted.stage))
-    if alias is not None and alias not in version.aliases:
-        registry.set_alias(version.name, alias, version.version)
+    targets = [Target(alias=alias)] if alias is not None and alias not in version.aliases else []
     if stage is not None and Stage.read(stage) is not version.stage:
-        registry.set_stage(version.name, version.version, Stage.read(stage), archive_existing=wanted.archive_existing)
-    return registry.get_version(version.name, version.version)
+        targets.append(Target(stage=Stage.read(stage)))
+    asked = []
+    for target in targets:
+        try:
+            _take(catalog.registered, version, target, wanted)
+        except ApprovalNeeded:
+            if not wanted.request:
+                raise
+            asked.append(_ask(catalog.promotions, version, target, wanted))
+    return Registered(version=catalog.registered.get_version(version.name, version.version), requests=asked)
+
+
+def _take(registry: RegistryStore, version: ModelVersion, target: Target, wanted: Registration) -> None:
+    if target.alias is not None:
+        registry.set_alias(version.name, target.alias, version.version)
+    elif target.stage is not None:
+        registry.set_stage(version.name, version.version, target.stage, archive_existing=wanted.archive_existing)
+
+
+def _ask(promotions: PromotionStore, version: ModelVersion, target: Target, wanted: Registration) -> Request:
+    """Ask that a version takes a target; what an earlier try has asked is not asked again."""
+    archive = wanted.archive_existing and target.stage is not None
+    new = NewRequest(name=version.name, version=version.version, target=target, archive_existing=archive)
+    try:
+        return promotions.request(new)
+    except AlreadyExists:
+        query = RequestQuery(name=version.name, state=RequestState.PENDING, limit=MOST_REQUESTS)
+        for request in promotions.requests(query).items:
+            if (request.version, request.target) == (version.version, target):
+                return request
+        raise
 
 
 def _text(value: object) -> str | None:

@@ -20,12 +20,11 @@ from toolkit.flows.mlflow_environment import stand_in
 from toolkit.flows.mlflow_step import end_left_open, mlflow_variables, step_tags
 from toolkit.flows.plan import Plan
 from toolkit.flows.process import CommandProcess, CommandSpec, Exit
-from toolkit.flows.registration import register_for, registered_result, told
+from toolkit.flows.registration import Registered, register_for, registered_result, told
 from toolkit.flows.workspace import Workspace
 from toolkit.recording import context as tag
 from toolkit.recording.lease import PROCESS_TAG, process_tag
 from toolkit.recording.run import RecordedRun
-from toolkit.registry.records import ModelVersion
 from toolkit.settings import environment
 from toolkit.spec.command import command_argv
 from toolkit.spec.expression import OutputRef, StepResult
@@ -147,9 +146,9 @@ class StepRunner:
     def _execute(self, recorded: RecordedRun, folder: Path) -> StepResult:
         if self._step.entry_point is None:
             recorded.log_text(self._context.environment(self._step).lock, LOCK_PATH)
-            version = self._register(recorded, self._invocation.values, {})
+            done = self._register(recorded, self._invocation.values, {})
             shutil.rmtree(folder, ignore_errors=True)
-            return registered_result(self._step, version, self._invocation.values, recorded.run_id)
+            return registered_result(self._step, done, self._invocation.values, recorded.run_id)
         prepared = self._context.environment(self._step)
         inside = self._inside(prepared, folder)
         workspace = inside.workspace if inside else self._workspace(folder)
@@ -183,15 +182,15 @@ class StepRunner:
 
     def _register(
         self, recorded: RecordedRun, values: Mapping[str, object], outputs: Mapping[str, OutputRef]
-    ) -> ModelVersion | None:
+    ) -> Registered | None:
         """Register what the step is to register, and say so; ``None``: an earlier run is made again."""
         if not self._plan.registers:
             return None
         by = f"{self._context.parent.run_id} {self._invocation.label}"
-        version = register_for(self._step, values, recorded, self._context.stores, by=by, outputs=outputs)
-        self._context.reporter.note(f"{self._invocation.label}: {told(version)}")
-        self._log(told(version))
-        return version
+        done = register_for(self._step, values, recorded, self._context.stores, by=by, outputs=outputs)
+        self._context.reporter.note(f"{self._invocation.label}: {told(done)}")
+        self._log(told(done))
+        return done
 
     def _workspace(self, folder: Path) -> Workspace:
         return Workspace(project=self._plan.project.directory, entry_point=self._entry, folder=folder / "workspace")

@@ -104,6 +104,7 @@ class Workflow:
         alias: str | None = None,
         stage: str | None = None,
         archive_existing: bool = False,
+        request: bool = False,
         **keys: object,
     ) -> Step:
         """Declare a step that registers a model. Its calls give ``from``: an output of a step, or a model's URI.
@@ -117,6 +118,7 @@ class Workflow:
             alias: Alias of the new version.
             stage: Stage of the new version.
             archive_existing: Whether the others in that stage go to the archive.
+            request: Whether to ask for alias and stage where others must approve, instead of failing.
             **keys: ``retries``, ``retry_delay`` and ``concurrency``, as in an MLproject.
 
         Raises:
@@ -125,6 +127,7 @@ class Workflow:
         if name in self.steps:
             raise InvalidValue(f"workflow {self.name!r} has two steps {name!r}: give one another name")
         told = {"model": model, "from": "given", "alias": alias, "stage": stage, "archive_existing": archive_existing}
+        told["request"] = request
         wanted = {key: value for key, value in told.items() if value not in (None, False)}
         self.steps[name] = Step(self, name, {"register": wanted, **keys}, None)
         return self.steps[name]

@@ -12,13 +12,14 @@ from toolkit import settings, wiring
 from toolkit.errors import ProjectError, StepFailed
 from toolkit.flows.export import flow_file
 from toolkit.flows.plan import check_runnable, dry_run
-from toolkit.flows.registration import MADE_BY, REGISTERED, register_for
+from toolkit.flows.registration import MADE_BY, REGISTERED, REQUESTED, register_for
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.registry.catalog import Catalog, catalog_of
 from toolkit.registry.gates import read_gate
-from toolkit.registry.promotion import Policy, Target
+from toolkit.registry.history import Author
+from toolkit.registry.promotion import Policy, RequestQuery, Target
 from toolkit.registry.records import Stage
 from toolkit.spec.expression import OutputRef
 
@@ -170,6 +171,23 @@ def test_a_refused_move_fails_the_step_with_its_reason(
     catalog.promotions.set_policies("wine", [Policy(target=Target(stage=Stage.PRODUCTION))])
     register(stores, leases, tmp_path, model, "stage: Production")
     assert catalog.registered.get_version("wine", 1).stage is Stage.PRODUCTION
+
+
+def test_where_others_must_approve_it_is_asked_for(
+    stores: Stores, leases: Leases, catalog: Catalog, model: OutputRef, tmp_path: Path
+) -> None:
+    """If the step says so; once, however often it is tried."""
+    catalog.registered.create_model("wine")
+    catalog.promotions.set_policies("wine", [Policy(target=Target(alias="best"), approvals=1)])
+    with pytest.raises(StepFailed, match=r"step 'promote': .*request"):
+        register(stores, leases, tmp_path, model, "alias: best")
+    runs = [register(stores, leases, tmp_path, model, "alias: best, request: true") for _ in range(2)]
+    (asked,) = catalog.promotions.requests(RequestQuery(name="wine")).items
+    assert (asked.version, str(asked.target)) == (1, "@best")
+    for run in runs:
+        assert stores.runs.get_run(run.run_id).data.tags[REQUESTED] == str(asked.id)
+    catalog.acting(Author(user="somebody else")).promotions.approve(asked.id)
+    assert catalog.registered.find_alias("wine", "best").version == 1
 
 
 @pytest.mark.parametrize(

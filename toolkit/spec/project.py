@@ -163,6 +163,7 @@ class Registration:
         alias: Alias to set on the new version.
         stage: Stage to move the new version to.
         archive_existing: Whether the others in that stage go to the archive.
+        request: Whether to ask for the alias and the stage where others must approve, instead of failing.
         description: What the version is.
         tags: Its tags: a mapping.
         mark: Where it stands.
@@ -173,6 +174,7 @@ class Registration:
     alias: str | None = None
     stage: str | None = None
     archive_existing: bool = False
+    request: bool = False
     description: Template | None = None
     tags: Template | None = None
     mark: Mark | None = None

@@ -31,7 +31,7 @@ STEP_KEYS = (
 )
 """The keys of a step."""
 
-REGISTER_KEYS = ("model", "from", "alias", "stage", "archive_existing", "description", "tags")
+REGISTER_KEYS = ("model", "from", "alias", "stage", "archive_existing", "request", "description", "tags")
 """The keys of ``register:``."""
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
@@ -250,13 +250,16 @@ def _registration(node: Node, what: str) -> Registration:
         source=template(fields["from"]),
         alias=texts.get("alias"),
         stage=texts.get("stage"),
-        archive_existing=_flag(given["archive_existing"], f"'archive_existing' in {what}")
-        if "archive_existing" in given
-        else False,
+        archive_existing=_flagged(given, "archive_existing", what),
+        request=_flagged(given, "request", what),
         description=template(given["description"]) if "description" in given else None,
         tags=_tags(given["tags"], f"'tags' in {what}") if "tags" in given else None,
         mark=node.mark,
     )
+
+
+def _flagged(given: Mapping[str, Node], key: str, what: str) -> bool:
+    return key in given and _flag(given[key], f"{key!r} in {what}")
 
 
 def _tags(node: Node, what: str) -> Template:
