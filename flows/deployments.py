@@ -354,12 +354,13 @@ class Deployments:
 
     # -- doing -------------------------------------------------------------------------------------
 
-    def trigger(self, deployment: Deployment, parameters: Mapping[str, object]) -> Triggered:
+    def trigger(self, deployment: Deployment, parameters: Mapping[str, object], *, key: str | None = None) -> Triggered:
         """Ask for a run of a deployment now.
 
         Args:
             deployment: The deployment.
             parameters: Values of its parameters, under the flow's names or the project's.
+            key: Whoever asks again with the same key gets the run that is there.
 
         Raises:
             InvalidValue: Prefect refuses a value.
@@ -367,7 +368,9 @@ class Deployments:
         schema = self._client.read_deployment(UUID(deployment.id)).parameter_openapi_schema or {}
         given = _typed(schema, parameters, deployment.name)
         try:
-            run = self._client.create_flow_run_from_deployment(UUID(deployment.id), parameters=given)
+            run = self._client.create_flow_run_from_deployment(
+                UUID(deployment.id), parameters=given, idempotency_key=key
+            )
         except PrefectHTTPStatusError as error:
             if error.response.status_code in (409, 422):
                 raise InvalidValue(f"Prefect refuses the values for {deployment.name}: {_explained(error)}") from None

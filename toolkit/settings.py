@@ -98,6 +98,10 @@ class Settings(BaseSettings):
             be safe, with commas between them.
         allow_pickle_deserialization: Load pickles and code of models that this store has recorded; else only what a
             caller says to trust.
+        webhook_private_targets: Addresses and networks that webhooks may call though they are not public, such as
+            ``127.0.0.1,10.1.0.0/16``.
+        webhook_plain_http: Let webhooks call ``http://``, too, which whoever is on the way can read and change.
+        webhook_timeout: Seconds that a webhook has to answer.
         quiet: Print nothing but data and errors.
     """
 
@@ -225,6 +229,16 @@ class Settings(BaseSettings):
     allow_pickle_deserialization: bool = Field(
         default=True,
         validation_alias=_variable("TOOLKIT_ALLOW_PICKLE_DESERIALIZATION", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"),
+    )
+    webhook_private_targets: OptionalText = Field(
+        default=None, validation_alias=_variable("TOOLKIT_WEBHOOK_PRIVATE_TARGETS")
+    )
+    webhook_plain_http: bool = Field(default=False, validation_alias=_variable("TOOLKIT_WEBHOOK_PLAIN_HTTP"))
+    webhook_timeout: float = Field(
+        default=10.0,
+        gt=0,
+        le=60,
+        validation_alias=_variable("TOOLKIT_WEBHOOK_TIMEOUT", "MLFLOW_WEBHOOK_REQUEST_TIMEOUT"),
     )
     quiet: bool = Field(
         default=False,

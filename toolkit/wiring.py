@@ -39,9 +39,12 @@ if TYPE_CHECKING:
     from toolkit.flows.source import Fetching, Source
     from toolkit.flows.step_cache import CacheOptions
     from toolkit.registry.catalog import Catalog
+    from toolkit.registry.courier import Courier
+    from toolkit.registry.events import Event, EventQuery
     from toolkit.spec.expression import StepResult
     from toolkit.tracking.journal import Journal
     from toolkit.tracking.records import DatasetInput, Experiment, Run, UsedDataset
+    from toolkit.transport.outward import Targets
     from toolkit.upkeep.garbage import Collection, Found
 
 
@@ -215,6 +218,59 @@ def lineage_of(stores: Stores, start: Key, direction: Direction, *, depth: int =
     if stores.database is None:
         raise StoreError(f"the lineage of {stores.place} is kept in no database, and by no server")
     return read_lineage(stores.database, start, direction, depth=depth)
+
+
+def events_of(stores: Stores, query: EventQuery) -> Sequence[Event]:
+    """Return what was done to the registry, as others are told of it, the oldest first.
+
+    Raises:
+        InvalidValue: No model can have this name.
+        StoreError: The stores are neither a server's nor in a database of this process's, or cannot be used.
+    """
+    if stores.server is not None:
+        from toolkit.registry import http_events  # noqa: PLC0415 - where there is a server
+
+        return http_events.read_events(stores.server, query)
+    from toolkit.registry.sql_events import read_events  # noqa: PLC0415 - SQLAlchemy
+
+    if stores.database is None:
+        raise StoreError(f"the events of {stores.place} are kept in no database, and by no server")
+    return read_events(stores.database, query)
+
+
+def webhook_targets(settings: Settings) -> Targets:
+    """Return what webhooks may call.
+
+    Raises:
+        InvalidSetting: A network cannot be read.
+    """
+    from toolkit.transport.outward import Targets  # noqa: PLC0415 - when it is wanted
+
+    return Targets.read(settings.webhook_private_targets, plain=settings.webhook_plain_http)
+
+
+def open_courier(database: Database, settings: Settings, report: Callable[[str], None]) -> Courier:
+    """Return what tells others of changes of the registry in a database.
+
+    Args:
+        database: Where the registry is.
+        settings: Say what may be called.
+        report: Takes lines of progress, such as of Prefect's server that starts.
+
+    Raises:
+        InvalidSetting: What may be called cannot be read.
+        StoreError: The database cannot be used.
+    """
+    from toolkit.registry.courier import Courier  # noqa: PLC0415 - when it is wanted
+    from toolkit.registry.sql_webhooks import SqlWebhookStore  # noqa: PLC0415 - SQLAlchemy
+    from toolkit.transport.outward import post  # noqa: PLC0415 - as the courier
+
+    def trigger(name: str, parameters: Mapping[str, str], key: str) -> str:
+        with open_deployments(report) as deployments:
+            return deployments.trigger(deployments.find(name), parameters, key=key).name
+
+    sending = partial(post, targets=webhook_targets(settings), timeout=settings.webhook_timeout)
+    return Courier(SqlWebhookStore(database), sending, trigger)
 
 
 def file_digest_of(path: Path) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import typer
 
-from toolkit.cli import registry_gates, registry_history, registry_requests
+from toolkit.cli import registry_events, registry_gates, registry_history, registry_requests
 from toolkit.cli.registered import (
     Opened,
     is_version,
@@ -274,6 +274,7 @@ for _command in (
 ):
     app.command()(_command)
 app.add_typer(registry_gates.app, name="gates")
+app.add_typer(registry_events.app, name="events")
 
 
 app.command("lineage")(lineage)

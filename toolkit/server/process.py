@@ -30,6 +30,7 @@ from toolkit.errors import InvalidSetting, ServiceError
 from toolkit.recording.stores import Stores
 from toolkit.server.app import make_app
 from toolkit.server.artifacts.files import Limits
+from toolkit.server.courier import CourierThread
 from toolkit.server.metrics import MEDIA_TYPE, Counts, WorkerCounts
 from toolkit.server.observed import Observed
 from toolkit.server.protocol import BoundedHttp
@@ -37,7 +38,7 @@ from toolkit.server.supervisor import Supervisor
 from toolkit.server.sweeper import Sweeper
 from toolkit.settings import Settings
 from toolkit.tracking.records import SearchQuery
-from toolkit.wiring import named_tracking, open_stores, settings_database, sweep
+from toolkit.wiring import named_tracking, open_courier, open_stores, settings_database, sweep
 
 logger = logging.getLogger("toolkit.server")
 
@@ -250,14 +251,17 @@ def _work(
         if parent is not None:
             threading.Thread(target=server.stop_with, args=(parent,), daemon=True).start()
         sweeper = Sweeper(partial(sweep, stores, settings), every=settings.lease / _SWEEPS_PER_LEASE)
+        courier = _courier(stores, settings)
         if number == 0:  # one process is enough
             sweeper.start()
+            courier.start()
         gc.freeze()
         gc.set_threshold(*_COLLECT)
         if begins:
             ready(stores)
         server.serve_until_told(listener)
         sweeper.stop()
+        courier.stop(settings.grace)
     finally:
         stores.close()
     return server.exit_code
@@ -274,6 +278,11 @@ def _elsewhere(stores: Stores) -> str | None:
         f"warning: the artifacts of {told} stay where they were when this was set up, for clients that reach it "
         f"themselves; new experiments keep theirs in {stores.artifact_root}"
     )
+
+
+def _courier(stores: Stores, settings: Settings) -> CourierThread:
+    assert stores.database is not None  # a server has one: `_prepare`
+    return CourierThread(open_courier(stores.database, settings, logger.info))
 
 
 def _application(settings: Settings, options: ServerOptions, stores: Stores) -> Starlette:

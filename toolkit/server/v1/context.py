@@ -39,6 +39,7 @@ class Context:
         watch: The runs that are listened to.
         stopping: Set when the server is told to stop: answers without end then end.
         lane: Threads of what writes.
+        listeners: Those who are told of the registry.
     """
 
     stores: Stores
@@ -50,6 +51,7 @@ class Context:
     watch: Watch
     stopping: threading.Event = field(default_factory=threading.Event)
     lane: CapacityLimiter = field(default_factory=writers)
+    listeners: set[object] = field(default_factory=set)
 
     def experiment(self, record: Experiment) -> Json:
         """Return an experiment as clients see it."""
