@@ -79,7 +79,9 @@ DATA = st.one_of(
 
 
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
-@hypothesis.settings(max_examples=300, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.settings(
+    max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+)
 @hypothesis.given(DATA)
 def test_what_was_inferred_from_data_takes_those_data(data: object) -> None:
     if data is None:
@@ -220,6 +222,14 @@ def test_columns_without_names_are_counted() -> None:
     frame = pd.DataFrame({"p": [1.5], "q": ["x"], "r": [True]})
     assert list(enforce(frame, signature)) == ["p", "q"]
     assert "declares 2 inputs but the provided value only has 1" in str(refusal(frame[["p"]], signature))
+
+
+def test_rows_and_columns_of_one_name_stay_apart() -> None:
+    frame = pd.DataFrame([[1, 2.5, "x"], [3, 4.5, "y"]], columns=["p", "p", "q"], index=[7, 7])
+    signature = Signature(Schema([ColSpec(DataType.double), ColSpec(DataType.double)]))
+    taken = enforce(frame, signature)
+    assert taken.to_numpy().tolist() == [[1.0, 2.5], [3.0, 4.5]]
+    assert (list(taken), list(taken.index)) == (["p", "p"], [7, 7])
 
 
 def test_two_columns_of_one_name_are_refused() -> None:

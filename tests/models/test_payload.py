@@ -277,7 +277,7 @@ def test_bodies_that_are_none(body: object, told: str) -> None:
     assert told in refusal(body)
 
 
-@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @hypothesis.given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.just(SECRET),

@@ -24,6 +24,7 @@ _NUMPY = {
     DataType.float: "float32",
     DataType.double: "float64",
 }
+_OWN_DTYPE = {**_NUMPY, DataType.string: "str", DataType.datetime: "datetime64[ns]"}
 _FLOAT32 = 3.4028234663852886e38
 _WHOLE = (DataType.integer, DataType.long)
 
@@ -52,6 +53,18 @@ def infer(column: pd.Series) -> Type:
     if found is None:
         raise Unclear(f"its type, {dtype}, has no name in a signature")
     return found
+
+
+def fits_as_it_is(dtype: object, kind: Type) -> bool:
+    """Return whether every column of a dtype is of a type, whatever its values are.
+
+    Args:
+        dtype: Of a column of pandas.
+        kind: The type.
+    """
+    if not isinstance(kind, DataType):
+        return isinstance(kind, AnyType)
+    return str(dtype) == _OWN_DTYPE.get(kind)
 
 
 def conform(column: pd.Series, kind: Type, *, required: bool) -> pd.Series:

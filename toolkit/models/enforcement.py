@@ -240,17 +240,27 @@ def _assembled(frame: pd.DataFrame, specs: list[tuple[Any, ColSpec]], *, loose: 
     """Return a table of these columns of another, each in its type; the same table where nothing changes."""
     import pandas as pd  # noqa: PLC0415
 
+    known = {name: at for at, name in enumerate(frame.columns)} if frame.columns.is_unique else {}
+    places = [known.get(name, at) for at, (name, _) in enumerate(specs)]
+    dtypes = frame.dtypes.to_list()
     done = {}
-    changed = [name for name, _ in specs] != frame.columns.tolist()
-    for at, (name, spec) in enumerate(specs):
-        came = frame[name] if frame.columns.is_unique else frame.iloc[:, at]
+    for place, (name, spec) in zip(places, specs, strict=True):
+        if columns.fits_as_it_is(dtypes[place], spec.type):  # as most do: the values need not be looked at
+            continue
+        came = frame.iloc[:, place]
         try:
             fitting = columns.narrowed(came, spec.type) if loose else came
-            done[name] = columns.conform(fitting, spec.type, required=spec.forbids_missing)
+            fitting = columns.conform(fitting, spec.type, required=spec.forbids_missing)
         except SchemaMismatch as problem:
             raise problem.inside(column=name) from None
-        changed = changed or done[name] is not came
-    return pd.DataFrame(done, index=frame.index) if changed else frame
+        if fitting is not came:
+            done[place] = fitting
+    if not done:
+        return frame if places == list(range(frame.shape[1])) else frame.iloc[:, places]
+    parts = [done.get(place, frame.iloc[:, place]) for place in places]
+    made = pd.DataFrame(dict(enumerate(parts)), index=frame.index)
+    made.columns = frame.columns[places]
+    return made
 
 
 def _spark(data: Any, schema: Schema) -> Any:  # noqa: ANN401

@@ -115,8 +115,13 @@ def parse_json(body: bytes | str) -> dict[str, Any]:
     Raises:
         InvalidPayload: It is no JSON, or no object.
     """
+    import orjson  # noqa: PLC0415 - many models are asked without it
+
     try:
-        read_ = json.loads(body)
+        try:
+            read_ = orjson.loads(body)
+        except orjson.JSONDecodeError:  # it takes no NaN; what is wrong, the other says
+            read_ = json.loads(body)
     except (ValueError, RecursionError) as error:
         at = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         told = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
