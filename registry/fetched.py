@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import yaml
+
 from toolkit.artifacts.digest import file_digest
 from toolkit.artifacts.location import Place
 from toolkit.data.source import local_path
@@ -26,6 +28,8 @@ from toolkit.tracking.records import ArtifactEntry
 from toolkit.tracking.store import RunStore
 
 _PAGE = 10_000
+_META = "registered_model_meta"
+"""A file beside a copy of a version that says which one it is, as MLflow leaves it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +75,14 @@ def fetch(uri: str, stores: Stores, catalog: Catalog, *, target: Path | None = N
         ArtifactError: The files cannot be read from here.
     """
     located = locate(uri, stores, catalog)
+    found = _fetched(located, uri, stores, catalog, target)
+    if target is not None and located.version is not None:
+        said = {"model_name": located.version.name, "model_version": str(located.version.version)}
+        (found.folder / _META).write_text(yaml.safe_dump(said), encoding="utf-8")
+    return found
+
+
+def _fetched(located: Located, uri: str, stores: Stores, catalog: Catalog, target: Path | None) -> FetchedModel:
     folder = _plain_folder(located)
     if folder is not None:
         _check_model(folder, uri)

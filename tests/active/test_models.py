@@ -80,7 +80,7 @@ def folder_of(info: ModelInfo) -> Path:
 
 
 @pytest.mark.usefixtures("where")
-def test_a_model_is_logged_registered_and_loaded_by_every_uri() -> None:
+def test_a_model_is_logged_registered_and_loaded_by_every_uri(tmp_path: Path) -> None:
     with toolkit.start_run() as run:
         toolkit.log_params({"c": 1})
         toolkit.log_metric("accuracy", 0.75)
@@ -111,6 +111,16 @@ def test_a_model_is_logged_registered_and_loaded_by_every_uri() -> None:
         model = toolkit.load_model(uri)
         assert [int(each) for each in model.predict(FRAME)] == labels(), uri
         assert model.metadata.model_id == info.model_id
+    copy = Path(toolkit.artifacts.download_artifacts(f"models:/wine/{version}", dst_path=tmp_path / "copy"))
+    assert (copy / "registered_model_meta").read_text(encoding="utf-8").split() == [
+        "model_name:",
+        "wine",
+        "model_version:",
+        f"'{version}'",
+    ]
+    listed = {each.path for each in toolkit.artifacts.list_artifacts(f"models:/wine/{version}")}
+    assert {"MLmodel", "model.skops", "requirements.txt"} <= listed
+    assert toolkit.load_model(copy).metadata.model_id == info.model_id
     with pytest.raises(SchemaMismatch, match="'b'"):
         model.predict(FRAME[["a"]])
     assert isinstance(toolkit.sklearn.load_model(info.model_uri), LogisticRegression)

@@ -10,8 +10,9 @@ from toolkit.active.client import Client
 from toolkit.active.images import Image
 from toolkit.active.session import run_to_log_to
 from toolkit.entities import FileInfo
-from toolkit.errors import InvalidValue, NotYetSupported
+from toolkit.errors import InvalidValue
 from toolkit.recording import current
+from toolkit.registry.fetched import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,8 @@ def download_artifacts(
     """Return the local path of a file or folder.
 
     Args:
-        artifact_uri: ``runs:/<run id>/<path>``, what ``artifact_uri`` and `get_artifact_uri` say, or a local path.
+        artifact_uri: ``runs:/<run id>/<path>``, ``models:/…``, what ``artifact_uri`` and `get_artifact_uri` say, or a
+            local path.
         run_id: The run, instead of a URI.
         artifact_path: The path among its artifacts; default: all.
         dst_path: Folder to copy into; default: where it lies, if that is on this machine (for reading only).
@@ -66,6 +68,9 @@ def download_artifacts(
     """
     client = Client(tracking_uri, registry_uri)
     place = _place(client, artifact_uri, run_id, artifact_path)
+    if place is None and str(artifact_uri).startswith("models:"):
+        target = None if dst_path is None else Path(dst_path)
+        return str(fetch(str(artifact_uri), client._stores, client._catalog, target=target).folder)
     if place is None:
         return files.copy_of(str(artifact_uri), dst_path)
     return client.download_artifacts(*place, dst_path)
@@ -85,6 +90,12 @@ def list_artifacts(
     """
     client = Client(tracking_uri)
     place = _place(client, artifact_uri, run_id, artifact_path)
+    if place is None and str(artifact_uri).startswith("models:"):
+        folder = fetch(str(artifact_uri), client._stores, client._catalog).folder
+        return [
+            FileInfo(each.name, each.is_dir(), each.stat().st_size if each.is_file() else None)
+            for each in sorted(folder.iterdir())
+        ]
     if place is None:
         raise InvalidValue(f"{artifact_uri!r} names no run of {client.tracking_uri}: wanted runs:/<run id>/<path>")
     return client.list_artifacts(*place)
@@ -118,6 +129,4 @@ def _place(client: Client, uri: str | None, run_id: str | None, path: str | None
     assert uri is not None
     if path is not None:
         raise InvalidValue("`artifact_path` cannot be specified if `artifact_uri` is specified")
-    if uri.startswith("models:"):
-        raise NotYetSupported(f"{uri!r} names a model: the registry is not there yet; give runs:/<run id>/<path>")
-    return client.place_of(uri)
+    return None if uri.startswith("models:") else client.place_of(uri)
