@@ -40,7 +40,8 @@ def catalog_of(stores: Stores, *, pickles: bool = True) -> Catalog:
 
     Args:
         stores: Where runs and artifacts are.
-        pickles: Whether gates may load what runs code, if the store has recorded its digest.
+        pickles: Whether gates may load what runs code, if the store has recorded its digest: where models are one's
+            own, and nobody waits. A server says no.
 
     Raises:
         StoreError: The stores are neither a server's nor in a database.
@@ -56,7 +57,7 @@ def catalog_of(stores: Stores, *, pickles: bool = True) -> Catalog:
             promotions=HttpPromotionStore(stores.server),
         )
     elif stores.database is not None:
-        from toolkit.registry.file_checks import FileChecks  # noqa: PLC0415 - the same
+        from toolkit.registry.file_checks import LONGEST, LONGEST_SERVED, FileChecks  # noqa: PLC0415 - the same
         from toolkit.registry.sql import SqlRegistryStore  # noqa: PLC0415 - SQLAlchemy, where there is a database
         from toolkit.registry.sql_promotions import SqlPromotionStore  # noqa: PLC0415 - the same
         from toolkit.tracking.sql_logged_models import SqlLoggedModelStore  # noqa: PLC0415 - the same
@@ -66,7 +67,7 @@ def catalog_of(stores: Stores, *, pickles: bool = True) -> Catalog:
             registered=SqlRegistryStore(stores.database),
             promotions=SqlPromotionStore(stores.database),
         )
-        checks = FileChecks(stores, catalog, pickles=pickles)
+        checks = FileChecks(stores, catalog, pickles=pickles, longest=LONGEST if pickles else LONGEST_SERVED)
         catalog = replace(
             catalog,
             registered=SqlRegistryStore(stores.database, checks=checks),

@@ -22,6 +22,9 @@ from toolkit.registry.records import ModelVersion
 LONGEST = 600.0
 """Seconds that a model has to be loaded and to score its example."""
 
+LONGEST_SERVED = 90.0
+"""The same, while a client waits: MLflow's waits for two minutes."""
+
 _SHOWN = 3
 
 
@@ -33,12 +36,14 @@ class FileChecks:
         catalog: Where models are.
         pickles: Whether what runs code when it is loaded is trusted if the store has recorded its digest. A server does
             not: whoever may log a model would run code on it.
+        longest: Seconds that a model has to be loaded and to score its example.
     """
 
-    def __init__(self, stores: Stores, catalog: Catalog, *, pickles: bool = True) -> None:
+    def __init__(self, stores: Stores, catalog: Catalog, *, pickles: bool = True, longest: float = LONGEST) -> None:
         self._stores = stores
         self._catalog = catalog
         self._pickles = pickles
+        self._longest = longest
 
     def signature(self, version: ModelVersion, holder: ModelVersion | None) -> Finding:
         """See `ModelChecks.signature`."""
@@ -65,7 +70,7 @@ class FileChecks:
         except (ToolkitError, OSError) as error:
             return Finding(passed=False, found=_line(error))
         asked = {"folder": str(model.folder), "digests": sorted(model.digests) if self._pickles else []}
-        return _scored(json.dumps(asked))
+        return _scored(json.dumps(asked), self._longest)
 
     def _signature(self, version: ModelVersion) -> Signature | None:
         """Return the signature of a version: of its files, that one alone is fetched.
@@ -89,15 +94,15 @@ def _uri(version: ModelVersion) -> str:
     return f"models:/{version.name}/{version.version}"
 
 
-def _scored(asked: str) -> Finding:
+def _scored(asked: str, longest: float) -> Finding:
     """Return what the process finds that a model scores its example in."""
     command = [sys.executable, "-P", "-m", "toolkit.registry.scored_example"]
     try:
-        done = subprocess.run(command, input=asked + "\n", capture_output=True, text=True, timeout=LONGEST, check=False)
+        done = subprocess.run(command, input=asked + "\n", capture_output=True, text=True, timeout=longest, check=False)
         told = json.loads(done.stdout)
         return Finding(passed=told["passed"], found=told["found"])
     except subprocess.TimeoutExpired:
-        return Finding(passed=False, found=f"it took longer than {LONGEST:.0f} s")
+        return Finding(passed=False, found=f"it took longer than {longest:g} s")
     except (ValueError, KeyError):
         said = done.stderr.strip().splitlines()[-1:] or [""]
         return Finding(passed=False, found=f"its process ended with {done.returncode} {said[0][:200]}".rstrip())

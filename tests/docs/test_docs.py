@@ -25,7 +25,9 @@ import toolkit
 from toolkit.cli import main as cli
 from toolkit.recording import context
 from toolkit.recording.lease import PROCESS_TAG
+from toolkit.registry.history import EVENTS, Action
 from toolkit.registry.policy_file import read_policies
+from toolkit.registry.promotion import RequestState
 from toolkit.settings import Settings
 from toolkit.spec import entry_point, function, parameter, parameter_type, reader, scope, workflow
 
@@ -322,6 +324,12 @@ def step_snippets() -> list[Block]:
     """Return the snippets that show steps only."""
     others = [*project_snippets(), *gate_snippets()]
     return [block for block in blocks_in("yaml") if block not in others]
+
+
+def test_registry_page_has_each_change_event_and_state() -> None:
+    parts = sections(doc("reference/registry.md"))
+    for heading, known in (("Changes", set(Action)), ("Events", set(EVENTS)), ("Requests", set(RequestState))):
+        assert set().union(*(code(row[0]) for row in table(parts[heading]))) == known
 
 
 def gate_snippets() -> list[Block]:
