@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from toolkit import wiring
+from toolkit.active.autolog.keras import autolog  # what TensorFlow calls tf.keras
 from toolkit.active.flavor_verbs import FlavorVerbs
 
 __all__ = ["autolog", "load_model", "log_model", "save_model"]
@@ -12,6 +13,5 @@ _verbs = FlavorVerbs("tensorflow", "model")
 log_model = _verbs.log_model
 save_model = _verbs.save_model
 load_model = _verbs.load_model
-autolog = _verbs.autolog
 
 wiring.connect()

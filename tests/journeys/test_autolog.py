@@ -24,6 +24,8 @@ x, y = make_classification(60, 4, random_state=0)
 LogisticRegression(C=float(sys.argv[1])).fit(x, y)
 """
 
+pytestmark = pytest.mark.timeout(600)  # large libraries, on whatever machine
+
 
 def test_a_training_in_a_step_logs_into_the_steps_run(machine: Machine, tmp_path: Path) -> None:
     text = "entry_points: {main: {parameters: {strength: float}, command: 'python train.py {strength}'}}"
@@ -132,7 +134,7 @@ def trained(script: str, example: str, folder: Path) -> dict[str, Any]:
         env=machine.variables(OMP_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="3"),
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=500,
         check=False,
     )
     if "No module named 'torch'" in done.stderr or "No module named 'lightning'" in done.stderr:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import toolkit
 from toolkit.recording import current
+from toolkit.recording.run import RecordedRun
 from toolkit.registry.catalog import catalog_of
 from toolkit.tracking.records import RunQuery
 
@@ -77,3 +82,18 @@ def _logged(run_id: str) -> Logged:
         models=_models(run_id),
         folder=Path(run.info.artifact_uri.removeprefix("file://")),
     )
+
+
+@contextmanager
+def writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+    """Collect what is written to stores or to the journal."""
+    found: list[object] = []
+    write: Callable[[RecordedRun, Any], None] = RecordedRun._write
+
+    def noted(run: RecordedRun, entry: object) -> None:
+        found.append(entry)
+        write(run, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordedRun, "_write", noted)
+        yield found

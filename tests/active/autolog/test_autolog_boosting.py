@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import lightgbm as lgb
@@ -14,11 +15,12 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 import xgboost as xgb
-from logged import Logged, logged
+from logged import Logged, logged, writes
 from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
 
 import toolkit
+from toolkit.active.autolog import training
 from toolkit.recording.run import RecordedRun
 
 VALUES, LABELS = make_classification(200, 6, random_state=3)
@@ -29,21 +31,6 @@ X_TEST, Y_TEST = X[150:], Y[150:]
 def only() -> Logged:
     (run,) = logged()
     return run
-
-
-@contextmanager
-def writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
-    """Collect what is written to stores or to the journal."""
-    found: list[object] = []
-    write: Callable[[RecordedRun, Any], None] = RecordedRun._write
-
-    def noted(run: RecordedRun, entry: object) -> None:
-        found.append(entry)
-        write(run, entry)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RecordedRun, "_write", noted)
-        yield found
 
 
 def train_xgboost(**more: Any) -> Any:  # noqa: ANN401 - a Booster
@@ -141,13 +128,15 @@ def test_names_that_metrics_cannot_have_are_written_as_mlflow_does() -> None:
 
 @pytest.mark.parametrize("train", [train_xgboost, train_lightgbm], ids=["xgboost", "lightgbm"])
 def test_many_iterations_are_few_writes(train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_WAIT", math.inf)  # else they are written each second, too
     toolkit.autolog(log_models=False)
     with writes(monkeypatch) as found:
         train()
     run = only()
-    points = sum(len(run.curve(name)) for name in run.metrics)
-    assert points >= 80
-    assert len(found) <= 20  # parameters, data, files; all points at once, or as many times as it took seconds
+    assert sum(len(run.curve(name)) for name in run.metrics) >= 80
+    kinds = Counter(type(each).__name__ for each in found)
+    files = len(run.files)
+    assert kinds == {"Used": 3, "Logged": 2, "Listed": files, "Ended": 1}  # parameters once, all points once
 
 
 def test_what_breaks_in_the_watching_does_not_break_the_training(

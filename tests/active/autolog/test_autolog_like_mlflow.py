@@ -18,6 +18,7 @@ TRAININGS = (
     *("classifier", "classifier_of_three", "classifier_without_probabilities", "regressor", "search"),
     *("xgboost_train", "xgboost_estimator", "lightgbm_train", "lightgbm_estimator", "statsmodels_fit"),
 )
+pytestmark = pytest.mark.timeout(600)  # two processes that load all these libraries, on whatever machine
 TIMES = {f"{kind}_{what}_time" for kind in ("mean", "std") for what in ("fit", "score")}
 
 
@@ -42,7 +43,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict
     ]
     found = []
     for process in processes:
-        out, err = process.communicate(timeout=170)
+        out, err = process.communicate(timeout=500)
         assert process.returncode == 0, err
         found.append(json.loads(out.splitlines()[-1]))
     return found[0], found[1]

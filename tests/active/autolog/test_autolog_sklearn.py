@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import pickle
 import re
 import threading
@@ -13,7 +14,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from logged import Logged, logged
+from logged import Logged, logged, writes
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_classification, make_regression
 from sklearn.ensemble import RandomForestClassifier
@@ -26,6 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, StandardScaler
 
 import toolkit
+from toolkit.active.autolog import training
 from toolkit.errors import InvalidValue
 
 X, Y = make_classification(120, 5, random_state=1)
@@ -147,6 +149,25 @@ def test_a_search_has_child_runs_of_its_best_candidates(backend: str) -> None:
         assert child.tags["estimator_name"] == "Pipeline"
         assert (child.status, child.files, child.inputs) == ("FINISHED", [], [("dataset", "train")])
     assert parent.models == (["best_estimator", "model"] if backend == "one process" else [])
+
+
+def test_a_search_of_more_candidates_writes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_WAIT", math.inf)  # else metrics are written each second, too
+    toolkit.autolog(log_models=False)
+    counts = []
+    for most in (5, 25):
+        with writes(monkeypatch) as found:
+            GridSearchCV(LogisticRegression(), {"C": [1.5**each for each in range(most)]}, cv=2).fit(X, Y)
+        counts.append(len(found))
+    assert counts[0] == counts[1]
+    assert len(logged()) == 12
+
+
+def test_a_registered_model_gets_a_version_of_each_training() -> None:
+    toolkit.sklearn.autolog(registered_model_name="wine")
+    models = [LogisticRegression(C=each).fit(X, Y) for each in (0.001, 10)]
+    for number, model in enumerate(models, 1):
+        assert list(toolkit.load_model(f"models:/wine/{number}").predict(X)) == list(model.predict(X))
 
 
 def test_how_many_candidates_become_runs_is_said() -> None:
