@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -210,6 +211,38 @@ def test_code_that_somebody_put_beside_a_recorded_model_does_not_run(tmp_path: P
 
     with pytest.raises(UntrustedModel, match="code that was saved with a model"):
         toolkit.load_model(info.model_uri)
+
+
+def test_loading_leaves_nothing_beside_a_model_and_runs_no_bytecode_from_there(tmp_path: Path) -> None:
+    import py_compile
+
+    (tmp_path / "own_scaling.py").write_text("def scaled(rows): return [row * 2 for row in rows]", encoding="utf-8")
+    (tmp_path / "model.py").write_text(
+        "import toolkit, own_scaling\ntoolkit.models.set_model(own_scaling.scaled)", encoding="utf-8"
+    )
+    sys.path.insert(0, str(tmp_path))
+    try:
+        info = toolkit.log_model(tmp_path / "model.py", code_paths=[tmp_path / "own_scaling.py"])
+    finally:
+        sys.path.remove(str(tmp_path))
+    folder = folder_of(info)
+    before = sorted(folder.rglob("*"))
+    for _ in range(2):
+        assert toolkit.load_model(info.model_uri).predict([1]) == [2]
+        assert sorted(folder.rglob("*")) == before
+
+    evil = tmp_path / "evil.py"
+    evil.write_text("raise SystemExit('evil')", encoding="utf-8")
+    for name in ("model.py", "code/own_scaling.py"):
+        cached = Path(importlib.util.cache_from_source(str(folder / name)))
+        cached.parent.mkdir(parents=True)
+        py_compile.compile(
+            str(evil), cfile=str(cached), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+        )
+    with pytest.raises(UntrustedModel, match="code that was saved with a model"):
+        toolkit.load_model(info.model_uri)
+    shutil.rmtree(folder / "code" / "__pycache__")
+    assert toolkit.load_model(info.model_uri).predict([1]) == [2]
 
 
 def test_settings_can_refuse_even_recorded_pickles_and_trust_types(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import importlib
 import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +56,8 @@ def copy_code(paths: Sequence[Path], folder: Path) -> str | None:
 def use_code(folder: Path, name: str, trust: Trust) -> None:
     """Let modules that were saved with a model be imported.
 
-    They are in front of others of the same name. Modules of a model that was loaded before give way, so that two
+    They are copied first: Python writes bytecode beside what it imports, and reads it there, and that is no place for
+    it. They are in front of others of the same name. Modules of a model that was loaded before give way, so that two
     versions of a model in one process have each its own code; what that model has imported already it keeps.
 
     Args:
@@ -66,16 +70,15 @@ def use_code(folder: Path, name: str, trust: Trust) -> None:
     """
     path = part_of(folder, name)
     trust.require(path, "code that was saved with a model")
-    own = str(path.resolve())
+    temporary = Path(tempfile.mkdtemp(prefix="toolkit-code-")).resolve()
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    own = str(shutil.copytree(path, temporary / FOLDER))
     with _lock:
-        for other in _used:
-            if other != own:
-                _forget(other)
-        if own in sys.path:
-            sys.path.remove(own)
+        while _used:
+            _forget(_used.pop())
         sys.path.insert(0, own)
-        if own not in _used:
-            _used.append(own)
+        _used.append(own)
+    importlib.invalidate_caches()
 
 
 def _forget(folder: str) -> None:
