@@ -181,11 +181,14 @@ def register_for(
 
 def registered_result(step: Step, done: Registered | None, values: Mapping[str, object], run_id: str) -> StepResult:
     """Return what a step that only registers leaves to others: the version among its parameters."""
-    made: dict[str, object] = {}
-    if done is not None:
-        version = done.version
-        made = {"version": version.version, "uri": f"models:/{version.name}/{version.version}"}
+    made = {} if done is None else left({REGISTERED: f"{done.version.name}/{done.version.version}"})
     return StepResult(name=step.name, run_id=run_id, status=RunStatus.FINISHED, parameters={**values, **made})
+
+
+def left(tags: Mapping[str, str]) -> dict[str, object]:
+    """Return what the tags of a step's run say of the version that it made, as others may use it."""
+    named = tags.get(REGISTERED)
+    return {} if named is None else {"version": int(named.rpartition("/")[2]), "uri": f"models:/{named}"}
 
 
 def told(done: Registered) -> str:

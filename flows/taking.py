@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.flows.fingerprint import artifact_digest, artifacts
+from toolkit.flows.registration import REGISTERED, left
 from toolkit.ids import new_run_id, now_ms
 from toolkit.recording.context import user_name
 from toolkit.recording.run import PARAM_LIMIT, TAG_LIMIT
@@ -164,7 +165,7 @@ class Taker:
             name=step,
             run_id=new.run_id,
             status=RunStatus.FINISHED,
-            parameters=dict(params),
+            parameters={**params, **left(original.run.data.tags)},
             metrics={key: point.value for key, point in metrics.items()},
             outputs=original.outputs,
         )
@@ -172,7 +173,11 @@ class Taker:
     def _new_run(self, original: Original, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> NewRun:
         before = original.run
         own = {**tags, CACHED_FROM: before.info.run_id}
-        told = {k: v for k, v in before.data.tags.items() if not k.startswith(_OWN_TAGS) and k != _PARENT}
+        told = {
+            key: value
+            for key, value in before.data.tags.items()
+            if key == REGISTERED or (not key.startswith(_OWN_TAGS) and key != _PARENT)
+        }
         texts = {key: "" if value is None else str(value) for key, value in params.items()}
         return NewRun(
             experiment_id=self.parent.info.experiment_id,

@@ -72,3 +72,33 @@ def test_the_same_as_python(machine: Machine, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     shown = machine.toolkit("registry", "show", "journey-python@champion", "--json", cwd=tmp_path).json
     assert (shown["version"], shown["description"]) == (1, "rmse 0.1")
+
+
+def test_what_goes_on_after_a_failure_registers_nothing_again(machine: Machine, tmp_path: Path) -> None:
+    """And later steps are told the version that there is."""
+    project = PROJECT.partition("workflows:")[0].replace("entry_points:", "entry_points:\n" + LATER)
+    write_project(tmp_path, project + STEPS)
+    failed = machine.toolkit("run", ".", "--json", cwd=tmp_path)
+    assert failed.statuses() == {"train": "FINISHED", "promote": "FINISHED", "use": "FAILED"}
+    (tmp_path / "ready").touch()
+    done = machine.toolkit("run", ".", "--resume", failed.json["run_id"], "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "use | models:/journey-resumed/1" in done.err
+    steps = {child["run_name"]: child for child in machine.show(done.json["run_id"])["children"]}
+    tags = machine.show(steps["promote"]["run_id"])["tags"]
+    assert tags["toolkit.registered_version"] == "journey-resumed/1"
+    versions = machine.toolkit("registry", "list", "journey-resumed", "--json", cwd=tmp_path).json["versions"]
+    assert len(versions) == 1
+
+
+LATER = """  use:
+    parameters: {uri: string}
+    command: "echo {uri} && test -e ready"
+"""
+STEPS = """workflows:
+  main:
+    steps:
+      train: {}
+      promote: {register: {model: journey-resumed, from: "${{ steps.train.outputs.model }}"}}
+      use: {parameters: {uri: "${{ steps.promote.parameters.uri }}"}}
+"""
