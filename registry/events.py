@@ -93,7 +93,8 @@ class Webhook:
         name: Its name, of at most 63 letters, digits, ``.``, ``_`` and ``-``.
         kind: How.
         target: The URL, or the name of the deployment.
-        events: Patterns of the events, such as ``model_version.*``; empty: all.
+        events: Patterns of the events, such as ``model_version.*``; after a ``=`` one of the stage, the alias, the tag
+            or the target that it is about, such as ``model_version.stage_changed=Production``. Empty: all.
         models: Patterns of the models' names; empty: all.
         parameters: What a deployment is given; ``{version}`` stands for what the event says of it.
         secret: Signs what is sent; it is in no text of this record.
@@ -123,7 +124,7 @@ class Webhook:
                 "ends with a letter or a digit"
             )
         for pattern in self.events:
-            if not any(fnmatchcase(event, pattern) for event in EVENTS):
+            if not any(fnmatchcase(event, pattern.partition("=")[0]) for event in EVENTS):
                 raise InvalidValue(f"no event is like {pattern[:100]!r}: there are {', '.join(sorted(EVENTS))}")
         if self.parameters and self.kind is Kind.URL:
             raise InvalidValue("parameters are for deployments: a URL is sent all of the event")
@@ -138,7 +139,8 @@ class Webhook:
         """Tell whether it is to be told of an event."""
         if event.time < self.created:
             return False
-        return _any(self.events, event.event) and _any(self.models, event.name)
+        of_kind = not self.events or any(_is_like(event, pattern) for pattern in self.events)
+        return of_kind and (not self.models or any(fnmatchcase(event.name, pattern) for pattern in self.models))
 
     def arguments(self, event: Event) -> Mapping[str, str]:
         """Return what its deployment is given for an event; what an event does not say is empty."""
@@ -150,8 +152,12 @@ class Webhook:
         return {name: fill(text) for name, text in self.parameters.items()}
 
 
-def _any(patterns: Sequence[str], text: str) -> bool:
-    return not patterns or any(fnmatchcase(text, pattern) for pattern in patterns)
+def _is_like(event: Event, pattern: str) -> bool:
+    kind, only, about = pattern.partition("=")
+    if not fnmatchcase(event.event, kind):
+        return False
+    said = next((str(event.data[key]) for key in ("alias", "key", "target", "to") if key in event.data), "")
+    return not only or fnmatchcase(said, about)
 
 
 def secret_bytes(secret: str) -> bytes:

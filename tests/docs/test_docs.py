@@ -151,7 +151,7 @@ def console_lines() -> list[tuple[str, list[str]]]:
 def test_command_lines_parse(line: str, arguments: list[str]) -> None:
     arguments = [word for word in arguments if word != "--debug"]
     known = commands()
-    depth = next((n for n in (3, 2, 1) if " ".join(["toolkit", *arguments[:n]]) in known), 0)
+    depth = next((n for n in (4, 3, 2, 1) if " ".join(["toolkit", *arguments[:n]]) in known), 0)
     assert depth, f"{line} calls no command of toolkit"
     command = known[" ".join(["toolkit", *arguments[:depth]])]
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from toolkit.cli.registered import registry
 from toolkit.cli.registry_target import ALIAS, JSON, NAME, REASON, STAGE, VERSION, target_of
 from toolkit.cli.render import show_json, show_table
-from toolkit.errors import GateFailed, InvalidValue
+from toolkit.errors import AlreadyExists, GateFailed, InvalidValue
 from toolkit.registry.gates import read_gate
 from toolkit.registry.judging import Report
 from toolkit.registry.policy_file import read_policies
@@ -54,6 +55,7 @@ def set_gates(
         [], "--approver", metavar="USER", help="Who may approve; without a number all must. May be repeated."
     ),
     clear: bool = typer.Option(False, "--clear", help="Let it ask for nothing any more."),
+    create: bool = typer.Option(False, "--create", help="Register the model, without versions, if it is not there."),
     reason: str | None = REASON,
     as_json: bool = JSON,
 ) -> None:
@@ -73,6 +75,9 @@ def set_gates(
             raise InvalidValue("give --gate, --approvals or --approver; or --clear, and none of them")
         policies = [said]
     with registry(reason=reason) as here:
+        if create:
+            with suppress(AlreadyExists):
+                here.registry.create_model(name)
         _show_policies(here.promotions.set_policies(name, policies), as_json=as_json)
 
 

@@ -88,7 +88,11 @@ def add(
         None, "--deployment", metavar="DEPLOYMENT", help="Ask for a run of this Prefect deployment."
     ),
     events: list[str] = typer.Option(
-        [], "-e", "--event", metavar="PATTERN", help="Only of these, such as 'model_version.*'; may be repeated."
+        [],
+        "-e",
+        "--event",
+        metavar="PATTERN",
+        help="Only of these, such as 'model_version.*' or model_version.stage_changed=Production; may be repeated.",
     ),
     models: list[str] = typer.Option(
         [], "-m", "--model", metavar="PATTERN", help="Only of these models, such as 'wine*'; may be repeated."
