@@ -195,3 +195,21 @@ def test_disable_puts_the_functions_back() -> None:
     assert not [each for each, other in zip(watched(), before, strict=True) if each is other]
     toolkit.autolog(disable=True)
     assert watched() == before
+
+
+def test_arguments_by_place_are_watched_as_well() -> None:
+    toolkit.autolog(log_models=False)
+    train = lgb.Dataset(X, Y)
+    sets: Any = ([train], ["rows"], None, None, False, [lgb.log_evaluation(0)])
+    booster = lgb.train({"objective": "binary", "verbose": -1, "num_threads": 1}, train, 3, *sets)
+    assert booster.num_trees() == 3
+    assert [step for step, _ in only().curve("rows-binary_logloss")] == [0, 1, 2]
+
+
+def test_a_wrong_call_fails_as_without_autolog() -> None:
+    toolkit.autolog(log_models=False)
+    with pytest.raises(TypeError, match="dtrain"):
+        xgb.train({})  # type: ignore[call-arg]  # what is tested
+    with pytest.raises(TypeError, match="nonsense"):
+        lgb.train({}, lgb.Dataset(X, Y), nonsense=1)
+    assert {each.status for each in logged()} == {"FAILED"}

@@ -152,7 +152,9 @@ class BoostingIntegration(EstimatorIntegration[O]):
             return original(*args, **kwargs)
         with training:
             booster = self._train(training, original, args, kwargs)
-            self._log_model(training, booster, self._known(original, args, kwargs).example)
+            with training.attempt("the model is not logged"):
+                matrix = _named(original, args, kwargs).get(self.train_set)
+                self._log_model(training, booster, self._rows_of(matrix).example)
         return booster
 
     def _fitting(self, original: Call, estimator: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - an estimator
@@ -165,18 +167,15 @@ class BoostingIntegration(EstimatorIntegration[O]):
                 example = first_rows(args[0] if args else kwargs.get("X"))
             training.delegate = self.flavor
             result = original(estimator, *args, **kwargs)
-            self._log_model(training, estimator, example)
+            with training.attempt("the model is not logged"):
+                self._log_model(training, estimator, example)
             with training.attempt("what is measured of the model later is not logged"):
                 sklearn_after.remember(training, estimator)
         return result
 
     def _train(self, training: Training, original: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - a booster
         """Train, and log all but the model."""
-        try:
-            bound = inspect.signature(original).bind(*args, **kwargs)
-        except TypeError:
-            return original(*args, **kwargs)  # it says itself what is wrong
-        given = bound.arguments
+        given = _named(original, args, kwargs)
         with training.attempt("the parameters are not logged"):
             training.log_params(self._params(original, given))
         if training.options.log_datasets:
@@ -184,8 +183,9 @@ class BoostingIntegration(EstimatorIntegration[O]):
                 self._log_datasets(training, given)
         curve = Curve(training=training)
         with training.attempt("the metrics of iterations are not logged"):
-            bound.arguments["callbacks"] = [*(given.get("callbacks") or ()), self.callback(curve)]
-        booster = original(*bound.args, **bound.kwargs)
+            callbacks = [*(given.get("callbacks") or ()), self.callback(curve)]
+            args, kwargs = _with(original, args, kwargs, "callbacks", callbacks)
+        booster = original(*args, **kwargs)
         with training.attempt("the early stop is not logged"):
             self._log_stop(training, booster, curve)
         with training.attempt("the importance of features is not logged"), training.files() as folder:
@@ -200,7 +200,7 @@ class BoostingIntegration(EstimatorIntegration[O]):
     def _log_datasets(self, training: Training, given: Mapping[str, Any]) -> None:
         sets = [(given.get(self.train_set), None, "train"), *((*each, "eval") for each in self.evaluated(given))]
         for matrix, name, context in sets:
-            rows = self._rows.get(matrix) or Rows()
+            rows = self._rows_of(matrix)
             features = rows.features()
             dataset = dataset_of(self.data_of(matrix) if features is None else features, rows.targets(), name)
             if dataset is not None:
@@ -213,9 +213,12 @@ class BoostingIntegration(EstimatorIntegration[O]):
             training.log_metrics(metrics)
             training.log_metrics(curve.of(best), step=len(curve.results))
 
-    def _known(self, original: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Rows:
-        matrix = inspect.signature(original).bind_partial(*args, **kwargs).arguments.get(self.train_set)
-        return self._rows.get(matrix) or Rows()
+    def _rows_of(self, matrix: object) -> Rows:
+        """Return what a matrix was made from; nothing of one that was made before it was watched."""
+        try:
+            return self._rows.get(matrix) or Rows()
+        except TypeError:
+            return Rows()  # it is no matrix
 
     def _log_model(self, training: Training, model: object, example: Any) -> None:  # noqa: ANN401 - the user's data
         log_trained(
@@ -226,6 +229,21 @@ class BoostingIntegration(EstimatorIntegration[O]):
             predict=lambda rows: self.predict(model, rows),
             options=self.saving(),
         )
+
+
+def _named(original: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call by their names, also those that may be given by place no more."""
+    return {**dict(zip(inspect.signature(original).parameters, args, strict=False)), **kwargs}
+
+
+def _with(
+    original: Call, args: tuple[Any, ...], kwargs: dict[str, Any], name: str, value: object
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call with another value for one of them."""
+    place = list(inspect.signature(original).parameters).index(name)
+    if place < len(args):
+        return (*args[:place], value, *args[place + 1 :]), kwargs
+    return args, {**kwargs, name: value}
 
 
 def _held(data: Any) -> Callable[[], Any]:  # noqa: ANN401 - the user's data

@@ -82,16 +82,8 @@ class KerasIntegration(Integration[KerasOptions]):
             with training.attempt("the epochs are not watched"):
                 given["callbacks"] = _with_ours(given.get("callbacks"), Epochs(training, options))
             result = original(*bound.args, **bound.kwargs)
-            saving = {"save_exported_model": True} if options.save_exported_model else {}
-            more = {"save_model_kwargs": dict(options.save_model_kwargs)} if options.save_model_kwargs else {}
-            log_trained(
-                training,
-                model,
-                flavor="keras",
-                example=_like_inputs(model) if example is None else example,
-                predict=lambda rows: _predicted(model, rows),
-                options={**saving, **more},
-            )
+            with training.attempt("the model is not logged"):
+                _log_model(training, options, model, example)
         return result
 
 
@@ -133,6 +125,20 @@ class Epochs:
     def on_test_end(self, logs: Mapping[str, float]) -> None:
         """Log the metrics of the validation of an epoch."""
         self.training.log_metrics({f"validation_{name}": value for name, value in logs.items()}, step=self._epoch)
+
+
+def _log_model(training: Training, options: KerasOptions, model: Any, example: Any) -> None:  # noqa: ANN401 - a Model
+    saving = {"save_exported_model": True} if options.save_exported_model else {}
+    more = {"save_model_kwargs": dict(options.save_model_kwargs)} if options.save_model_kwargs else {}
+    log_trained(
+        training,
+        model,
+        flavor="keras",
+        example=example,
+        rows=_like_inputs(model) if example is None else example,
+        predict=lambda rows: _predicted(model, rows),
+        options={**saving, **more},
+    )
 
 
 def _with_ours(callbacks: Any, watched: Epochs) -> list[Any]:  # noqa: ANN401 - whatever Keras takes

@@ -89,8 +89,9 @@ class LightningIntegration(Integration[LightningOptions]):
                 if options.log_datasets:
                     _log_data(training, given.get("train_dataloaders"))
             result = original(trainer, *args, **kwargs)
-            if model is not None:
-                _finish(training, trainer, model, watched)
+            with training.attempt("what came out of the training is not logged"):
+                if model is not None:
+                    _finish(training, trainer, model, watched)
         return result
 
 

@@ -103,7 +103,8 @@ class SklearnIntegration(EstimatorIntegration[SklearnOptions]):
             watched = _Fit(training, options, estimator)
             watched.before(original, args, kwargs)
             result = original(estimator, *args, **kwargs)
-            watched.after()
+            with training.attempt("what came out of the training is not logged"):
+                watched.after()
         return result
 
 

@@ -204,9 +204,11 @@ def _note_prediction(measured: _Measured, rows: object, said: object) -> None:
         dataset = dataset_of(rows)
         if dataset is not None:
             measured.run.log_inputs([recorded(dataset, context="eval")])
-    name = _dataset_name(measured, rows)
-    weakref.finalize(said, _predictions.pop, id(said), None)
-    _predictions[id(said)] = (name, measured)
+    try:
+        weakref.finalize(said, _predictions.pop, id(said), None)
+    except TypeError:
+        return  # such as a list: nobody tells when it goes, and its id becomes another's
+    _predictions[id(said)] = (_dataset_name(measured, rows), measured)
 
 
 def _log_metric(measured: _Measured, metric: str, dataset: str, call: str, value: Any) -> None:  # noqa: ANN401 - a number

@@ -64,7 +64,9 @@ class StatsmodelsIntegration(Integration[StatsmodelsOptions]):
             example = None
             with training.attempt("there is no example of the training data"):
                 example = _example(model)
-            log_trained(training, result, flavor="statsmodels", example=example, predict=result.predict)
+            with training.attempt("the model is not logged"):
+                predict = getattr(result, "predict", None)
+                log_trained(training, result, flavor="statsmodels", example=example, predict=predict)
         return result
 
 

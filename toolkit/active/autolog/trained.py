@@ -23,6 +23,7 @@ def log_trained(
     *,
     flavor: str,
     example: Any = None,  # noqa: ANN401 - of any library
+    rows: Any = None,  # noqa: ANN401 - of any library
     predict: Predict | None = None,
     signature: object = None,
     name: str = "model",
@@ -38,6 +39,7 @@ def log_trained(
         model: The model.
         flavor: How it is saved.
         example: A few rows of what it was trained on.
+        rows: Rows such as it takes, where there is no example; they are not kept.
         predict: Gives what it says of such rows.
         signature: What it takes and gives, where that is known otherwise.
         name: The model's name.
@@ -49,9 +51,10 @@ def log_trained(
     wanted = training.options
     if not wanted.log_models:
         return
-    if signature is None and wanted.log_model_signatures and example is not None and predict is not None:
+    rows = example if rows is None else rows
+    if signature is None and wanted.log_model_signatures and rows is not None and predict is not None:
         with training.attempt("the model's signature is not known"):
-            signature = _inferred(example, predict)
+            signature = _inferred(rows, predict)
 
     def save(folder: Path) -> ModelMetadata:
         arguments: dict[str, Any] = {

@@ -97,11 +97,6 @@ class Training:
             _made.discard(self.run.run_id)
         self._inside.close()
 
-    @property
-    def made(self) -> bool:
-        """Whether the run was made for this training."""
-        return self._made is not None
-
     @contextmanager
     def attempt(self, otherwise: str) -> Iterator[None]:
         """Do something that may fail: then there is a warning that says what is missing, and the training goes on."""
