@@ -209,7 +209,7 @@ def test_arguments_by_place_are_watched_as_well() -> None:
 def test_a_wrong_call_fails_as_without_autolog() -> None:
     toolkit.autolog(log_models=False)
     with pytest.raises(TypeError, match="dtrain"):
-        xgb.train({})  # type: ignore[call-arg]  # what is tested
+        xgb.train({})
     with pytest.raises(TypeError, match="nonsense"):
-        lgb.train({}, lgb.Dataset(X, Y), nonsense=1)
+        lgb.train({}, lgb.Dataset(X, Y), nonsense=1)  # type: ignore[call-arg]  # what is tested
     assert {each.status for each in logged()} == {"FAILED"}
