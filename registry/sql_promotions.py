@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -65,7 +66,9 @@ class SqlPromotionStore:
 
     def acting(self, author: Author) -> SqlPromotionStore:
         """See `PromotionStore.acting`."""
-        return SqlPromotionStore(self._db, author=author.checked(), checks=self._checks)
+        other = copy.copy(self)
+        other._author = author.checked()
+        return other
 
     # -- what was ------------------------------------------------------------------------------------
 

@@ -10,8 +10,11 @@ import pytest
 from sqlalchemy import Connection, event
 
 from toolkit.db.engine import Database, open_database
+from toolkit.registry.history import Action, ChangeQuery
+from toolkit.registry.promotion import RequestQuery, Target
 from toolkit.registry.records import Stage
 from toolkit.registry.sql import SqlRegistryStore
+from toolkit.registry.sql_promotions import SqlPromotionStore
 from toolkit.testing.registry_store import new_version
 from toolkit.tracking.records import SearchQuery
 
@@ -24,6 +27,14 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database = open_database(f"sqlite:///{tmp_path}/toolkit.db")
     yield database
     database.close()
+
+
+BEST = Target(alias="best")
+
+
+def promotions(registry: SqlRegistryStore) -> SqlPromotionStore:
+    """Return what guards the moves of a registry."""
+    return SqlPromotionStore(registry._db)
 
 
 def plans(database: Database, call: Call) -> list[str]:
@@ -65,12 +76,18 @@ def plans(database: Database, call: Call) -> list[str]:
         lambda registry: registry.search_versions(
             SearchQuery(filter="name = 'wine'", order_by=["version_number DESC"])
         ),
+        lambda registry: promotions(registry).history(ChangeQuery(name="wine")),
+        lambda registry: promotions(registry).history(ChangeQuery(name="wine", actions=(Action.ALIAS,), key="best")),
+        lambda registry: promotions(registry).history(ChangeQuery(name="wine", since=1, until=2)),
+        lambda registry: promotions(registry).policies("wine"),
+        lambda registry: promotions(registry).check("wine", 1, BEST),
+        lambda registry: promotions(registry).requests(RequestQuery(name="wine")),
     ],
 )
 def test_no_table_is_read_from_end_to_end(database: Database, call: Call) -> None:
     """What is scanned are lists that came with the question."""
     scanned = [step for step in plans(database, call) if step.startswith("SCAN")]
-    given = ("SCAN stages", "SCAN CONSTANT ROW", "SCAN chosen")
+    given = ("SCAN toolkit_schema", "SCAN stages", "SCAN CONSTANT ROW", "SCAN chosen")
     assert [step for step in scanned if "VIRTUAL TABLE" not in step and not step.startswith(given)] == []
 
 

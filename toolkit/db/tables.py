@@ -400,6 +400,8 @@ Index(
     postgresql_where=text("deleted IS NULL"),
 )
 
+Index("registered_models_any_name", registered_models.c.name)  # deleted ones, too: their history is asked for by it
+
 registered_model_tags = Table(
     "registered_model_tags",
     metadata,

@@ -20,6 +20,7 @@ FOUND = "found when the record of changes began"
 
 def upgrade() -> None:
     """Make the tables, and let the history begin with what is there."""
+    op.create_index("registered_models_any_name", "registered_models", ["name"])
     _changes()
     _policies()
     _requests()
