@@ -1,4 +1,4 @@
-"""Models of Keras, TensorFlow and Spark go both ways between MLflow and ours; Spark scores with models of any library."""
+"""Models of Keras, TensorFlow and Spark go both ways between MLflow and ours; Spark scores with any model."""
 
 from __future__ import annotations
 

@@ -29,6 +29,9 @@ TARGET = ROWS.a + 2 * ROWS.b
 SPARK = (
     SparkSession.builder.master("local[1]")
     .config("spark.ui.enabled", "false")
+    .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # short work, on few cores
+    .config("spark.sql.codegen.wholeStage", "false")
+    .config("spark.sql.adaptive.enabled", "false")
     .config("spark.sql.shuffle.partitions", "1")
     .config("spark.ui.showConsoleProgress", "false")
     .getOrCreate()
