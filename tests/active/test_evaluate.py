@@ -137,6 +137,38 @@ def test_functions_predictions_arrays_and_datasets_are_taken() -> None:
     assert (of_dataset.dataset_name, of_dataset.dataset_digest) == ("wine", dataset.digest)
 
 
+def test_arrays_of_more_dimensions_reach_the_model_as_they_are() -> None:
+    pictures = np.random.default_rng(5).random((30, 4, 4)).astype("float32")
+    bright = np.where(pictures.mean(axis=(1, 2)) > 0.5, 1, 0)
+
+    def network(batch: Any) -> Any:  # noqa: ANN401 - an array
+        assert batch.shape == (30, 4, 4)
+        light = batch.mean(axis=(1, 2))
+        return np.column_stack([1 - light, light])
+
+    result = toolkit.evaluate(network, pictures, bright, model_type="classifier", name="pictures")
+    assert result.metrics["accuracy_score"] == result.metrics["roc_auc"] == 1.0
+    (used,) = run_of(result).inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("pictures", result.dataset_digest)
+    assert list(result.tables["eval_results_table"].columns) == ["target", "outputs"]
+
+
+def test_what_json_has_no_number_for_is_null_there() -> None:
+    result = toolkit.evaluate(fitted(), DATA, "good", extra_metrics={"odd": lambda *_: float("inf")})
+    assert result.metrics["odd"] == float("inf")
+    text = toolkit.artifacts.load_text(f"runs:/{result.run_id}/evaluation.json")
+    assert "Infinity" not in text
+    assert json.loads(text)["metrics"]["odd"] is None
+
+
+def test_a_slice_whose_rows_do_not_count_has_no_metrics() -> None:
+    weighted = DATA.assign(weight=(DATA["site"] != "west") * 1.0)
+    result = toolkit.evaluate(fitted(), weighted, "good", sample_weights="weight", slices="site", log=False)
+    assert result.metrics["slices/site/west/example_count"] == 20.0
+    assert "slices/site/west/accuracy_score" not in result.metrics
+    assert "slices/site/east/accuracy_score" in result.metrics
+
+
 def test_a_classifier_without_probabilities_has_no_curves() -> None:
     result = toolkit.evaluate(SVC().fit(FEATURES, DATA["good"]), DATA, "good", log=False)
     assert "roc_auc" not in result.metrics

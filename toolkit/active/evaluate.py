@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import warnings
@@ -16,11 +17,13 @@ from toolkit.active.files import log_saved
 from toolkit.active.models import load_model
 from toolkit.active.session import open_run, run_to_log_to, start_run
 from toolkit.active.tables import store_table
+from toolkit.data.arrays import from_numpy
 from toolkit.data.dataset import Dataset
 from toolkit.data.frames import from_pandas
 from toolkit.data.input import recorded
 from toolkit.errors import InvalidValue, NotFound, ThresholdFailed
 from toolkit.ids import now_ms
+from toolkit.models.containers import is_array
 from toolkit.models.evaluation.evaluation import EVAL_TABLE, Metric, Options, evaluated
 from toolkit.models.evaluation.examples import Examples, read_examples
 from toolkit.models.evaluation.result import EvaluationResult
@@ -201,6 +204,10 @@ def _data(data: Any, targets: object, weights: object, predictions: object, name
     examples = read_examples(data, targets, weights=weights, predictions=predictions)
     if hasattr(data, "digest"):
         return _Data(examples=examples, dataset=_renamed(recorded(data, context=CONTEXT), name))
+    if is_array(data):
+        return _Data(
+            examples=examples, dataset=recorded(from_numpy(data, targets=examples.truth, name=name), context=CONTEXT)
+        )
     table = examples.data
     if examples.target not in table.columns:
         table = table.assign(**{examples.target: examples.truth})  # other answers are other data
@@ -252,7 +259,8 @@ def _logged(run: RecordedRun, result: EvaluationResult, data: _Data, prefix: str
     artifacts = _tables(run, result, prefix) | _pictures(run, result.figures, prefix)
     done = replace(result, run_id=run.run_id, artifacts=artifacts)
     path = f"{prefix}evaluation.json"
-    run.log_json(done.to_dict(), path)
+    told = json.dumps(done.to_dict())
+    run.log_json(json.loads(told, parse_constant=lambda _: None), path)  # JSON has neither NaN nor infinities
     return replace(done, artifacts={**artifacts, "evaluation": _uri(run, path)})
 
 

@@ -154,8 +154,10 @@ def _data(model: LoadedModel, path: str, given: str | None, targets: str, name: 
 
     signature = model.metadata.signature
     schema = signature.inputs if signature is not None else None
-    if schema is not None and schema.is_tensor_spec():
-        schema = None  # a tensor is of all columns, and here one is the answer
+    tensor = None
+    if schema is not None and schema.is_tensor_spec():  # it is of all columns, and here one is the answer
+        tensor = None if schema.has_input_names() else str(schema.tensors()[0].type)
+        schema = None
     with reading(path, kind_of(path, given, "--input-format"), _ALL, schema) as chunks:
         chunk = next(chunks, None)
     called = "standard input" if path == STANDARD else path
@@ -164,6 +166,9 @@ def _data(model: LoadedModel, path: str, given: str | None, targets: str, name: 
     if targets not in chunk.data.columns:
         columns = ", ".join(str(column) for column in chunk.data.columns[:20])
         raise InvalidValue(f"{called} has no column {targets!r}, as --targets says; it has {columns}")
+    if tensor is not None:
+        others = [column for column in chunk.data.columns if column != targets]
+        chunk.data[others] = chunk.data[others].astype(tensor)
     source = None if path == STANDARD else Path(path).absolute()
     return from_pandas(chunk.data, source=source, targets=targets, name=name or Path(called).stem)
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InvalidValue
+from toolkit.models.containers import is_array
 from toolkit.models.evaluation import curve, plot
 from toolkit.models.evaluation.examples import Examples, infer_model_type
 from toolkit.models.evaluation.metric import metrics_of, per_class
@@ -243,7 +244,8 @@ def _tables(
     _, predicted = _answers(outcome)
     most = options.table_rows
     truth, _ = _answers(outcome)
-    shown = examples.features.head(most).assign(**{examples.target: truth[:most], "outputs": predicted[:most]})
+    rows_of = examples.data if is_array(examples.features) else examples.features
+    shown = rows_of.head(most).assign(**{examples.target: truth[:most], "outputs": predicted[:most]})
     found = {EVAL_TABLE: shown}
     if rows:
         found["slices"] = pd.DataFrame(rows)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InvalidValue
+from toolkit.models.containers import is_array
 from toolkit.models.evaluation.outcome import CLASSIFIER, REGRESSOR, numpy
 from toolkit.models.evaluation.subject import plain
 
@@ -23,8 +24,8 @@ class Examples:
     """Rows whose answer is known.
 
     Attributes:
-        data: All columns that were given, without targets that were given apart.
-        features: What a model gets: the same without targets, predictions and weights.
+        data: All columns that were given, without targets that were given apart; of an array of more dimensions none.
+        features: What a model gets: a table without targets, predictions and weights, or the array that was given.
         truth: The right answers.
         target: What they are called.
         weights: How much each row counts; ``None``: all the same.
@@ -32,7 +33,7 @@ class Examples:
     """
 
     data: pd.DataFrame
-    features: pd.DataFrame
+    features: Any
     truth: Array
     target: str
     weights: Array | None = None
@@ -68,7 +69,7 @@ def read_examples(data: object, targets: object, *, weights: object = None, pred
         truth=_values(table, targets, "targets"),
         weights=None if weights is None else _values(table, weights, "sample_weights"),
         predicted=None if predictions is None else _values(table, predictions, "predictions"),
-        features=table.drop(columns=taken),
+        features=data if is_array(data) else table.drop(columns=taken),
         target=targets if isinstance(targets, str) else "target",
     )
 
@@ -105,12 +106,12 @@ def _table(data: Any) -> pd.DataFrame:  # noqa: ANN401 - of several libraries
             raise InvalidValue(f"the columns of data are no table: {error}") from None
     if callable(getattr(data, "to_pandas", None)):  # Polars, PyArrow
         return data.to_pandas()
-    array = data if hasattr(data, "ndim") else numpy().asarray(data) if isinstance(data, Sequence) else None
-    if array is None or isinstance(data, str | bytes) or array.ndim != 2:
+    array = data if is_array(data) else numpy().asarray(data) if isinstance(data, Sequence) else None
+    if array is None or isinstance(data, str | bytes) or array.ndim < 2:
         raise InvalidValue(
             f"data is {type(data).__name__}: wanted a DataFrame, a dataset, or an array of rows and columns"
         )
-    return pd.DataFrame(array)
+    return pd.DataFrame(array) if array.ndim == 2 else pd.DataFrame(index=range(len(array)))
 
 
 def _values(table: pd.DataFrame, given: Any, what: str) -> Array:  # noqa: ANN401 - a name or values

@@ -42,6 +42,8 @@ GREATER_IS_BETTER = {
 
 def metrics_of(outcome: Outcome) -> dict[str, float]:
     """Return the metrics of an outcome by name. What is not defined for its rows is left out."""
+    if outcome.weights is not None and not outcome.weights.any():
+        return {"example_count": float(len(outcome))}  # rows that do not count
     found = of_numbers(outcome) if isinstance(outcome, Numbers) else of_classes(outcome)
     return {name: value for name, value in found.items() if not math.isnan(value)}
 

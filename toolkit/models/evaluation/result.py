@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,7 @@ class EvaluationResult:
                     "value": each.value,
                     "wanted": each.wanted,
                     "passed": each.passed,
-                    "short_by": each.short_by,
+                    "short_by": each.short_by if math.isfinite(each.short_by) else None,
                     "baseline": each.baseline,
                 }
                 for each in self.checks

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InvalidValue, ModelFailed, ToolkitError
+from toolkit.models.containers import is_array
 from toolkit.models.evaluation.outcome import CLASSIFIER, REGRESSOR, numpy
 from toolkit.models.loading import LoadedModel
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from toolkit.models.evaluation.outcome import Array
     from toolkit.models.signature import Signature
 
@@ -66,7 +65,7 @@ class Subject:
             return str(said)
         return CLASSIFIER if hasattr(self._native, "classes_") or hasattr(self._native, "predict_proba") else None
 
-    def answers(self, data: pd.DataFrame, params: Mapping[str, object] | None, *, classify: bool) -> Answers:
+    def answers(self, data: object, params: Mapping[str, object] | None, *, classify: bool) -> Answers:
         """Return what it says of data.
 
         Args:
@@ -93,9 +92,7 @@ class Subject:
             return Answers(predicted=predicted, known=_plain_classes(known))
         return Answers(predicted=predicted, probabilities=probabilities, known=_plain_classes(known))
 
-    def score(
-        self, data: pd.DataFrame, truth: Array, weights: Array | None, metrics: Mapping[str, float]
-    ) -> float | None:
+    def score(self, data: object, truth: Array, weights: Array | None, metrics: Mapping[str, float]) -> float | None:
         """Return what its own ``score`` says, as scikit-learn's have one; ``None`` where it has none."""
         kind = next((each for each in type(self._native).__mro__ if "score" in vars(each)), None)
         if kind is None or not type(self._native).__module__.startswith("sklearn."):
@@ -109,14 +106,16 @@ class Subject:
         except (TypeError, ValueError):  # not every search or pipeline takes weights, or these targets
             return None
 
-    def _predicted(self, data: pd.DataFrame, params: Mapping[str, object] | None) -> Any:  # noqa: ANN401 - of any library
+    def _predicted(self, data: object, params: Mapping[str, object] | None) -> Any:  # noqa: ANN401 - of any library
         if isinstance(self._model, LoadedModel):
             return _asked(self._model.predict, self._known_columns(data), dict(params) if params else None)
         predict: Callable[..., Any] = getattr(self._model, "predict", None) or self._model  # type: ignore[assignment]
         return _asked(predict, self._known_columns(data), **(params or {}))
 
-    def _known_columns(self, data: pd.DataFrame) -> pd.DataFrame:
+    def _known_columns(self, data: Any) -> Any:  # noqa: ANN401 - a table or an array
         """Return the columns that the model is known to take, where they are there: others may be around it."""
+        if is_array(data):
+            return data
         signature = self._signature
         if signature is not None and signature.inputs is not None:
             names = signature.inputs.input_names() if signature.inputs.has_input_names() else []
@@ -129,7 +128,7 @@ class Subject:
     def _signature(self) -> Signature | None:
         return self._model.metadata.signature if isinstance(self._model, LoadedModel) else None
 
-    def _enforced(self, data: pd.DataFrame) -> Any:  # noqa: ANN401 - what the model takes
+    def _enforced(self, data: Any) -> Any:  # noqa: ANN401 - what the model takes
         """Return data as the model's predict gets them: by its signature, where it has one."""
         from toolkit.models.enforcement import enforce  # noqa: PLC0415 - with models that have a signature
 

@@ -145,7 +145,8 @@ class Check:
             return f"{self.metric} was not measured: wanted {self.wanted}"
         if self.passed:
             return f"{self.metric} is {self.value:.6g}: {self.wanted}"
-        return f"{self.metric} is {self.value:.6g}: wanted {self.wanted} ({self.short_by:.3g} short)"
+        short = f" ({self.short_by:.3g} short)" if math.isfinite(self.short_by) else ""
+        return f"{self.metric} is {self.value:.6g}: wanted {self.wanted}{short}"
 
 
 def read_thresholds(given: Mapping[str, object] | Iterable[str] | None) -> dict[str, list[Threshold]]:
