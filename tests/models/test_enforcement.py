@@ -82,6 +82,10 @@ DATA = st.one_of(
 @hypothesis.settings(
     max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
 )
+@hypothesis.example([np.float32(0), np.datetime64("NaT", "ns")])
+@hypothesis.example([{"a": []}, {"a": 0}])
+@hypothesis.example({"a": [None], "b": [2**63, None]})
+@hypothesis.example([[False], ""])
 @hypothesis.given(DATA)
 def test_what_was_inferred_from_data_takes_those_data(data: object) -> None:
     if data is None:
@@ -119,6 +123,15 @@ def test_columns_come_in_the_order_of_the_signature_and_others_are_left_out(capl
 def test_a_table_that_fits_is_not_copied() -> None:
     frame = pd.DataFrame({"a": [1.5], "b": ["x"]})
     assert enforce(frame, of(a=DataType.double, b=DataType.string)) is frame
+
+
+def test_data_are_held_against_a_schema_alone() -> None:
+    from toolkit.models import validate_schema
+
+    schema = Schema([ColSpec(DataType.long, "a")])
+    validate_schema(pd.DataFrame({"a": [1]}), schema)
+    with pytest.raises(SchemaMismatch, match="'a': long was wanted, and str came"):
+        validate_schema(pd.DataFrame({"a": ["x"]}), schema)
 
 
 def test_a_missing_column_is_named_in_mlflows_words() -> None:

@@ -230,6 +230,7 @@ def test_tensors_get_their_type() -> None:
     assert (taken["a"].tolist(), taken["a"].dtype, taken["b"].tolist()) == ([[1, 2], [3, 4]], np.int32, ["x", "y"])
     assert "fraction" in refusal({"inputs": {"a": [[1.5, 2]], "b": ["x"]}}, named)
     assert "out of range" in refusal({"inputs": {"a": [[2**40, 2]], "b": ["x"]}}, named)
+    assert "out of range" in refusal({"inputs": [[1e300, 2]]}, alone)
 
 
 def test_without_a_signature_arrays_are_what_numpy_makes_of_them() -> None:

@@ -30,6 +30,7 @@ _OWN = {
     "Trust": ("trust", "Trust"),
     "convert_input_example_to_serving_input": ("input_example", "request_of"),
     "infer_signature": ("infer", "infer_signature"),
+    "validate_schema": ("enforcement", "validate_schema"),
     "set_model": ("code_model", "set_model"),
 }
 

@@ -123,19 +123,26 @@ def tensor(given: Any, name: str) -> np.ndarray[Any, Any]:  # noqa: ANN401
         raise SchemaMismatch(came="lists of different lengths", wanted=f"an array of {name}") from None
     kind = _ELEMENTS.get(wanted.kind)
     if came.dtype.kind == wanted.kind or (came.dtype.kind, wanted.kind) in _SAFE or kind is None:
-        done = came.astype(wanted)
-        if wanted.kind in "iu" and not (done == came).all():
-            raise SchemaMismatch(came="a number out of range", wanted=f"an array of {name}")
-        return done
+        return _narrowed(came, wanted)
     flat = _flat(given) if came.dtype.kind != "f" else came.reshape(-1).tolist()
     if wanted.kind == "S":
         flat = [each.encode() if isinstance(each, str) else each for each in flat]
         return np.array(flat, dtype=wanted).reshape(came.shape)
-    done = np.array([_scalar(each, kind, required=True) for each in flat])
-    cast = done.astype(wanted).reshape(came.shape)
-    if wanted.kind in "iu" and not (cast.reshape(-1) == done).all():
-        raise SchemaMismatch(came="a number out of range", wanted=f"an array of {name}")
-    return cast
+    return _narrowed(np.array([_scalar(each, kind, required=True) for each in flat]), wanted).reshape(came.shape)
+
+
+def _narrowed(came: np.ndarray[Any, Any], wanted: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return an array in another type of the same kind, if its numbers are in its range."""
+    import numpy as np  # noqa: PLC0415
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        done = came.astype(wanted)
+        lost = (
+            done != came if wanted.kind in "iu" else np.isinf(done) & ~np.isinf(came) if wanted.kind == "f" else False
+        )
+    if np.any(lost):
+        raise SchemaMismatch(came="a number out of range", wanted=f"an array of {wanted.name}")
+    return done
 
 
 _ELEMENTS = {

@@ -90,6 +90,8 @@ def narrowed(column: pd.Series, kind: Type) -> pd.Series:
         column: The column, in the 64 bits that pandas gave it.
         kind: The type that is wanted.
     """
+    if kind in (DataType.integer, DataType.float) and containers.is_object(column.dtype):
+        column = _settled(column)
     whole = column.dtype == "int64"
     if kind is DataType.integer and whole and column.between(-(2**31), 2**31 - 1).all():
         return column.astype("int32")

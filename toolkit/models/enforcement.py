@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import SchemaMismatch
 from toolkit.models import columns, containers, tensors
+from toolkit.models.contract import Signature
 from toolkit.models.datatypes import AnyType, Array, Map, Object
 from toolkit.models.schema import ColSpec, Schema
 from toolkit.models.values import told
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from toolkit.models.params import ParamSchema
-    from toolkit.models.signature import Signature
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,19 @@ def enforce(data: Any, signature: Signature | None) -> Any:  # noqa: ANN401 - wh
         return frame if frame.shape[1] else data
     loose = _is_loose(data)
     return _named(frame, schema, loose=loose) if schema.has_input_names() else _unnamed(frame, schema, loose=loose)
+
+
+def validate_schema(data: Any, expected_schema: Schema) -> None:  # noqa: ANN401
+    """Hold data against a schema.
+
+    Args:
+        data: What came.
+        expected_schema: What was wanted.
+
+    Raises:
+        SchemaMismatch: The data do not fit; see `enforce`.
+    """
+    enforce(data, Signature(inputs=expected_schema))
 
 
 def enforce_params(params: Mapping[str, Any] | None, signature: Signature | None) -> dict[str, Any]:

@@ -111,6 +111,8 @@ def _map(value: Any, kind: Map, *, required: bool) -> Any:  # noqa: ANN401
 
 
 def _object(value: Any, kind: Object, *, required: bool) -> Any:  # noqa: ANN401
+    if hasattr(value, "asDict"):  # a row of Spark
+        value = value.asDict(recursive=True)
     if not required and (value is None or value == {}):
         return value
     if not isinstance(value, Mapping):
