@@ -15,7 +15,7 @@ import yaml
 from toolkit.artifacts.digest import file_digest
 from toolkit.artifacts.location import Place
 from toolkit.data.source import local_path
-from toolkit.errors import ArtifactCorrupt, NotFound
+from toolkit.errors import ArtifactCorrupt, Conflict, NotFound
 from toolkit.models.metadata import FILE
 from toolkit.models.trust import Trust
 from toolkit.recording.stores import Stores
@@ -23,6 +23,7 @@ from toolkit.recording.transfer import files_below, in_parallel, targets
 from toolkit.registry.catalog import Catalog
 from toolkit.registry.locating import Located, locate, place_of
 from toolkit.registry.names import holder_of
+from toolkit.tracking.logged_models import ModelStatus
 from toolkit.tracking.logged_models_limits import is_model_id
 from toolkit.tracking.records import ArtifactEntry
 from toolkit.tracking.store import RunStore
@@ -71,10 +72,13 @@ def fetch(uri: str, stores: Stores, catalog: Catalog, *, target: Path | None = N
     Raises:
         InvalidValue: It is no URI of a model.
         NotFound: There is no such model, or it has no MLmodel.
+        Conflict: Its files did not come when it was logged.
         ArtifactCorrupt: A file is not what was recorded.
         ArtifactError: The files cannot be read from here.
     """
     located = locate(uri, stores, catalog)
+    if located.logged is not None and located.logged.status is ModelStatus.FAILED:
+        raise Conflict(f"{uri} was not logged: {located.logged.status_message or 'its files did not come'}")
     found = _fetched(located, uri, stores, catalog, target)
     if target is not None and located.version is not None:
         said = {"model_name": located.version.name, "model_version": str(located.version.version)}

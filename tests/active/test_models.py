@@ -23,7 +23,15 @@ import toolkit.pyfunc
 import toolkit.sklearn
 from toolkit.active.models import ModelInfo
 from toolkit.data.source import local_path
-from toolkit.errors import ArtifactCorrupt, ArtifactError, InvalidValue, NotFound, SchemaMismatch, UntrustedModel
+from toolkit.errors import (
+    ArtifactCorrupt,
+    ArtifactError,
+    Conflict,
+    InvalidValue,
+    NotFound,
+    SchemaMismatch,
+    UntrustedModel,
+)
 from toolkit.recording import current
 from toolkit.registry.catalog import Catalog, catalog_of
 from toolkit.tracking.logged_models import LoggedModelQuery, ModelStatus
@@ -179,6 +187,8 @@ def test_a_model_that_cannot_be_saved_is_failed_and_says_why() -> None:
     mine = [each for each in found.items if each.source_run_id == run.info.run_id]
     assert [each.status for each in mine] == [ModelStatus.FAILED]
     assert "skops cannot keep" in str(mine[0].status_message)
+    with pytest.raises(Conflict, match="was not logged: InvalidValue: skops cannot keep"):
+        toolkit.load_model(f"models:/{mine[0].model_id}")
 
 
 # -- files -------------------------------------------------------------------------------------------
