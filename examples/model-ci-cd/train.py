@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import toolkit
-from toolkit.models.infer import infer_signature
+from toolkit.models import infer_signature
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--regularization", type=float, required=True)

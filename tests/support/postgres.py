@@ -152,6 +152,8 @@ class Server:
             "experiments",
             "metric_keys",
             "journals",
+            "registry_deliveries",
+            "registry_webhooks",
             "registry_events",
             "registry_changes",
             "registered_models",
@@ -167,6 +169,8 @@ class Server:
             "registry_changes",
             "registry_requests",
             "registry_events",
+            "registry_webhooks",
+            "registry_deliveries",
         )
         statements = ["SET lock_timeout = '10s'", *(f"DELETE FROM {table}" for table in tables)]
         statements += [f"ALTER SEQUENCE {table}_id_seq RESTART" for table in numbered]

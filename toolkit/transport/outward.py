@@ -23,7 +23,19 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LONGEST_URL = 2_000
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
-_AZURE = ipaddress.IPv4Address("168.63.129.16")  # a public address that tells a machine of Azure about itself
+_NEVER: Sequence[Network] = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "168.63.129.16",  # looks public, and tells a machine of Azure about itself
+            "192.0.0.0/24",  # for protocols; 192.0.0.192 does the same at Oracle. Not all of it is known to Python
+            "192.88.99.0/24",  # relays of 6to4
+            "2001::/23",  # for protocols, Teredo among them
+            "3fff::/20",  # for documentation, which older releases of Python do not know
+            "5f00::/16",  # segment routing, within a network
+        ),
+    )
+)
 _PLAIN = re.compile(r"[!-~]+")  # what a URL is made of: no space, no control character, nothing beyond ASCII
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
 _MOST_HEAD = 65_536
@@ -86,7 +98,7 @@ class Targets:
     def allow(self, address: Address) -> bool:
         """Tell whether an address may be called: a public one, or one of the networks."""
         inner = _inside(address)
-        if any(each.version == self_.version and self_ in each for each in self.networks for self_ in (address, inner)):
+        if any(_holds(network, each) for network in self.networks for each in (address, inner)):
             return True
         return _is_public(inner)
 
@@ -98,15 +110,17 @@ def _inside(address: Address) -> Address:
     packed = int(address)
     if any(address in network for network in _NAT64):
         return ipaddress.IPv4Address(packed & 0xFFFFFFFF)
-    teredo = address.teredo
-    found = address.ipv4_mapped or address.sixtofour or (teredo and teredo[1])
-    return found or address
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _is_public(address: Address) -> bool:
     local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
-    special = address.is_multicast or address.is_reserved or address == _AZURE or local
-    return address.is_global and not special
+    special = address.is_multicast or address.is_reserved or local
+    return address.is_global and not special and not any(_holds(network, address) for network in _NEVER)
+
+
+def _holds(network: Network, address: Address) -> bool:
+    return network.version == address.version and address in network
 
 
 def resolve(url: str, targets: Targets) -> tuple[SplitResult, Sequence[tuple[int, tuple[object, ...]]]]:
