@@ -99,12 +99,19 @@ def flaky(tries: list[int]) -> float:
     return 0.5
 
 @toolkit.task
+def trained() -> object:
+    from sklearn.linear_model import LinearRegression
+
+    return LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])
+
+@toolkit.task
 def broken() -> None:
     raise RuntimeError("broke")
 
 @toolkit.flow(name="decorated", version="7")
 def whole(alpha: float = 0.1) -> float:
     result = flaky([])
+    print("predicts", round(trained().predict([[2.0]])[0]))
     broken()
     return result
 
@@ -127,7 +134,8 @@ def test_what_fails_in_a_decorated_flow_fails_its_runs(machine: Machine, tmp_pat
         [sys.executable, "flow.py"], cwd=tmp_path, env=machine.variables(), capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    raised, *refused = done.stdout.splitlines()
+    predicts, raised, *refused = done.stdout.splitlines()
+    assert predicts == "predicts 5"
     assert raised == "raised broke"
     assert [line.startswith("refused later is asynchronous") for line in refused] == [True, True]
     run = machine.show("whole")
@@ -138,8 +146,11 @@ def test_what_fails_in_a_decorated_flow_fails_its_runs(machine: Machine, tmp_pat
     assert children == [
         ("flaky", "FAILED", {"inside": 1.0}),
         ("flaky", "FINISHED", {"inside": 2.0, "flaky": 0.5}),
+        ("trained", "FINISHED", {}),
         ("broken", "FAILED", {}),
     ]
+    models = machine.toolkit("models", "list", "--json", cwd=tmp_path).json["models"]
+    assert [(model["name"], model["status"]) for model in models] == [("trained", "READY")]
 
 
 @pytest.mark.slow
