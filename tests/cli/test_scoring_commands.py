@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +77,27 @@ def test_predict_tells_what_is_wrong_in_one_line(wine: Path, cli: Cli, tmp_path:
         assert said.is_one_clear_error(), said
         assert part in said.err
     assert not (tmp_path / "o.csv").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["term", "int"])
+def test_a_prediction_that_is_stopped_leaves_nothing(number: int, code: int, wine: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    command = [sys.executable, "-m", "toolkit", "models", "predict", "-m", "models:/wine/2", "--chunk-rows", "1"]
+    command += ["-t", "csv", "-o", str(folder / "out.csv")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(b"x,z\n1,2\n3,4\n")
+    process.stdin.flush()
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(".out.csv.*.part")) and process.poll() is None:
+        assert time.monotonic() < deadline, "it never began to write"
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == code, said
+    assert b"Traceback" not in said
+    assert list(folder.iterdir()) == []
 
 
 def test_evaluate_shows_metrics_slices_and_checks_and_logs_a_run(wine: Path, cli: Cli) -> None:
