@@ -67,6 +67,8 @@ class FileChecks:
         """See `ModelChecks.example`."""
         try:
             model = fetch(_uri(version), self._stores, self._catalog)
+            if not ModelMetadata.read(model.folder).saved_input_example_info:
+                return Finding(passed=False, found="it has no input example: log it with input_example")
         except (ToolkitError, OSError) as error:
             return Finding(passed=False, found=_line(error))
         asked = {"folder": str(model.folder), "digests": sorted(model.digests) if self._pickles else []}

@@ -23,7 +23,7 @@ def score(folder: Path, digests: frozenset[str]) -> tuple[bool, str]:
 
     example = InputExample.load(folder, ModelMetadata.read(folder))
     if example is None:
-        return False, "it has no input example: log it with input_example"
+        return False, "it has no input example"
     model = load_model(folder, trust=Trust(digests=digests))
     answered = model.predict(example.data, example.params)
     if answered is None:

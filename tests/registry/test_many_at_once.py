@@ -14,7 +14,7 @@ from toolkit.registry.records import NewVersion, Stage
 from toolkit.registry.sql import SqlRegistryStore
 from toolkit.registry.sql_promotions import SqlPromotionStore
 
-PROCESSES, THREADS, EACH = 4, 8, 3
+PROCESSES, THREADS, EACH = 4, 8, 2
 
 
 def _work(url: str, number: int) -> None:
