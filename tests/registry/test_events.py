@@ -265,18 +265,18 @@ def test_couriers_at_the_same_time_tell_each_event_once(
     registry: SqlRegistryStore, store: SqlWebhookStore, receiver: Receiver
 ) -> None:
     add(store, receiver)
-    for number in range(40):
+    for number in range(20):
         registry.create_model(f"model-{number}")
 
     def work(_: int) -> int:
         return len(deliver(courier(store)))
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(work, range(8))) == 40
+        assert sum(pool.map(work, range(8))) == 20
     assert sorted(each.json["sequence"] for each in receiver.received) == sorted(
         {each.json["sequence"] for each in receiver.received}
     )
-    assert len(receiver.received) == 40
+    assert len(receiver.received) == 20
 
 
 DYING = """

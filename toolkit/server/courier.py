@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 from toolkit.errors import ToolkitError
 from toolkit.registry.courier import Courier
@@ -40,21 +39,34 @@ class CourierThread:
             self._thread.join(patience)
 
     def _work(self) -> None:
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="toolkit-courier") as pool:
-            while not self._ended.is_set():
-                pause = _EVERY
-                try:
-                    self._courier.spread()
-                    if self._next():
-                        list(pool.map(self._all, range(_AT_ONCE)))
-                except ToolkitError as error:  # the next look may find the store well again
-                    logger.warning("changes of the registry were not told: %s", error)
-                    pause = _AFTER_TROUBLE
-                self._ended.wait(pause)
+        while not self._ended.is_set():
+            pause = _EVERY
+            try:
+                self._courier.spread()
+                if self._next():
+                    self._all_at_once()
+            except ToolkitError as error:  # the next look may find the store well again
+                self._say(error)
+                pause = _AFTER_TROUBLE
+            self._ended.wait(pause)
 
-    def _all(self, _: int) -> None:
-        while not self._ended.is_set() and self._next():
-            pass
+    def _all_at_once(self) -> None:
+        """Make all deliveries that are due, some of them at the same time."""
+        threads = [threading.Thread(target=self._all, daemon=True) for _ in range(_AT_ONCE)]  # which nobody waits for
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _all(self) -> None:
+        try:
+            while not self._ended.is_set() and self._next():
+                pass
+        except ToolkitError as error:
+            self._say(error)
+
+    def _say(self, error: ToolkitError) -> None:
+        logger.warning("changes of the registry were not told: %s", error)
 
     def _next(self) -> bool:
         """Make a delivery; return whether there was one."""
