@@ -146,8 +146,12 @@ def _as_frame(data: Any, schema: Schema) -> pd.DataFrame:  # noqa: ANN401
             return _frame_of_dict(data, schema)
         if isinstance(data, list | tuple) or containers.is_array(data):
             return _frame_of_list(data, schema)
-    except (ValueError, TypeError) as error:
-        raise SchemaMismatch(f"Failed to enforce schema: no table can be made of what came: {error}") from None
+    except SchemaMismatch:
+        raise
+    except (ValueError, TypeError):  # whose text might repeat what came
+        raise SchemaMismatch(
+            "Failed to enforce schema: no table can be made of what came: columns of one length were wanted, or rows"
+        ) from None
     if isinstance(data, str | bytes | bytearray | bool | int | float) or containers.is_numpy(data) or _is_scalar(data):
         return pd.DataFrame([data])
     raise SchemaMismatch(f"Failed to enforce schema: Expected input to be DataFrame. Found: {told(data)}")
