@@ -20,7 +20,7 @@ from toolkit.models.flavor import imported
 from toolkit.models.loading import LoadedModel, load_model
 from toolkit.models.messages import first_line
 from toolkit.models.metadata import ModelMetadata
-from toolkit.models.schema import Schema
+from toolkit.models.schema import Schema, TensorSpec
 from toolkit.models.trust import Trust
 
 _PACKAGE = "pyspark"
@@ -175,22 +175,33 @@ def _tensors(data: Any, inputs: Schema | None) -> Any:  # noqa: ANN401 - pandas'
     """Return a frame as the tensors of a signature; the frame, where it has columns."""
     if inputs is None or not inputs.is_tensor_spec():
         return data
+    if not inputs.has_input_names():
+        return _tensor(data, inputs.tensors()[0])
+    return {spec.name: _tensor(data[[spec.name]], spec) for spec in inputs.tensors()}
+
+
+def _tensor(frame: Any, spec: TensorSpec) -> Any:  # noqa: ANN401 - pandas' and NumPy's
+    """Return a column of lists, or columns of numbers, as an array: Spark has doubles where a model wants floats.
+
+    Raises:
+        InvalidValue: They have not the shape that the signature wants.
+    """
     import numpy  # noqa: PLC0415 - on executors
 
-    specs = inputs.tensors()
-    if len(specs) == 1 and (specs[0].name is None or len(data.columns) > 1):
-        parts = {None: data.iloc[:, 0].tolist() if len(data.columns) == 1 else data.to_numpy()}
-    else:
-        parts = {each.name: data[each.name].tolist() for each in specs}
-    arrays = {}
-    for spec in specs:
-        array = numpy.array(parts[spec.name if spec.name in parts else None], dtype=None)
-        if array.dtype == object:
-            array = numpy.array([numpy.asarray(each).tolist() for each in array])
-        shape = [len(data), *spec.shape[1:]]
-        array = array.astype(spec.type) if array.dtype.kind in "iufb" and spec.type != "str" else array
-        arrays[spec.name] = array.reshape(shape) if spec.shape.count(-1) <= 1 or array.ndim < len(shape) else array
-    return arrays if specs[0].name is not None else arrays[None]
+    rows = _lists(frame.iloc[:, 0]) if len(frame.columns) == 1 else frame.to_numpy()
+    try:
+        array = numpy.array(rows)
+        if array.dtype.kind in "iufb" and spec.type != "str":
+            array = array.astype(spec.type)
+        return array if -1 in spec.shape[1:] else array.reshape(len(frame), *spec.shape[1:])
+    except ValueError as error:
+        raise InvalidValue(f"the columns do not make a tensor of {list(spec.shape)}: {first_line(error)}") from None
+
+
+def _lists(value: Any) -> Any:  # noqa: ANN401 - Arrow's arrays in arrays
+    return (
+        [_lists(each) for each in value] if hasattr(value, "__len__") and not isinstance(value, str | bytes) else value
+    )
 
 
 # -- what comes out -----------------------------------------------------------------------------------
@@ -315,7 +326,10 @@ def _type(spark: Any, given: Any) -> Any:  # noqa: ANN401 - Spark's
     """
     types = imported("pyspark.sql.types", _PACKAGE, "spark")
     if not hasattr(spark, "sparkContext") or not hasattr(spark, "createDataFrame"):
-        raise InvalidValue(f"a {type(spark).__name__} is no session of Spark: wanted a SparkSession")
+        raise InvalidValue(
+            f"a {type(spark).__name__} is no SparkSession, or one of Spark Connect, which sends no files: wanted a "
+            "classic session"
+        )
     if isinstance(given, types.DataType):
         return given
     try:
