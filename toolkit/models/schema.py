@@ -28,7 +28,7 @@ class ColSpec:
     Attributes:
         type: The type of its values; a name such as ``double`` is taken, too.
         name: Its name; ``None``: it is known by its place.
-        required: Whether data without it, or with a missing value in it, are refused.
+        required: Whether data without it are refused; and those with a missing value in it, where its type has none.
     """
 
     type: Type
