@@ -92,10 +92,11 @@ mlflow-torch: .venv-torch/.installed  ## Install libraries on torch that log to 
 
 flavors: .venv-flavors/.installed  ## Install the large libraries whose models are kept beside ours and MLflow: their tests need them.
 
-# Two gigabytes, which make check can do without. Without torch, the tests of what stands on it are skipped.
+# Three gigabytes, which make check can do without. Without torch, the tests of what stands on it are skipped.
 .venv-flavors/.installed: pyproject.toml | $(VENV)/.installed
 	@test -x .venv-flavors/bin/python || $(BIN)/python -m venv .venv-flavors
-	@UV_COMPILE_BYTECODE=0 $(UV) pip install --quiet --python .venv-flavors/bin/python -e . mlflow-skinny==3.17.2 \
+	@UV_COMPILE_BYTECODE=0 $(UV) pip install --quiet --python .venv-flavors/bin/python -e .
+	@UV_COMPILE_BYTECODE=0 $(UV) pip install --quiet --python .venv-flavors/bin/python mlflow-skinny==3.17.2 \
 	  tensorflow-cpu==2.21.0 keras==3.15.1 pyspark==4.3.0 scikit-learn pandas pyarrow cloudpickle
 	@.venv-flavors/bin/python -m pip install -qq --disable-pip-version-check --no-compile 'torch==2.13.0+cpu' && \
 	  UV_COMPILE_BYTECODE=0 $(UV) pip install --quiet --python .venv-flavors/bin/python 'torch==2.13.0+cpu' \
