@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from logged import Logged, logged, writes
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_classification, make_regression
@@ -28,6 +29,7 @@ from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, Standar
 
 import toolkit
 from toolkit.active.autolog import training
+from toolkit.active.autolog.sklearn import INTEGRATION, SklearnIntegration
 from toolkit.errors import InvalidValue
 
 X, Y = make_classification(120, 5, random_state=1)
@@ -324,6 +326,20 @@ def test_a_flavors_own_word_counts_for_more() -> None:
     toolkit.autolog(extra_tags={"from": "all"})
     LogisticRegression().fit(X, Y)
     assert (only().tags["from"], only().models) == ("flavor", [])
+
+
+def test_an_older_release_can_be_left_alone(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(SklearnIntegration, "oldest", "99")
+    monkeypatch.setattr(INTEGRATION, "_too_old", None)
+    toolkit.autolog(disable_for_unsupported_versions=True)
+    LogisticRegression().fit(X, Y)
+    assert logged() == []
+    (told,) = [each.getMessage() for each in caplog.records if each.name == "toolkit.autolog"]
+    assert told == f"scikit-learn {sklearn.__version__} is not watched: the oldest that is watched is 99"
+    monkeypatch.setattr(INTEGRATION, "_too_old", None)
+    toolkit.autolog(log_models=False)
+    LogisticRegression().fit(X, Y)
+    assert len(logged()) == 1
 
 
 def test_flavors_can_be_left_out() -> None:

@@ -41,6 +41,7 @@ class Integration(ABC, Generic[O]):
         self._patches = Patches()
         self._options: O | None = None
         self._own = False
+        self._too_old: bool | None = None
 
     @property
     def options(self) -> O | None:
@@ -81,7 +82,7 @@ class Integration(ABC, Generic[O]):
         """Replace what is to be replaced in a module of the library."""
         with self._lock:
             options = self._options
-            if options is None or (options.disable_for_unsupported_versions and self._is_too_old()):
+            if options is None or (options.disable_for_unsupported_versions and self._is_too_old(options)):
                 return
             try:
                 self.patch(module)
@@ -96,17 +97,19 @@ class Integration(ABC, Generic[O]):
         """Replace a function of a module or class; see `Patches.replace`."""
         self._patches.replace(owner, name, instead)
 
-    def _is_too_old(self) -> bool:
-        for package in self.packages:
-            try:
-                found = version(package)
-            except PackageNotFoundError:
-                continue
-            try:
-                old = Version(found) < Version(self.oldest)
-            except InvalidVersion:
-                return False
-            if old:
-                logger.warning("%s %s is not watched: %s is the oldest that is", package, found, self.oldest)
-            return old
-        return False
+    def _is_too_old(self, options: O) -> bool:
+        """Tell whether the library is older than any that is tested, and say so the first time."""
+        if self._too_old is None:
+            found = next((each for each in map(_installed, self.packages) if each is not None), None)
+            self._too_old = found is not None and found[1] < Version(self.oldest)
+            if found is not None and self._too_old and not options.silent:
+                logger.warning("%s %s is not watched: the oldest that is watched is %s", *found, self.oldest)
+        return self._too_old
+
+
+def _installed(package: str) -> tuple[str, Version] | None:
+    """Return a package's name and release; ``None``: it is not there, or its release is no number."""
+    try:
+        return package, Version(version(package))
+    except (PackageNotFoundError, InvalidVersion):
+        return None
