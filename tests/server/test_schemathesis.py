@@ -122,7 +122,7 @@ def test_methods_that_are_not_in_the_document(described: tuple[Server, Any, dict
     server, document, there = described
     paths = document.raw_schema["paths"]
     for path in paths:
-        target = path.format(**{"picture": "p", "model_id": "m", "version": "1", "alias": "a", **there})
+        target = re.sub(r"\{(\w+)\}", lambda found: there.get(found[1], "1"), path)
         fitting = [each for each in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each), target)]
         known = {method for each in fitting for method in paths[each]}  # a model may be called "search", too
         for method in {"get", "put", "post", "patch", "delete", "trace", "options", "head"} - known:
