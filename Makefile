@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 export UV_COMPILE_BYTECODE := 1
+export UV_COMPILE_BYTECODE_TIMEOUT := 600
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 # Python writes no bytecode where this is set, and everything starts at half the speed.
 unexport PYTHONDONTWRITEBYTECODE
