@@ -22,6 +22,7 @@ from receiver import Receiver, answers, receiving
 
 from toolkit.db.engine import Database, open_database
 from toolkit.errors import AlreadyExists, Conflict, InvalidValue, NotFound, ServiceError
+from toolkit.ids import now_ms
 from toolkit.registry import courier as couriers
 from toolkit.registry.courier import Courier, new_secret
 from toolkit.registry.events import DeliveryState, Event, EventQuery, Kind, Webhook
@@ -250,7 +251,7 @@ def test_one_who_hangs_does_not_keep_others_waiting_for_ever(
     with receiving() as other:
         add(store, receiver)
         add(store, other, name="other")
-        receiver.behaviours = [lambda _: receiver.ended.wait() and None]
+        receiver.behaviours = [receiver.hang]
         registry.create_model("wine")
         made = courier(store, timeout=0.3)
         made.spread()
@@ -323,7 +324,7 @@ def test_a_courier_that_is_killed_in_the_middle(
     assert sent == (0 if when == "before" else 1)
     assert deliver(courier(store)) == [], "it may still be alive"
     assert deliver(courier(store), waiting=True) == [], "also for who does not want to wait"
-    later = couriers.now_ms() + int(couriers.ASIDE * 1000) + 1
+    later = now_ms() + int(couriers.ASIDE * 1000) + 1
     monkeypatch.setattr("toolkit.registry.sql_webhooks.now_ms", lambda: later)
     assert deliver(courier(store)) == [("DONE", "it answered 204")]
     assert len(receiver.received) == sent + 1

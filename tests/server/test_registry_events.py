@@ -125,7 +125,7 @@ def test_a_server_that_is_told_to_stop_does_not_wait_for_one_who_hangs(tmp_path:
             database = open_database(f"sqlite:///{tmp_path}/home/toolkit.db")
             store = SqlWebhookStore(database)
             store.add(Webhook(name="ci", kind=Kind.URL, target=receiver.url(), secret=new_secret()))
-            receiver.behaviours = [answers(204), *[lambda _: receiver.ended.wait() and None] * 9]
+            receiver.behaviours = [answers(204), *[receiver.hang] * 9]
             for number in range(6):
                 server.api("registered-models/create", {"name": f"wine-{number}"})
             until(lambda: len(receiver.received) > 1, what="told", seconds=120)

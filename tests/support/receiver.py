@@ -47,6 +47,10 @@ class Receiver:
     def url(self, path: str = "/hook", scheme: str = "http") -> str:
         return f"{scheme}://127.0.0.1:{self.port}{path}"
 
+    def hang(self, _: socket.socket) -> None:
+        """Answer nothing: a behaviour."""
+        self.ended.wait()
+
     def events(self) -> list[str]:
         return [each.json["type"] for each in self.received]
 
@@ -63,7 +67,7 @@ def answers(status: int, *headers: str, body: bytes = b"") -> Behave:
 
 def sends(*pieces: bytes) -> Behave:
     """Send bytes as they are, and end the connection."""
-    return lambda connection: [connection.sendall(piece) for piece in pieces] and None
+    return lambda connection: connection.sendall(b"".join(pieces))
 
 
 @contextlib.contextmanager

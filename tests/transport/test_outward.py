@@ -185,7 +185,7 @@ def test_the_environment_s_proxy_is_not_asked(receiver: Receiver, monkeypatch: p
 
 
 def test_who_hangs_is_given_up(receiver: Receiver) -> None:
-    receiver.behaviours = [lambda _: receiver.ended.wait() and None]
+    receiver.behaviours = [receiver.hang]
     with pytest.raises(ServiceError, match=r"127.0.0.1 did not answer within 0.3 s"):
         send(receiver.url(), timeout=0.3)
 
