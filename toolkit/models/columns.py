@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.errors import SchemaMismatch
 from toolkit.models import containers, values
 from toolkit.models.datatypes import AnyType, DataType, Type
-from toolkit.models.value_types import Unclear, items_type
+from toolkit.models.value_types import Unclear, items_type, scalar_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,7 @@ _NUMPY = {
 _OWN_DTYPE = {**_NUMPY, DataType.string: "str", DataType.datetime: "datetime64[ns]"}
 _FLOAT32 = 3.4028234663852886e38
 _WHOLE = (DataType.integer, DataType.long)
+_NARROW = (DataType.integer,)
 
 
 def infer(column: pd.Series) -> Type:
@@ -92,6 +93,8 @@ def narrowed(column: pd.Series, kind: Type) -> pd.Series:
     """
     if kind in (DataType.integer, DataType.float) and containers.is_object(column.dtype):
         column = _settled(column)
+    if kind in _WHOLE and column.dtype == "uint64" and column.max() < 2**63:
+        column = column.astype("int64")
     whole = column.dtype == "int64"
     if kind is DataType.integer and whole and column.between(-(2**31), 2**31 - 1).all():
         return column.astype("int32")
@@ -125,6 +128,8 @@ def _scalars(column: pd.Series, kind: DataType, *, required: bool) -> pd.Series:
     if isinstance(dtype, pd.SparseDtype):
         dense = _scalars(column.sparse.to_dense(), kind, required=required)
         return column if dense.dtype == dtype.subtype else dense
+    if containers.is_object(dtype) and (own := _own_numbers(column, kind, required=required)) is not None:
+        return own
     if containers.is_object(dtype) and kind not in (DataType.binary, DataType.string):
         column = _settled(column)
         dtype = column.dtype
@@ -135,6 +140,28 @@ def _scalars(column: pd.Series, kind: DataType, *, required: bool) -> pd.Series:
     if kind is DataType.datetime:
         return _moments(column, required=required)
     return _numbers(column, kind, required=required)
+
+
+def _own_numbers(column: pd.Series, kind: DataType, *, required: bool) -> pd.Series | None:
+    """Return objects that are numbers of a type, each by itself, as a column of it; ``None`` for others.
+
+    Together, they would become another type: whole numbers beside a missing one are floats to pandas, which round.
+    """
+    import pandas as pd  # noqa: PLC0415
+
+    wanted = {DataType.integer: _NARROW, DataType.long: (*_NARROW, DataType.long), DataType.float: (DataType.float,)}
+    missing = column.isna()
+    if kind not in wanted or (missing.any() and (required and kind is not DataType.float)) or missing.all():
+        return None
+    try:
+        if not all(scalar_type(each) in wanted[kind] for each in column[~missing]):
+            return None
+    except Unclear:
+        return None
+    numbers = [None if absent else values.plain(each) for each, absent in zip(column, missing, strict=True)]
+    nullable = missing.any() and kind is not DataType.float
+    dtype = {DataType.integer: "Int32", DataType.long: "Int64"}[kind] if nullable else _NUMPY[kind]
+    return pd.Series(numbers, index=column.index, name=column.name, dtype=dtype)
 
 
 def _settled(column: pd.Series) -> pd.Series:
@@ -254,9 +281,9 @@ def _whole_but_for_missing(column: pd.Series, wanted: Any) -> bool:  # noqa: ANN
     """Tell whether a column is of floats only because pandas has no whole number that is missing."""
     if column.dtype.kind != "f" or not column.hasnans:
         return False
-    limit = 2**31 if wanted.itemsize == 4 else values.EXACT
+    limit = 2**31 - 1 if wanted.itemsize == 4 else 2**63
     present = column.dropna()
-    return bool(((present % 1 == 0) & present.between(-limit, limit, inclusive="left")).all())
+    return bool(((present % 1 == 0) & present.between(-limit, limit)).all())
 
 
 def _refuse(column: pd.Series, kind: DataType, *, required: bool) -> pd.Series:

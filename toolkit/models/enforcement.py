@@ -153,7 +153,7 @@ def _as_frame(data: Any, schema: Schema) -> pd.DataFrame:  # noqa: ANN401
             "Failed to enforce schema: no table can be made of what came: columns of one length were wanted, or rows"
         ) from None
     if isinstance(data, str | bytes | bytearray | bool | int | float) or containers.is_numpy(data) or _is_scalar(data):
-        return pd.DataFrame([data])
+        return pd.DataFrame({0: [data]})
     raise SchemaMismatch(f"Failed to enforce schema: Expected input to be DataFrame. Found: {told(data)}")
 
 
@@ -202,6 +202,8 @@ def _frame_of_list(data: Any, schema: Schema) -> pd.DataFrame:  # noqa: ANN401
     if not _makes_rows(data):
         if not alone:
             raise SchemaMismatch("Failed to enforce schema: no table can be made of lists of different lengths")
+        return pd.DataFrame({0: pd.Series(list(data), dtype=object)})
+    if alone and any(isinstance(each, bytearray) for each in data):  # which pandas takes for rows of numbers
         return pd.DataFrame({0: pd.Series(list(data), dtype=object)})
     return pd.DataFrame(data)
 

@@ -48,15 +48,16 @@ def items_type(values: Any) -> Type:  # noqa: ANN401 - a list or an array
         Unclear: They have none.
     """
     found: Type | None = None
+    shown = False
     for value in values:
-        if containers.is_array(value) and not value.size:
-            continue
-        kind = infer_type(value)
+        bare = containers.is_array(value) and not value.size
+        kind = AnyType("list") if bare else infer_type(value)
+        shown = shown or not bare
         try:
             found = kind if found is None else merged(found, kind)
         except InvalidValue as problem:
             raise Unclear(str(problem)) from None
-    if found is None:
+    if found is None or not shown:
         raise Unclear("an empty array shows no type")
     return found
 

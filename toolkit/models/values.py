@@ -95,7 +95,7 @@ def _items(values: Sequence[Any], kind: Type, *, required: bool) -> list[Any]:
 
 
 def _map(value: Any, kind: Map, *, required: bool) -> Any:  # noqa: ANN401
-    if (not required or isinstance(kind.value_type, AnyType)) and (value is None or value == {}):
+    if (not required or isinstance(kind.value_type, AnyType)) and _is_nothing(value):
         return value
     if not isinstance(value, Mapping):
         raise SchemaMismatch(came=told(value), wanted="a map")
@@ -113,7 +113,7 @@ def _map(value: Any, kind: Map, *, required: bool) -> Any:  # noqa: ANN401
 def _object(value: Any, kind: Object, *, required: bool) -> Any:  # noqa: ANN401
     if hasattr(value, "asDict"):  # a row of Spark
         value = value.asDict(recursive=True)
-    if not required and (value is None or value == {}):
+    if not required and _is_nothing(value):
         return value
     if not isinstance(value, Mapping):
         raise SchemaMismatch(came=told(value), wanted="an object")
@@ -247,6 +247,10 @@ def _moment(value: Any) -> Any:  # noqa: ANN401
         return _moment(dt.datetime.fromisoformat(value))
     except ValueError:
         raise SchemaMismatch(came="text that is no date of ISO 8601", wanted=DataType.datetime.value) from None
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or (isinstance(value, Mapping) and not value)
 
 
 def _refuse(value: object, kind: DataType) -> Any:  # noqa: ANN401 - so that it can stand where a value is returned
