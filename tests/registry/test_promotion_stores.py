@@ -45,7 +45,7 @@ class _Sql(PromotionStoreContract):
 class TestSqlite(_Sql):
     @pytest.fixture
     def database(self, tmp_path: Path) -> Iterator[Database]:
-        database = open_database(f"sqlite:///{tmp_path}/toolkit.db")
+        database = open_database(f"sqlite:///{tmp_path}/toolkit.db", wait=240)
         yield database
         database.close()
 
@@ -53,7 +53,7 @@ class TestSqlite(_Sql):
 class TestPostgres(_Sql):
     @pytest.fixture
     def database(self, postgres_emptied_url: str) -> Iterator[Database]:
-        database = open_database(postgres_emptied_url)
+        database = open_database(postgres_emptied_url, wait=240)
         yield database
         database.close()
 
