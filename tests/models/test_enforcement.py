@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import logging
 from decimal import Decimal
 
@@ -93,6 +94,46 @@ def test_what_was_inferred_from_data_takes_those_data(data: object) -> None:
     signature = infer_signature(data)
     enforce(data, signature)
     enforce(data, Signature.from_dict(signature.to_dict()))
+
+
+ODD: list[object] = [
+    *(
+        True,
+        0,
+        2**31,
+        2**53 + 1,
+        2**63,
+        1.5,
+        float("nan"),
+        float("inf"),
+        "x",
+        b"x",
+        bytearray(b"y"),
+        None,
+        pd.NaT,
+        pd.NA,
+    ),
+    *(dt.date(1, 1, 1), dt.datetime(9999, 12, 31), dt.datetime(2020, 1, 1, tzinfo=dt.UTC), pd.Timestamp(0), Decimal(1)),
+    *(np.float32(0.5), np.uint8(3), np.int32(7), np.uint32(2**32 - 1), np.uint64(2**64 - 1), np.bool_(True), 1j),
+    *(np.datetime64("2020-01-01"), np.datetime64("NaT", "ns"), [], [1], [None], {}, {"k": 1}, {"k": None}, (1, 2)),
+    *(np.array([1, 2]), np.array([1.5], "float32"), np.array([])),
+]
+
+
+def test_any_two_values_beside_each_other_are_taken_by_what_they_show() -> None:
+    for first, second in itertools.combinations_with_replacement(ODD, 2):
+        values = [first, second]
+        frame = pd.DataFrame({"a": pd.Series(values, dtype=object)})
+        rows = [{"a": first}, {"a": second}]
+        for data in (values, rows, {"a": {"k": values}}, frame):
+            signature = infer_signature(data)
+            enforce(data, Signature.from_dict(signature.to_dict()))
+
+
+def test_numbers_beside_missing_ones_are_not_rounded() -> None:
+    signature = Signature(Schema([ColSpec(DataType.long, "a", required=False)]))
+    frame = pd.DataFrame({"a": pd.Series([2**53 + 1, None], dtype=object)})
+    assert enforce(frame, signature)["a"].tolist() == [2**53 + 1, pd.NA]
 
 
 @pytest.mark.parametrize("name", samples.COLUMNS)
