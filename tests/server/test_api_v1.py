@@ -19,7 +19,7 @@ from server import Server, serving
 from toolkit.ids import new_run_id
 from toolkit.registry.history import Author
 from toolkit.registry.promotion import NewRequest, Target
-from toolkit.server.v1 import model_records, promotion_records, records, registry_records
+from toolkit.server.v1 import model_records, promotion_records, records, registry_events, registry_records
 from toolkit.testing.registry_store import new_version
 from toolkit.testing.runs import OWNER, START, add_run, new_run
 from toolkit.tracking.entries import Begun, Ended, Entry, Logged
@@ -159,6 +159,7 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         (promotion_records.ChangesTold, "POST", f"{beer}/rollback", {"target": "@best"}),
         (promotion_records.HeldTold, "GET", f"{beer}/held?time=1", None),
         (promotion_records.ChangePage, "POST", "/registry/changes/search", {"name": "beer", "limit": 2}),
+        (registry_events.EventPage, "GET", "/registry/events?after=1&limit=2", None),
         (records.Done, "DELETE", "/registered-models/vin", {}),
         (records.Removed, "POST", "/purge", {"run_ids": [run_id]}),
         (records.PictureTold, "POST", "/pictures", {}),
@@ -177,7 +178,7 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         answer = document["paths"][template][method.lower()]["responses"]["200"]["content"]["application/json"]
         assert answer["schema"]["$ref"].endswith(f"/{kind.__name__}"), target
     known = {(method.upper(), path) for path, each in document["paths"].items() for method in each}
-    assert known - asked == {("GET", "/api/v1/runs/{run_id}/events")}
+    assert known - asked == {("GET", "/api/v1/runs/{run_id}/events"), ("GET", "/api/v1/registry/events/stream")}
 
 
 def test_the_page_about_the_api_lists_each_endpoint(server: Server) -> None:
