@@ -3,7 +3,7 @@
 ``TEST_MLFLOW_PYTHON`` names the interpreter; else the one of ``.venv-mlflow`` is taken, which ``make mlflow`` makes.
 The oldest client of 2.x is in ``.venv-mlflow2``, or ``TEST_MLFLOW2_PYTHON`` names an interpreter that has it.
 Libraries on top of torch that log to MLflow are in one of their own: ``.venv-torch``, made by ``make mlflow-torch``.
-The largest libraries of models, with toolkit and MLflow beside them, are in ``.venv-flavors``, made by ``make flavors``.
+The largest libraries of models, with toolkit and MLflow, are in ``.venv-flavors``, made by ``make flavors``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def torch_python() -> str | None:
 
 
 def flavors_python() -> str | None:
-    """Return an interpreter that has toolkit, MLflow and the large libraries of models; ``None`` where there is none."""
+    """Return an interpreter that has toolkit, MLflow and the large libraries of models; ``None``: there is none."""
     return os.environ.get("TEST_FLAVORS_PYTHON") or _made(".venv-flavors")
 
 
