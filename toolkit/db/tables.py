@@ -583,8 +583,8 @@ Index(
 )
 Index("registry_events_of_change", registry_events.c.change)
 
-# Who is told of events: a URL, or a Prefect deployment. ``events`` and ``models`` are patterns (JSON, a list; empty: all),
-# ``parameters`` what a deployment is given (JSON). ``secret`` signs what is sent.
+# Who is told of events: a URL, or a Prefect deployment. ``events`` and ``models`` are patterns (JSON, a list; empty:
+# all), ``parameters`` what a deployment is given (JSON). ``secret`` signs what is sent.
 registry_webhooks = Table(
     "registry_webhooks",
     metadata,

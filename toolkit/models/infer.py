@@ -13,11 +13,11 @@ from typing import Any
 
 from toolkit.errors import InvalidValue, SchemaMismatch
 from toolkit.models import columns, containers
+from toolkit.models.contract import Signature
 from toolkit.models.datatypes import AnyType, DataType, Type
 from toolkit.models.hints import schema_of_dataclass
 from toolkit.models.params import ParamSchema, ParamSpec
 from toolkit.models.schema import ColSpec, Schema, TensorSpec
-from toolkit.models.contract import Signature
 from toolkit.models.value_types import Unclear, infer_type, is_pydantic, items_type, scalar_type
 from toolkit.models.values import is_missing, plain
 
