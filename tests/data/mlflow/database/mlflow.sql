@@ -117,7 +117,7 @@ INSERT INTO "datasets" VALUES('2aae90583927468fb45fc6616f89fbab',1,'other','d2',
 INSERT INTO "experiment_tags" VALUES('team','røde vine 🍷',1);
 INSERT INTO "experiment_tags" VALUES('mlflow.note.content','line
 line',1);
-INSERT INTO "experiments" VALUES(0,'Default','/work/main/tests/data/mlflow/mlruns/0','active',1795263408576,1795263408576,'default');
+INSERT INTO "experiments" VALUES(0,'Default','/mlruns/0','active',1795263408576,1795263408576,'default');
 INSERT INTO "experiments" VALUES(1,'wine','file:///srv/mlflow/artifacts/wine','active',1795263408581,1795263408581,'default');
 INSERT INTO "experiments" VALUES(2,'gone','file:///srv/mlflow/artifacts/gone','deleted',1795263408590,1795263408763,'default');
 INSERT INTO "experiments" VALUES(3,'empty Ünï/çødé','file:///srv/mlflow/artifacts/empty','active',1795263408597,1795263408597,'default');
