@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,9 +20,12 @@ from toolkit.server.artifacts.routes import STREAMED, artifact_routes
 from toolkit.server.exact import Exact
 from toolkit.server.front import front_routes
 from toolkit.server.guard import Guard, Rules
-from toolkit.server.v1.api import JOURNALS, api_route
+from toolkit.server.v1.route import JOURNALS, PATH, ApiRoute
 from toolkit.server.wire import routes
 from toolkit.server.wire.messages import Locate
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def make_app(
@@ -43,13 +47,20 @@ def make_app(
     """
     locate = _proxied(stores.artifact_root) if serve_artifacts else str
     stopping = threading.Event()
+
+    def make() -> FastAPI:
+        from toolkit.server.v1.api import make_api  # noqa: PLC0415 - heavy
+
+        return make_api(stores, locate, serves_artifacts=serve_artifacts, prefix=prefix, stopping=stopping)
+
+    api = ApiRoute(f"{prefix}{PATH}", make)
     wire = routes.routes(stores, locate, prefix=prefix)
     app = Starlette(
         routes=[
             *front_routes(prefix),
             *wire,
             *artifact_routes(stores, limits=limits, serve=serve_artifacts, prefix=prefix),
-            api_route(stores, locate, serves_artifacts=serve_artifacts, prefix=prefix, stopping=stopping),
+            api,
         ],
         middleware=[
             Middleware(
@@ -60,6 +71,7 @@ def make_app(
         exception_handlers={HTTPException: _no_route(prefix), Exception: _failed},
     )
     app.router.redirect_slashes = False
+    app.state.api = api
     app.state.stopping = stopping  # to be set when the server is told to stop: answers without end then end
     return app
 

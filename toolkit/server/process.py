@@ -46,6 +46,7 @@ BACKLOG = 2048
 _KEEP_ALIVE = 75  # seconds: longer than a training step, so that a client need not connect for each
 _LOOKED_AT = 1_000  # experiments, for the warning
 _SWEEPS_PER_LEASE = 2
+_AT_REST = 0.5  # seconds after the start
 _COLLECT = (50_000, 20, 50)
 """When Python looks for circles of dead objects: a page of runs has thousands of objects and none. By default half of
 the time of a long answer goes into that."""
@@ -259,12 +260,22 @@ def _work(
         gc.set_threshold(*_COLLECT)
         if begins:
             ready(stores)
+        making = threading.Timer(_AT_REST, _make_api, (app,))
+        making.daemon = True
+        making.start()
         server.serve_until_told(listener)
+        making.cancel()
         sweeper.stop()
         courier.stop(settings.grace)
     finally:
         stores.close()
     return server.exit_code
+
+
+def _make_api(app: Starlette) -> None:
+    """Make what the start left out, so that nobody has to wait for it; what is there then stays, and is left alone."""
+    app.state.api.make()
+    gc.freeze()
 
 
 def _elsewhere(stores: Stores) -> str | None:

@@ -1,4 +1,4 @@
-"""Our API as an application of its own, under ``/api/v1``."""
+"""Our API as an application of its own, under ``/api/v1``: heavy to import (`toolkit.server.v1.route`)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import threading
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
 
 from toolkit.artifacts.key import is_key
 from toolkit.recording.stores import Stores
-from toolkit.server.lanes import writers
 from toolkit.server.v1 import (
     events,
     experiments,
@@ -31,17 +28,10 @@ from toolkit.server.v1.context import Context
 from toolkit.server.v1.entries import Entries
 from toolkit.server.v1.faults import handle
 from toolkit.server.v1.pictures import Pictures
+from toolkit.server.v1.route import PATH
 from toolkit.server.v1.watch import Watch
 from toolkit.tracking.http_codec import Json, Locate
 from toolkit.wiring import open_catalog
-
-PATH = "/api/v1"
-
-JOURNALS = f"{PATH}/journal/"
-"""Paths that entries of journals are PUT to: their bodies have a limit of their own."""
-
-_JOURNAL = "/journal/"  # whose bodies may take their time: they wait for their turn when they are there
-_NOT_WRITING = ("/search", "/find", "/list", "/count", "/sizes", "/series", "/candidates", "/pictures")
 
 _ABOUT = """\
 Experiments, runs and what they log. Times are milliseconds since 1970 UTC. Integers have 64 bits; NaN and the
@@ -49,15 +39,15 @@ infinities are the texts `NaN`, `Infinity` and `-Infinity`. Lists come in pages:
 `page_token`. Errors have a `code` and a `message`; what may work later is a 503 with `Retry-After`."""
 
 
-def api_route(
+def make_api(
     stores: Stores,
     locate: Locate,
     *,
     serves_artifacts: bool,
     prefix: str = "",
     stopping: threading.Event | None = None,
-) -> ApiRoute:
-    """Return our API as a route.
+) -> FastAPI:
+    """Return our API.
 
     Args:
         stores: What it serves.
@@ -108,40 +98,7 @@ def api_route(
         app.include_router(each.router, prefix=f"{prefix}{PATH}")
     handle(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # FastAPI's own way to add to it
-    return ApiRoute(f"{prefix}{PATH}", app)
-
-
-class ApiRoute(BaseRoute):
-    """All paths of our API, handed to its application as they are.
-
-    Args:
-        path: What they begin with.
-        app: The application.
-    """
-
-    def __init__(self, path: str, app: FastAPI) -> None:
-        self.path = path
-        self.app = app
-        self._lane = writers()
-
-    @property
-    def routes(self) -> list[BaseRoute]:
-        """The routes of the application."""
-        return self.app.routes
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Tell whether a request is for this API."""
-        if scope["type"] == "http" and scope["path"].startswith(f"{self.path}/"):
-            return Match.FULL, {}
-        return Match.NONE, {}
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; not more at a time than leave threads for those that only read."""
-        if scope["method"] in ("GET", "HEAD") or scope["path"].endswith(_NOT_WRITING) or _JOURNAL in scope["path"]:
-            await self.app(scope, receive, send)
-        else:
-            async with self._lane:
-                await self.app(scope, receive, send)
+    return app
 
 
 def _placed(root: str) -> Locate:
