@@ -255,7 +255,7 @@ def test_a_server_that_has_fallen_silent_is_replaced(
     os.kill(status.record.pid, signal.SIGSTOP)
     assert [found.state for found in asked.status()] == ["starting"]
     record = json.loads((tmp_path / "services.json").read_text())
-    record["services"][0]["started_at"] -= 100_000
+    record["services"][0]["started_at"] -= 1_000_000
     (tmp_path / "services.json").write_text(json.dumps(record))
     assert [found.state for found in asked.status()] == ["silent"]
     monkeypatch.setattr("toolkit.flows.services._GRACE", 0.2)

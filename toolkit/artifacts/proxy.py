@@ -108,7 +108,7 @@ class ProxyArtifactStore:
 
     def _find(self, key: str) -> StoredFile | None:
         folder, _, name = key.rpartition("/")
-        if "artifacts" not in folder.split("/"):
+        if "artifacts" not in f"{self._folder}{folder}".split("/"):
             return None  # above the folder of one owner's artifacts there are no files, and the server lists nothing
         files = (each for each in self._entries(folder) if each["path"] == name and not each.get("is_dir"))
         return next((_stored(key, each) for each in files), None)

@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from toolkit.errors import InvalidValue, NotFound
+from toolkit.models.pickles import has_mlflow
 
 _STAND_INS = {
     "mlflow": "toolkit",
@@ -133,7 +134,7 @@ class _StandIn(types.ModuleType):
 @contextmanager
 def _stand_ins() -> Iterator[None]:
     """Let modules of ours stand in for MLflow's, unless it is installed."""
-    if "mlflow" in sys.modules or importlib.util.find_spec("mlflow") is not None:
+    if has_mlflow():
         yield
         return
     with _lock:

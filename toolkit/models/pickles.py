@@ -12,6 +12,7 @@ import importlib.util
 import io
 import pickle
 import pkgutil
+import sys
 from dataclasses import dataclass
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -166,9 +167,17 @@ def _subimport(name: str) -> ModuleType:
     return importlib.import_module(_stand_in(name))
 
 
+def has_mlflow() -> bool:
+    """Tell whether MLflow is installed; a folder of that name, which is a package to Python, is not it."""
+    if "mlflow" in sys.modules:
+        return True
+    spec = importlib.util.find_spec("mlflow")
+    return spec is not None and spec.origin is not None
+
+
 def _stand_in(module: str) -> str:
     """Return the name of our module for one of MLflow's, where that is not installed."""
-    if module.partition(".")[0] == "mlflow" and importlib.util.find_spec("mlflow") is None:
+    if module.partition(".")[0] == "mlflow" and not has_mlflow():
         return "toolkit" + module.removeprefix("mlflow")
     return module
 

@@ -38,9 +38,9 @@ class BadCell(InvalidValue):
         wanted: What was wanted.
     """
 
-    def __init__(self, column: object, row: int, value: object, wanted: str) -> None:
+    def __init__(self, column: object = None, row: int = 0, value: object = None, wanted: str = "") -> None:
         self.column, self.row, self.value, self.wanted = column, row, value, wanted
-        super().__init__(self.told())
+        super().__init__(self.told() if wanted else None)
 
     def told(self, place: str = "") -> str:
         """Return it as a line, with where the row is in front of it."""
