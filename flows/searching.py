@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,7 @@ from toolkit.flows.trial import Trial, pruned_tag
 from toolkit.spec.expression import Scope, StepResult
 from toolkit.spec.project import Step
 from toolkit.spec.scope import Trials
-from toolkit.tracking.records import RunQuery, RunStatus
+from toolkit.tracking.records import Metric, RunQuery, RunStatus
 
 BEST_RUN = "toolkit.best_run"
 """Beginning of the tag of a workflow's run that names the best trial of a step: ``toolkit.best_run.<step>``."""
@@ -133,14 +133,18 @@ class Searching:
         found = self._context.stores.runs.list_runs(query).items
         return {**{run.info.run_name: run.info.run_id for run in found}, **known}
 
-    def _look(self, label: str, run_id: str, trial: Trial, stop: TrialStop) -> None:
+    def _unseen(self, label: str, run_id: str) -> Iterator[Metric]:
+        """Yield the points of a trial that were not looked at yet."""
         points = self._context.stores.runs.sample_history(
             run_id, self.sweep.search.metric, points=_POINTS, start_step=self._seen.get(label, -1) + 1
         )
         for point in points:
-            if point.value != point.value:  # NaN: nothing can be said of it
-                continue
-            self._seen[label] = max(point.step, self._seen.get(label, -1))
+            if point.value == point.value:  # of NaN nothing can be said
+                self._seen[label] = max(point.step, self._seen.get(label, -1))
+                yield point
+
+    def _look(self, label: str, run_id: str, trial: Trial, stop: TrialStop) -> None:
+        for point in self._unseen(label, run_id):
             if self.sweep.report(trial, point.step, point.value):
                 # The run says so before it ends: who runs it elsewhere looks there, and so does who resumes the search.
                 self._context.stores.runs.log_batch(run_id, tags=pruned_tag(self.sweep.points(trial)))
@@ -154,6 +158,10 @@ class Searching:
         trial = self._running.pop(label)
         stop = self._context.trial_stops.pop(label)
         if isinstance(result, StepResult):
+            if self.sweep.search.prune is not None:
+                with suppress(StoreError):  # what it logged last is what others are held against, too
+                    for point in self._unseen(label, result.run_id):
+                        self.sweep.report(trial, point.step, point.value)
             wrong = self.sweep.finished(trial, result)
             if wrong is not None:
                 return Ended(result=None, status="FAILED", reason=wrong)
