@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 
 import oracle
 import pytest
 import scene
 
+from toolkit.errors import StoreBusy
 from toolkit.recording import lease
 from toolkit.recording.process import host_name
+from toolkit.recording.stores import Stores
 from toolkit.tracking.records import RunQuery, RunStatus
 
 
@@ -207,15 +210,29 @@ def test_data_loaders_leave_the_run_alone(sqlite_stage: scene.Scene, method: str
         assert set(run.data.metrics) == {"before", "after", "loaded0", "loaded1", "loaded2"}
 
 
+def freeze(process: subprocess.Popen[bytes], stores: Stores) -> None:
+    """Stop a process where it does not hold the database: asleep with the lock it would keep everybody out."""
+    assert stores.database is not None
+    for _ in range(20):
+        process.send_signal(signal.SIGSTOP)
+        try:
+            with stores.database.write():
+                return
+        except StoreBusy:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+    raise AssertionError("it holds the database whenever it is stopped")
+
+
 def test_a_frozen_script_is_lost_and_comes_back_without_reviving_its_runs(
     stage: scene.Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """G9, G10. Its machine was asleep for longer than two leases; what it logs after that is kept."""
     training = stage.train(5, "--no-reads", "--pause", "0.01", TOOLKIT_LEASE="1")
     training.until_more(40)
-    training.process.send_signal(signal.SIGSTOP)
-    time.sleep(2.5)
     with stage.stores() as stores:
+        freeze(training.process, stores)
+        time.sleep(2.5)
         assert lease.sweep_lost(stores.runs, grace=0) == []  # on its own machine one sees that it is there
         monkeypatch.setattr(lease, "host_name", lambda: f"not-{host_name()}")
         lost = {run.info.run_id for run in lease.sweep_lost(stores.runs, grace=0)}

@@ -315,7 +315,8 @@ def test_steps_run_on_a_dask_cluster_and_a_worker_of_it_dies(
 
         killing = beside.submit(kill)
         ran = called("run", where, "-P", f"mark={mark}", "--task-runner", f"dask={address}")
-        assert not psutil.pid_exists(int(killing.result())), "what the lost step has started is ended"
+        pid = int(killing.result())
+        assert wait_for(lambda: not psutil.pid_exists(pid)), "what the lost step has started is ended"
     first, second = (mark.with_suffix(end).read_text().split()[::2] for end in (".1", ".2"))
     assert {first[0], second[0]} == set(workers), "each worker had a step"
     assert second == [second[0], first[0]], "the other worker took the step over"
