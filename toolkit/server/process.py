@@ -146,9 +146,9 @@ def serve(settings: Settings, options: ServerOptions, say: Callable[[str], None]
         say("warning: whoever reaches this server can read, change and delete all that it has (--insecure-no-auth)")
 
     def ready(stores: Stores) -> None:
-        say(f"serving {_address(options, listener)} from {place} (pid {os.getpid()})")
         if options.serve_artifacts and (note := _elsewhere(stores)) is not None:
             say(note)
+        say(f"serving {_address(options, listener)} from {place} (pid {os.getpid()})")
 
     with listener:
         work = partial(_work, settings, options, counts, listener, ready)
