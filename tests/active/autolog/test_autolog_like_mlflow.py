@@ -13,7 +13,7 @@ from peer import NO_MLFLOW, mlflow_python
 
 from toolkit.settings import environment
 
-SCRIPT = Path(__file__).with_name("autolog_everything.py")
+SCRIPT = Path(__file__).with_name("scripts") / "autolog_everything.py"
 TRAININGS = (
     *("classifier", "classifier_of_three", "classifier_without_probabilities", "regressor", "search"),
     *("xgboost_train", "xgboost_estimator", "lightgbm_train", "lightgbm_estimator", "statsmodels_fit"),
