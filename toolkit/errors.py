@@ -318,5 +318,17 @@ class ThresholdFailed(ToolkitError):
         self.result = result
 
 
+class MissingTool(UserError):
+    """A tool, a login, a cluster or a package that a command takes is not there; the message says how to get it."""
+
+
+class TargetFailed(ToolkitError):
+    """A place to serve in did not do what it was asked to; what served before still serves."""
+
+
+class ReleaseRefused(TargetFailed):
+    """A release did not pass its checks: it never took traffic."""
+
+
 class ServiceError(ToolkitError):
     """A local service did not start."""
