@@ -1,1 +1,1 @@
-"""What runs inside of a Bento: the scoring protocol over a loaded model. It needs `toolkit.models` and nothing above."""
+"""What runs in a Bento: the scoring protocol over a loaded model; it needs `toolkit.models` and nothing above it."""
