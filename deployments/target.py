@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,6 +55,15 @@ class Instance:
     image: str | None = None
     image_digest: str | None = None
     detail: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as JSON would hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Instance:
+        """Return what `to_dict` gave; what else stands beside it, as in a release's row, is left out."""
+        return cls(**{each.name: given[each.name] for each in fields(cls) if each.name in given})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

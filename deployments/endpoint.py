@@ -1,0 +1,67 @@
+"""A service that is asked over HTTP, once: what it was sent, and what it answered."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from toolkit.errors import InvalidValue, TargetFailed
+
+JSON = "application/json"
+_SHOWN = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a service answered.
+
+    Attributes:
+        status: HTTP's status.
+        body: The body.
+    """
+
+    status: int
+    body: bytes
+
+    @property
+    def problem(self) -> str:
+        """What it says is wrong, in one line."""
+        try:
+            told = json.loads(self.body)
+        except ValueError:
+            told = self.body.decode("utf-8", "replace")
+        if isinstance(told, dict):
+            told = told.get("message") or told.get("error") or told
+        return " ".join(str(told).split())[:_SHOWN] or "no word of why"
+
+
+def ask(address: str, path: str, body: bytes, *, content_type: str = JSON, timeout: float = 60.0) -> Answer:
+    """Send a body to a service, and return what it answers.
+
+    Args:
+        address: The service's URL.
+        path: Below it, such as ``/invocations``.
+        body: What is sent.
+        content_type: What that is.
+        timeout: Seconds without a word from it after which it is given up.
+
+    Raises:
+        InvalidValue: The address is no URL of a web server.
+        TargetFailed: It does not answer.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidValue(f"{address!r} is no address of a service: wanted such as http://127.0.0.1:3000")
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname, parts.port, timeout=timeout)
+    try:
+        connection.request("POST", parts.path.rstrip("/") + path, body, {"Content-Type": content_type})
+        came = connection.getresponse()
+        return Answer(status=came.status, body=came.read())
+    except (OSError, http.client.HTTPException) as error:
+        told = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise TargetFailed(f"{address} does not answer: {told}") from None
+    finally:
+        connection.close()
