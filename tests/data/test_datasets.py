@@ -27,7 +27,8 @@ def test_a_table_as_mlflow_describes_it() -> None:
     told = dataset.to_dict()
     assert told["source_type"] == "local"
     assert json.loads(str(told["source"])) == {"uri": "/tmp/x.csv"}
-    assert json.loads(str(told["profile"])) == {"num_rows": 3, "num_elements": 12}
+    profile = json.loads(str(told["profile"]))
+    assert {name: profile[name] for name in profile if name != "columns"} == {"num_rows": 3, "num_elements": 12}
     assert json.loads(str(told["schema"])) == {
         "mlflow_colspec": [
             {"type": "long", "name": "x", "required": True},

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.data import digest as digests
+from toolkit.data import profile as profiles
 from toolkit.data import schema
 from toolkit.data.dataset import Dataset
 from toolkit.data.frames import NAME
@@ -71,4 +72,5 @@ def _profile(prefix: str, arrays: Arrays | None) -> dict[str, object]:
         f"{prefix}_shape": list(arrays.shape),
         f"{prefix}_size": int(arrays.size),
         f"{prefix}_nbytes": int(arrays.nbytes),
+        **(profiles.of_array(arrays) if prefix == "features" else {}),
     }

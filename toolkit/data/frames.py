@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.data import digest as digests
-from toolkit.data import schema
+from toolkit.data import profile, schema
 from toolkit.data.dataset import Dataset
 from toolkit.data.source import DatasetSource, source_of
 from toolkit.errors import InvalidValue
@@ -31,7 +31,8 @@ def from_pandas(
 ) -> Dataset:
     """Return a table of pandas as a dataset.
 
-    The digest is of at most the first 10,000 rows, however large the table is.
+    The digest is of at most the first 10,000 rows, however large the table is. The profile says how the columns'
+    values are spread, by at most 10,000 rows: what a deployment is given is held against it.
 
     Args:
         df: The table.
@@ -50,7 +51,7 @@ def from_pandas(
         digest=digest or digests.of_pandas(df),
         source=source_of(source),
         schema=schema.of_pandas(df),
-        profile={"num_rows": len(df), "num_elements": int(df.size)},
+        profile={"num_rows": len(df), "num_elements": int(df.size), **profile.of_pandas(df)},
         data=df,
         targets=targets,
         predictions=predictions,
@@ -76,7 +77,7 @@ def from_polars(
         digest=digest or digests.of_polars(df),
         source=source_of(source),
         schema=schema.of_polars(df),
-        profile={"num_rows": df.height, "num_elements": df.height * df.width},
+        profile={"num_rows": df.height, "num_elements": df.height * df.width, **profile.of_polars(df)},
         data=df,
         targets=targets,
         predictions=predictions,
