@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from toolkit.deployments.bento import BuiltBento
     from toolkit.deployments.config import ServiceConfig
+    from toolkit.deployments.endpoint import Answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,4 +131,36 @@ class Target(Protocol):
 
     def logs(self, instance: Instance, *, lines: int = 200, follow: bool = False) -> Iterator[str]:
         """Yield its last lines of output, and, if asked for, those that come."""
+        ...
+
+
+@runtime_checkable
+class AsksItself(Protocol):
+    """A target whose services are asked through it: their addresses want signed requests, or are not reached from here.
+
+    The check of a release, and ``toolkit deployments predict``, ask through this where a target has it.
+    """
+
+    def ask(self, instance: Instance, path: str, body: bytes, *, content_type: str, timeout: float) -> Answer:
+        """Send a body to a release, whether or not it has the traffic, and return what it answers.
+
+        Args:
+            instance: Which.
+            path: Below its address, such as ``/invocations``.
+            body: What is sent.
+            content_type: What that is.
+            timeout: Seconds that it has.
+
+        Raises:
+            TargetFailed: It does not answer.
+        """
+        ...
+
+
+@runtime_checkable
+class DependsOnOptions(Protocol):
+    """A target that is another with some options: one that writes files, or one that serves. `lookup` asks it."""
+
+    def with_options(self, options: Mapping[str, str]) -> Target:
+        """Return the target that it is with these options."""
         ...

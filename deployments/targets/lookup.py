@@ -10,9 +10,12 @@ import importlib
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, cast
 
+from toolkit.deployments.target import DependsOnOptions
 from toolkit.errors import InvalidValue
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from toolkit.deployments.target import Target
 
 GROUP = "toolkit.targets"
@@ -33,18 +36,26 @@ def names() -> list[str]:
     return [*BUILT_IN, *sorted(_others())]
 
 
-def target_named(name: str) -> Target:
+def target_named(name: str, options: Mapping[str, str] | None = None) -> Target:
     """Return a target.
+
+    Args:
+        name: What it is called.
+        options: The options of the deployment; with some of them a target serves that otherwise writes files only.
 
     Raises:
         InvalidValue: There is none of this name.
     """
     if name in BUILT_IN:
-        return cast("Target", importlib.import_module(f"toolkit.deployments.targets.{name}").TARGET)
-    others = _others()
-    if name not in others:
-        raise InvalidValue(f"there is no target {name!r}: there are {', '.join(names())}")
-    return cast("Target", others[name].load())
+        found = importlib.import_module(f"toolkit.deployments.targets.{name}").TARGET
+    else:
+        others = _others()
+        if name not in others:
+            raise InvalidValue(f"there is no target {name!r}: there are {', '.join(names())}")
+        found = others[name].load()
+    if options and isinstance(found, DependsOnOptions):
+        return found.with_options(options)
+    return cast("Target", found)
 
 
 def _others() -> dict[str, EntryPoint]:
