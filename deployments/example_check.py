@@ -6,12 +6,16 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from toolkit.deployments.bento import BuiltBento
-from toolkit.deployments.endpoint import ask
+from toolkit.deployments.endpoint import Answer
 from toolkit.errors import ReleaseRefused, TargetFailed
+
+Asking = Callable[[bytes], Answer]
+"""Sends the JSON of a request to a service, and gives its answer; raises `TargetFailed` where there is none."""
 
 LONGEST = 600.0
 """Seconds that a model has to be loaded, and to answer its example twice."""
@@ -20,13 +24,12 @@ _CLOSE, _NEAR_ZERO = 1e-5, 1e-8  # another processor, or rows beside it in a bat
 _SHOWN = 80
 
 
-def check_example(bento: BuiltBento, address: str, *, timeout: float = 60.0) -> str:
+def check_example(bento: BuiltBento, ask: Asking) -> str:
     """Let a service answer the example of its model, and hold the answer against the model's own.
 
     Args:
         bento: What is served.
-        address: Where the service answers.
-        timeout: Seconds that it has for that.
+        ask: Asks the service.
 
     Returns:
         What was found, in one line.
@@ -40,7 +43,7 @@ def check_example(bento: BuiltBento, address: str, *, timeout: float = 60.0) -> 
     if "request" not in told:
         return "ready; not scored, for the model has no input example"
     try:
-        came = ask(address, "/invocations", told["request"].encode(), timeout=timeout)
+        came = ask(told["request"].encode())
     except TargetFailed as error:
         raise ReleaseRefused(f"the service did not answer the model's input example: {error.message}") from None
     if came.status != 200:

@@ -1,8 +1,8 @@
 """A process that lets a model answer its own input example: whatever the model does, it does it there.
 
-``python -m toolkit.deployments.own_answer`` reads one line of JSON: the ``folder``, and the ``digests`` that are trusted.
-It writes one: the ``request`` that brings the example, what the model answers to it, twice (``answers``), and what kept it
-from doing so (``unloadable``, ``problem``).
+``python -m toolkit.deployments.own_answer`` reads one line of JSON: the ``folder``, and the ``digests`` that are
+trusted. It writes one: the ``request`` that brings the example, what the model answers to it, twice (``answers``), and
+what kept it from doing so (``unloadable``, ``problem``).
 """
 
 from __future__ import annotations
