@@ -116,3 +116,26 @@ class Release:
     created_by: str = ""
     ended_at: int | None = None
     why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bento:
+    """What was built of a version, whether it serves or not.
+
+    Attributes:
+        tag: ``wine-quality:3``.
+        digest: What it was built from, in SHA-256.
+        model: The registered model's name.
+        version: Its number.
+        run_id: The run that made the model, where that is known.
+        created_at: When it was remembered first; milliseconds since 1970.
+        created_by: Who built it.
+    """
+
+    tag: str
+    digest: str
+    model: str
+    version: int
+    run_id: str | None = None
+    created_at: int = 0
+    created_by: str = ""

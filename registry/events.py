@@ -23,7 +23,8 @@ TEST = "webhook.test"
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _FIELD = re.compile(r"\{([A-Za-z_]+)\}")
 _FIELDS = tuple(
-    "event sequence time name version from to user reason alias key value target request run_id source".split()
+    "event sequence time name version from to user reason alias key value target request run_id source deployment "
+    "deployment_id release address bento bento_digest image image_digest".split()
 )
 _FEWEST_SECRET, _MOST_SECRET = 24, 64
 
@@ -93,8 +94,9 @@ class Webhook:
         name: Its name, of at most 63 letters, digits, ``.``, ``_`` and ``-``.
         kind: How.
         target: The URL, or the name of the deployment.
-        events: Patterns of the events, such as ``model_version.*``; after a ``=`` one of the stage, the alias, the tag
-            or the target that it is about, such as ``model_version.stage_changed=Production``. Empty: all.
+        events: Patterns of the events, such as ``model_version.*``; after a ``=`` one of the stage, the alias, the
+            tag, the target or the deployment that it is about, such as ``model_version.stage_changed=Production``.
+            Empty: all.
         models: Patterns of the models' names; empty: all.
         parameters: What a deployment is given; ``{version}`` stands for what the event says of it.
         secret: Signs what is sent; it is in no text of this record.
@@ -156,7 +158,8 @@ def _is_like(event: Event, pattern: str) -> bool:
     kind, only, about = pattern.partition("=")
     if not fnmatchcase(event.event, kind):
         return False
-    said = next((str(event.data[key]) for key in ("alias", "key", "target", "to") if key in event.data), "")
+    fields = ("deployment", "alias", "key", "target", "to")
+    said = next((str(event.data[key]) for key in fields if key in event.data), "")
     return not only or fnmatchcase(said, about)
 
 

@@ -66,6 +66,10 @@ class Action(StrEnum):
     APPROVED = "request.approved"
     REJECTED = "request.rejected"
     WITHDRAWN = "request.withdrawn"
+    DEPLOYMENT_CREATED = "deployment.created"
+    DEPLOYMENT_RELEASED = "deployment.released"
+    DEPLOYMENT_ROLLED_BACK = "deployment.rolled_back"
+    DEPLOYMENT_DELETED = "deployment.deleted"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +81,7 @@ class Change:
         name: The registered model, as it is called now.
         version: The version that was changed, or that an alias stands for now, or stood for.
         action: What was done.
-        key: The alias, the key of the tag, or the target of gates or of a request.
+        key: The alias, the key of the tag, the target of gates or of a request, or the name of the deployment.
         old: What was: a text, a stage, the number that an alias stood for; ``None``: nothing.
         new: What is; ``None``: nothing.
         user: Who did it, where that is known.
@@ -107,7 +111,7 @@ class ChangeQuery:
         name: Of the model that has, or had when it was deleted, this name; ``None``: of all.
         version: Of this version of it, and of the aliases that stood for it.
         actions: Of these kinds; empty: of all.
-        key: Of this alias, tag or target.
+        key: Of this alias, tag, target or deployment.
         since: Not before this time.
         until: Not after this time.
         limit: At most this many, 1 to `MOST_CHANGES`.
@@ -166,7 +170,13 @@ _EVENTS = {
     Action.APPROVED: "transition_request.approved",
     Action.REJECTED: "transition_request.rejected",
     Action.WITHDRAWN: "transition_request.withdrawn",
+    Action.DEPLOYMENT_CREATED: "deployment.created",
+    Action.DEPLOYMENT_RELEASED: "deployment.released",
+    Action.DEPLOYMENT_ROLLED_BACK: "deployment.rolled_back",
+    Action.DEPLOYMENT_DELETED: "deployment.deleted",
 }
+DEPLOYMENT = "deployment."
+"""What the events begin with that are of deployments of a model."""
 _SET_OR_DELETED = {
     Action.MODEL_TAGGED: ("registered_model_tag.set", "registered_model_tag.deleted"),
     Action.VERSION_TAGGED: ("model_version_tag.set", "model_version_tag.deleted"),
@@ -196,6 +206,8 @@ def event_of(change: Change, more: Mapping[str, Any]) -> tuple[str, dict[str, An
         data["key"] = change.key
         if change.new is not None:
             data["value"] = change.new
+    elif event.startswith(DEPLOYMENT):
+        data["deployment"] = change.key
     elif change.key is not None:
         data["target"] = change.key
     said = {"from": change.old, "to": change.new, "user": change.user, "reason": change.reason}

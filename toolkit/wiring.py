@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from toolkit.artifacts.location import StoreOptions
     from toolkit.artifacts.store import ArtifactStore
     from toolkit.db.engine import Database
+    from toolkit.deployments.store import DeploymentStore
     from toolkit.flows.comparison import Tolerance
     from toolkit.flows.deployed import Code, Deployed
     from toolkit.flows.deployed_flow import JoinedProgram
@@ -236,6 +237,27 @@ def events_of(stores: Stores, query: EventQuery) -> Sequence[Event]:
     if stores.database is None:
         raise StoreError(f"the events of {stores.place} are kept in no database, and by no server")
     return read_events(stores.database, query)
+
+
+def open_deployment_store(stores: Stores) -> DeploymentStore:
+    """Return where it is remembered what serves where; what is done is said to be done by who runs this process.
+
+    Raises:
+        StoreError: The stores are neither a server's nor in a database of this process's.
+    """
+    from toolkit.recording.context import user_name  # noqa: PLC0415 - when deployments are wanted
+    from toolkit.registry.history import Author  # noqa: PLC0415 - the same
+
+    author = Author(user=user_name())
+    if stores.server is not None:
+        from toolkit.deployments.http import HttpDeploymentStore  # noqa: PLC0415 - where there is a server
+
+        return HttpDeploymentStore(stores.server, author=author)
+    from toolkit.deployments.sql import SqlDeploymentStore  # noqa: PLC0415 - SQLAlchemy
+
+    if stores.database is None:
+        raise StoreError(f"the deployments of {stores.place} are kept in no database, and by no server")
+    return SqlDeploymentStore(stores.database, author=author)
 
 
 def webhook_targets(settings: Settings) -> Targets:

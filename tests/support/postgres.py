@@ -156,6 +156,8 @@ class Server:
             "registry_webhooks",
             "registry_events",
             "registry_changes",
+            "deployments",
+            "bentos",
             "registered_models",
         )  # what belongs to experiments goes with them
         numbered = (
@@ -171,6 +173,8 @@ class Server:
             "registry_events",
             "registry_webhooks",
             "registry_deliveries",
+            "deployments",
+            "bentos",
         )
         statements = ["SET lock_timeout = '10s'", *(f"DELETE FROM {table}" for table in tables)]
         statements += [f"ALTER SEQUENCE {table}_id_seq RESTART" for table in numbered]

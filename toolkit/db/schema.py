@@ -17,7 +17,7 @@ from toolkit.db.postgresql import unhurried
 from toolkit.db.tables import SCHEMA_TABLE, metadata, schema_version
 from toolkit.errors import SchemaError, StoreBusy, StoreError
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration: what this version of the code works with."""
 
 _MLFLOW = {"experiments", "runs", "alembic_version"}

@@ -626,3 +626,84 @@ Index(
     postgresql_where=text("state = 'PENDING'"),
 )
 Index("registry_deliveries_of_webhook", registry_deliveries.c.webhook, registry_deliveries.c.id)
+
+# What was built of which version, whether it serves or not: the same tag and digest once. ``registered`` is the model
+# as long as there is one of that name when it is built; ``model`` is what it was called then.
+bentos = Table(
+    "bentos",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("tag", _TEXT, nullable=False),
+    Column("digest", _TEXT, nullable=False),
+    Column("registered", _ID, ForeignKey("registered_models.id")),
+    Column("model", _TEXT, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("run_id", _TEXT),
+    Column("created", BigInteger, nullable=False),
+    Column("user_id", _TEXT, nullable=False),
+    PrimaryKeyConstraint("id", name="bentos_pk"),
+    UniqueConstraint("tag", "digest", name="bentos_by_tag"),
+    sqlite_autoincrement=True,
+)
+Index("bentos_of_version", bentos.c.registered, bentos.c.version)
+Index("bentos_of_run", bentos.c.run_id)
+
+# What serves where. A deleted one stays, for the lineage; its name is free again. ``release`` is the number of the
+# release that serves, ``last_release`` the highest ever used: the row is the lock under which the next one is taken.
+# ``config`` and ``options`` are JSON.
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", _ID, nullable=False),
+    Column("deployment_id", _TEXT, nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("target", _TEXT, nullable=False),
+    Column("state", _TEXT, nullable=False),  # a `toolkit.deployments.records.DeploymentState`
+    Column("message", _TEXT, nullable=False),
+    Column("address", _TEXT),
+    Column("release", BigInteger),
+    Column("last_release", BigInteger, nullable=False),
+    Column("follow_alias", _TEXT),
+    Column("config", _TEXT, nullable=False),
+    Column("options", _TEXT, nullable=False),
+    Column("host", _TEXT, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("user_id", _TEXT, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("deleted", BigInteger),
+    PrimaryKeyConstraint("id", name="deployments_pk"),
+    UniqueConstraint("deployment_id", name="deployments_by_id"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "deployments_active_name",
+    deployments.c.name,
+    unique=True,
+    sqlite_where=text("deleted IS NULL"),
+    postgresql_where=text("deleted IS NULL"),
+)
+
+# The versions in the life of a deployment; ``instance``, JSON, is what its target finds it by.
+releases = Table(
+    "releases",
+    metadata,
+    Column("deployment", _ID, ForeignKey("deployments.id", ondelete="CASCADE"), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("registered", _ID, ForeignKey("registered_models.id")),
+    Column("model", _TEXT, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("run_id", _TEXT),
+    Column("bento", _TEXT, nullable=False),
+    Column("bento_digest", _TEXT, nullable=False),
+    Column("image", _TEXT),
+    Column("image_digest", _TEXT),
+    Column("instance", _TEXT, nullable=False),
+    Column("state", _TEXT, nullable=False),  # a `toolkit.deployments.records.ReleaseState`
+    Column("message", _TEXT, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("user_id", _TEXT, nullable=False),
+    Column("ended", BigInteger),
+    Column("why", _TEXT, nullable=False),
+    PrimaryKeyConstraint("deployment", "number", name="releases_pk"),
+)
+Index("releases_of_bento", releases.c.bento)
