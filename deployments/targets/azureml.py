@@ -30,8 +30,8 @@ OPTIONS = (
         name="image",
         pattern=_IMAGE,
         wanted="an image's name, such as team.azurecr.io/wine:{version}",
-        missing="the image in a registry that the workspace may pull from, such as team.azurecr.io/wine:{version}; make "
-        "it with bentoml containerize and push it there",
+        missing="the image in a registry that the workspace pulls from, such as team.azurecr.io/wine:{version}; make it "
+        "with bentoml containerize and push it there",
     ),
     Option(name="endpoint", pattern="[a-z]([a-z0-9-]{1,30}[a-z0-9])", wanted="3 to 32 small letters, digits and '-'"),
     Option(name="resource_group", pattern=r"[\w.()-]{1,90}", wanted="the name of a resource group"),
@@ -129,7 +129,8 @@ az ml online-endpoint invoke --name {endpoint} --deployment-name {release} --req
 
 _SCRIPT = """#!/bin/sh
 # {about}
-# Needs the Azure CLI with its ml extension (az extension add -n ml), and a login (az login).
+# Needs the Azure CLI with its ml extension (az extension add -n ml), and a login (az login). What it is given is passed
+# on to each command of az: ./deploy.sh --resource-group GROUP --workspace-name NAME
 set -eu
 cd "$(dirname "$0")"
 
@@ -150,7 +151,7 @@ echo "{endpoint} answers with {release}; az ml online-deployment delete removes 
 def _script(endpoint: str, release: str, options: Mapping[str, str], about: str, *, scored: bool) -> str:
     """Return the commands that apply the files, in the order in which no request is lost."""
     flags = {"--resource-group": options["resource_group"], "--workspace-name": options["workspace"]}
-    where = " ".join(f"{flag} {shlex.quote(value)}" for flag, value in flags.items() if value) or '"$@"'
+    where = " ".join([*(f"{flag} {shlex.quote(value)}" for flag, value in flags.items() if value), '"$@"'])
     check = _CHECK.format(endpoint=endpoint, release=release, where=where) if scored else ""
     return _SCRIPT.format(about=about, endpoint=endpoint, release=release, where=where, check=check)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FilesTarget:
-    """What targets that write files have in common: nothing runs, so there is nothing to wait for, to move or to end."""
+    """What targets that write files have in common: nothing runs, so nothing is to be waited for or ended."""
 
     serves = False
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from toolkit.deployments.target import Placement
 
 _TEXT = r"[^\x00-\x1f\x7f]*"
-IMAGE = r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9{}][a-z0-9._{}-]*)*(:[A-Za-z0-9_{}][A-Za-z0-9_.{}-]{0,127})?(@sha256:[0-9a-f]{64})?"
+IMAGE = (
+    r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9{}][a-z0-9._{}-]*)*"  # a host, maybe its port, folders
+    r"(:[A-Za-z0-9_{}][A-Za-z0-9_.{}-]{0,127})?(@sha256:[0-9a-f]{64})?"  # a tag, a digest
+)
 """A name of an image, in which ``{name}`` and ``{version}`` may stand."""
 _PLACES = re.compile(r"\{([^}]*)\}?")
 
