@@ -1,0 +1,193 @@
+"""From the bodies of requests to the bodies of answers, several at a time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from toolkit.deployments.serving import errors, rows
+from toolkit.deployments.serving.errors import Answer
+from toolkit.errors import InvalidPayload, ToolkitError, UnsupportedContentType
+from toolkit.models import payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from toolkit.models.loading import LoadedModel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to the model.
+
+    Attributes:
+        body: As it came.
+        kind: Its content type, as it came; None where there was none.
+        typed: Whether it has the form of ``/predict``, rather than that of ``/invocations``.
+    """
+
+    body: bytes
+    kind: str | None = payload.JSON
+    typed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A request whose rows may be asked about together with others'."""
+
+    at: int
+    given: Mapping[str, Any]
+    rows: rows.Rows
+
+
+class Scorer:
+    """Answers requests by a model.
+
+    Args:
+        model: The model.
+        most_rows: So many rows are given to it at once at most, where it answers each row for itself.
+        keep: Told the data and the prediction of each request that was answered.
+        count: Told how many rows the model was given, each time.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        *,
+        most_rows: int = 1_000,
+        keep: Callable[[Any, Any], None] | None = None,
+        count: Callable[[int], object] = lambda _: None,
+    ) -> None:
+        self._model, self._most, self._keep, self._count = model, most_rows, keep, count
+        self._signature = model.metadata.signature
+        self._schema = None if self._signature is None else self._signature.inputs
+        self._raw = bool(model.metadata.extra.get("is_signature_from_type_hint"))
+        self._merges = rows.mergeable(model)
+
+    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - of any model
+        """Return what the model says of data; raises what `LoadedModel.predict` does."""
+        return self._model.predict(data, params)
+
+    def answers(self, asked: Sequence[Asked]) -> Iterator[tuple[int, Answer]]:
+        """Yield the place of each request and its answer, as soon as it is there. Never raises."""
+        together: dict[rows.Names, list[_Part]] = {}
+        for at, each in enumerate(asked):
+            try:
+                part = self._read(at, each)
+            except Exception as error:  # noqa: BLE001 - one request must not take the others' answers
+                yield at, errors.of_error(error)
+                continue
+            if isinstance(part, Answer):
+                yield at, part
+            else:
+                together.setdefault(part[0], []).append(part[1])
+        for names, found in together.items():
+            for group in _groups(found, self._most):
+                yield from self._together(names, group)
+
+    def _read(self, at: int, asked: Asked) -> Answer | tuple[rows.Names, _Part]:
+        """Return a request's answer, or its rows, which may be asked about together with others'."""
+        kind = payload.media_type(asked.kind)
+        if kind != payload.JSON:
+            if asked.typed:
+                raise UnsupportedContentType(f"/predict takes {payload.JSON}: send CSV and parquet to /invocations")
+            return self._alone(payload.read(asked.body, asked.kind, self._signature, raw=self._raw))
+        given = payload.parse_json(asked.body)
+        if asked.typed:
+            given = self._protocol(given)
+        if self._merges and (found := rows.of(given)) is not None:
+            return found[0], _Part(at, given, found[1])
+        return self._of_json(given)
+
+    def _protocol(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request to ``/predict`` as one to ``/invocations``."""
+        name, form = typed_form(self._model)
+        if unknown := sorted(set(given) - {name, "params"}):
+            raise InvalidPayload(f"/predict knows no field {unknown[0][:100]!r}: wanted {name!r}, and perhaps 'params'")
+        if name not in given:
+            raise InvalidPayload(f"/predict wants a field {name!r}, and none came")
+        data = {"data": given[name]} if form == "dataframe_split" else given[name]
+        return {form: data, **({"params": given["params"]} if given.get("params") is not None else {})}
+
+    def _of_json(self, given: Mapping[str, Any]) -> Answer:
+        return self._alone(payload.of_json(given, self._signature, raw=self._raw))
+
+    def _alone(self, asked: payload.Payload) -> Answer:
+        prediction = self._model.predict(asked.data, asked.params)
+        self._count(_length(asked.data))
+        return self._written(asked.data, prediction, wrapped=asked.wrapped)
+
+    def _written(self, data: Any, prediction: Any, *, wrapped: bool = True) -> Answer:  # noqa: ANN401 - of any model
+        answer = Answer(200, payload.write(prediction, wrapped=wrapped))
+        if self._keep is not None:
+            self._keep(data, prediction)
+        return answer
+
+    def _together(self, names: rows.Names, group: list[_Part]) -> Iterator[tuple[int, Answer]]:
+        """Yield the answers of requests with the same columns, asked about at once."""
+        counts = [len(part.rows) for part in group]
+        try:
+            assert self._schema is not None
+            every = group[0].rows if len(group) == 1 else [row for part in group for row in part.rows]
+            table = rows.frame(names, every, self._schema)
+            prediction = self._model.predict(table)
+            self._count(len(every))
+            single = [prediction] if len(group) == 1 else rows.parts(prediction, counts)
+        except Exception as error:  # noqa: BLE001 - the model's own, or a value of one of them that does not fit
+            if len(group) == 1:
+                yield (
+                    group[0].at,
+                    errors.of_error(error) if not isinstance(error, ToolkitError) else self._again(group[0]),
+                )
+                return
+            single = None
+        if single is None:
+            yield from ((part.at, self._again(part)) for part in group)
+            return
+        at = 0
+        for part, count, each in zip(group, counts, single, strict=True):
+            try:
+                yield part.at, self._written(table.iloc[at : at + count] if self._keep else None, each)
+            except Exception as error:  # noqa: BLE001 - what cannot be written as JSON
+                yield part.at, errors.of_error(error)
+            at += count
+
+    def _again(self, part: _Part) -> Answer:
+        """Return the answer to a request of several that could not be asked about at once: in the long way."""
+        try:
+            return self._of_json(part.given)
+        except Exception as error:  # noqa: BLE001 - the model's own, or the client's mistake
+            return errors.of_error(error)
+
+
+def typed_form(model: LoadedModel) -> tuple[str, str]:
+    """Return the field that ``/predict`` has for a model's data, and the field of ``/invocations`` that it is."""
+    signature = model.metadata.signature
+    schema = None if signature is None else signature.inputs
+    if schema is None or schema.is_tensor_spec() or model.metadata.extra.get("is_signature_from_type_hint"):
+        return "inputs", "inputs"
+    return "rows", "dataframe_records" if schema.has_input_names() else "dataframe_split"
+
+
+def _groups(found: list[_Part], most: int) -> Iterator[list[_Part]]:
+    """Yield requests in groups of no more rows than that; a request of more is a group of its own."""
+    group: list[_Part] = []
+    held = 0
+    for part in found:
+        if group and held + len(part.rows) > most:
+            yield group
+            group, held = [], 0
+        group.append(part)
+        held += len(part.rows)
+    if group:
+        yield group
+
+
+def _length(data: Any) -> int:  # noqa: ANN401 - of any model
+    try:
+        return len(data)
+    except TypeError:
+        return 1

@@ -1,0 +1,75 @@
+"""What a service holds: the loaded model, the thread that asks it, and what is counted."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit.deployments.config import ServiceConfig
+from toolkit.deployments.serving.metrics import Metrics
+from toolkit.deployments.serving.scorer import Asked, Scorer, typed_form
+from toolkit.deployments.serving.worker import Worker
+from toolkit.errors import InvalidValue
+from toolkit.models.json_values import plain
+from toolkit.models.loading import load_model
+from toolkit.models.trust import Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = "model.json"
+"""Beside ``service.py``: which model it is, how it is served, and which of its files are trusted."""
+
+
+class Scoring:
+    """A loaded model that answers requests.
+
+    Args:
+        path: The model's folder.
+        description: What ``model.json`` says.
+    """
+
+    def __init__(self, path: Path, description: Mapping[str, Any]) -> None:
+        self.config = ServiceConfig.from_dict(description.get("config", {}))
+        self.description = description
+        self.metrics = Metrics()
+        self.model = load_model(path, trust=Trust(digests=frozenset(description.get("trusted", ()))))
+        self.scorer = Scorer(self.model, most_rows=self.config.max_batch_rows, count=self.metrics.batch)
+        self.worker = Worker(self.scorer, timeout=self.config.timeout)
+        self.version = str(description.get("built_with", "")).encode()
+        self._warm(path)
+
+    def plain(self, data: Any, params: Any = None) -> Any:  # noqa: ANN401 - of any model
+        """Return what the model says of what ``/predict`` is given, as JSON would hold it.
+
+        Args:
+            data: Rows, as objects of pydantic or as dicts, or what the model takes otherwise.
+            params: What it is told beside them.
+
+        Raises:
+            InvalidValue: The data are not what the model wants.
+        """
+        asked = {typed_form(self.model)[0]: plain(data), "params": plain(params)}
+        (_, answer), *_ = self.scorer.answers([Asked(json.dumps(asked).encode(), typed=True)])
+        document = json.loads(answer.body)
+        if answer.status != 200:
+            raise InvalidValue(document["message"])
+        return document["predictions"]
+
+    def _warm(self, path: Path) -> None:
+        """Ask the model once, by its own example: what it imports then, no client waits for."""
+        example = path / "serving_input_example.json"
+        if example.exists():
+            for _, answer in self.scorer.answers([Asked(example.read_bytes())]):
+                if answer.status != 200:
+                    logger.warning("the model does not answer its own example: %s", answer.body[:500].decode())
+
+
+def described(service_file: str) -> dict[str, Any]:
+    """Return what ``model.json`` beside a service file says."""
+    read: dict[str, Any] = json.loads(Path(service_file).with_name(DESCRIPTION).read_bytes())
+    return read
