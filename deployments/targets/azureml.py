@@ -11,7 +11,7 @@ import math
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from toolkit.deployments.targets.files import FilesTarget, write_files, yaml_text
+from toolkit.deployments.targets.files import FilesTarget, about, write_files, yaml_text
 from toolkit.deployments.targets.options import IMAGE as _IMAGE
 from toolkit.deployments.targets.options import Option, check_image, choice, image_of, number, read_options
 from toolkit.errors import InvalidValue
@@ -30,8 +30,8 @@ OPTIONS = (
         name="image",
         pattern=_IMAGE,
         wanted="an image's name, such as team.azurecr.io/wine:{version}",
-        missing="the image in a registry that the workspace pulls from, such as team.azurecr.io/wine:{version}; make it "
-        "with bentoml containerize and push it there",
+        missing="the image in a registry that the workspace pulls from, such as team.azurecr.io/wine:{version}; make "
+        "it with bentoml containerize, and push it",
     ),
     Option(name="endpoint", pattern="[a-z]([a-z0-9-]{1,30}[a-z0-9])", wanted="3 to 32 small letters, digits and '-'"),
     Option(name="resource_group", pattern=r"[\w.()-]{1,90}", wanted="the name of a resource group"),
@@ -72,12 +72,11 @@ class AzureML(FilesTarget):
                 "another name with --option endpoint=…"
             )
         image, release = image_of(placement, options["image"]), f"r{placement.release}"
-        about = f"Written by toolkit: {placement.bento.tag} as release {placement.release} of {placement.deployment}."
         example = placement.bento.model_path / "serving_input_example.json"
         files = {
-            "endpoint.yml": yaml_text(_endpoint(endpoint, options), comment=about),
-            "deployment.yml": yaml_text(_deployment(placement, endpoint, release, image, options), comment=about),
-            "deploy.sh": _script(endpoint, release, options, about, scored=example.is_file()),
+            "endpoint.yml": yaml_text(placement, _endpoint(endpoint, options)),
+            "deployment.yml": yaml_text(placement, _deployment(placement, endpoint, release, image, options)),
+            "deploy.sh": _script(endpoint, release, options, about(placement), scored=example.is_file()),
         }
         if example.is_file():
             files["example.json"] = example.read_text(encoding="utf-8")
@@ -148,12 +147,12 @@ echo "{endpoint} answers with {release}; az ml online-deployment delete removes 
 """
 
 
-def _script(endpoint: str, release: str, options: Mapping[str, str], about: str, *, scored: bool) -> str:
+def _script(endpoint: str, release: str, options: Mapping[str, str], told: str, *, scored: bool) -> str:
     """Return the commands that apply the files, in the order in which no request is lost."""
     flags = {"--resource-group": options["resource_group"], "--workspace-name": options["workspace"]}
     where = " ".join([*(f"{flag} {shlex.quote(value)}" for flag, value in flags.items() if value), '"$@"'])
     check = _CHECK.format(endpoint=endpoint, release=release, where=where) if scored else ""
-    return _SCRIPT.format(about=about, endpoint=endpoint, release=release, where=where, check=check)
+    return _SCRIPT.format(about=told, endpoint=endpoint, release=release, where=where, check=check)
 
 
 TARGET = AzureML()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from toolkit.deployments.target import Placement
 
+_OURS = "Written by toolkit: "
+
 
 class FilesTarget:
     """What targets that write files have in common: nothing runs, so nothing is to be waited for or ended."""
@@ -60,6 +62,8 @@ def write_files(placement: Placement, output: str, files: Mapping[str, str], *, 
     folder = Path(output).expanduser().absolute() if output else placement.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for stale in [each for each in folder.glob("*.y*ml") if each.name not in files and _is_ours(each, placement)]:
+            stale.unlink()
         for name, text in files.items():
             _write(folder / name, text)
     except OSError as error:
@@ -68,10 +72,21 @@ def write_files(placement: Placement, output: str, files: Mapping[str, str], *, 
     return Instance(id=str(folder), image=image, detail=detail)
 
 
-def yaml_text(value: object, *, comment: str = "") -> str:
-    """Return a value as YAML, with a comment above it."""
-    above = "".join(f"# {line}\n" for line in comment.splitlines())
-    return above + yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
+def about(placement: Placement) -> str:
+    """Return the line that opens each file."""
+    return f"{_OURS}{placement.bento.tag} as release {placement.release} of {placement.deployment}."
+
+
+def yaml_text(placement: Placement, value: object) -> str:
+    """Return a value as YAML, with a comment above it that says where it comes from."""
+    return f"# {about(placement)}\n" + yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _is_ours(file: Path, placement: Placement) -> bool:
+    """Tell whether an earlier release of the same deployment has written a file."""
+    with file.open(encoding="utf-8", errors="replace") as opened:
+        first = opened.readline().strip()
+    return first.startswith(f"# {_OURS}") and first.endswith(f" of {placement.deployment}.")
 
 
 def _write(file: Path, text: str) -> None:
