@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from toolkit.deployments.config import ServiceConfig
-from toolkit.deployments.endpoint import JSON, ask
+from toolkit.deployments.endpoint import JSON, Answer, ask
 from toolkit.deployments.example_check import Asking, check_example
 from toolkit.deployments.names import check_name
 from toolkit.deployments.records import Deployment, DeploymentState, Release, ReleaseState
@@ -295,6 +295,69 @@ class Releases:
         alias = deployment.follow_alias.rpartition("@")[2]
         self._means.report(f"{name}: alias {alias} moved to {version.name}/{version.version}")
         return self.update(name, Change(why=f"alias {alias} moved"))
+
+    def follow_all(self, name: str | None = None) -> list[str]:
+        """Do `follow` for each deployment that follows an alias, and whose processes may be changed from here.
+
+        Args:
+            name: Only for this one.
+
+        Returns:
+            What went wrong, a line each.
+        """
+        problems = []
+        for each in self._store.list():
+            if not each.follow_alias or name not in (None, each.name) or each.host not in ("", host_name()):
+                continue
+            try:
+                self.follow(each.name)
+            except ToolkitError as error:
+                problems.append(f"{each.name}: {error}")
+        return problems
+
+    # -- what it serves ------------------------------------------------------------------------------
+
+    def ask(self, name: str, body: bytes, *, content_type: str = JSON, timeout: float = 60.0) -> Answer:
+        """Send a body to ``/invocations`` of a deployment, and return what it answers.
+
+        Raises:
+            NotFound: There is no such deployment.
+            InvalidValue: It has no address.
+            TargetFailed: It does not answer.
+        """
+        deployment = self._store.get(name)
+        target, release = self._target(deployment), self._serving(deployment)
+        if isinstance(target, AsksItself) and release is not None:
+            instance = Instance.from_dict(release.instance)
+            return target.ask(instance, "/invocations", body, content_type=content_type, timeout=timeout)
+        if deployment.address is None:
+            told = f": {deployment.message}" if deployment.message else ""
+            raise InvalidValue(f"deployment {name} has no address to ask ({deployment.state.value}){told}")
+        return ask(deployment.address, "/invocations", body, content_type=content_type, timeout=timeout)
+
+    def logs(self, name: str, *, release: int | None = None, lines: int = 200, follow: bool = False) -> Iterator[str]:
+        """Return the last lines that a release printed, and those that come.
+
+        Args:
+            name: The deployment.
+            release: The release's number; default: the one that serves, else the last.
+            lines: How many of the last.
+            follow: Whether those are wanted, too, that come.
+
+        Raises:
+            NotFound: There is no such deployment or release.
+            InvalidValue: Nothing of it was started.
+        """
+        deployment = self._store.get(name)
+        check_host(deployment)
+        found = self._store.releases(deployment.id)
+        wanted = release or deployment.release or (found[0].number if found else 0)
+        one = next((each for each in found if each.number == wanted), None)
+        if one is None:
+            raise NotFound(f"deployment {name} has no release {wanted or ''}: it has had {len(found)}")
+        if not one.instance.get("id"):
+            raise InvalidValue(f"release {one.number} of {name} printed nothing: it was not started ({one.message})")
+        return self._target(deployment).logs(Instance.from_dict(one.instance), lines=lines, follow=follow)
 
     # -- one at a time -------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from toolkit.artifacts.location import StoreOptions
     from toolkit.artifacts.store import ArtifactStore
     from toolkit.db.engine import Database
+    from toolkit.deployments.release import Releases
     from toolkit.deployments.store import DeploymentStore
     from toolkit.flows.comparison import Tolerance
     from toolkit.flows.deployed import Code, Deployed
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from toolkit.registry.catalog import Catalog
     from toolkit.registry.courier import Courier
     from toolkit.registry.events import Event, EventQuery
+    from toolkit.registry.records import ModelVersion
     from toolkit.spec.expression import StepResult
     from toolkit.tracking.journal import Journal
     from toolkit.tracking.records import DatasetInput, Experiment, Run, UsedDataset
@@ -219,6 +221,52 @@ def lineage_of(stores: Stores, start: Key, direction: Direction, *, depth: int =
     if stores.database is None:
         raise StoreError(f"the lineage of {stores.place} is kept in no database, and by no server")
     return read_lineage(stores.database, start, direction, depth=depth)
+
+
+@contextlib.contextmanager
+def open_releases(
+    stores: Stores, catalog: Catalog, settings: Settings, *, report: Callable[[str], None], reason: str | None = None
+) -> Iterator[tuple[Releases, DeploymentStore]]:
+    """Give what makes releases of deployments, and where these are remembered.
+
+    Args:
+        stores: Where deployments are remembered, and runs are.
+        catalog: Where the models are that are to serve.
+        settings: Say where files are kept on this machine.
+        report: Takes lines of progress.
+        reason: Why something is changed, as it is written down.
+
+    Raises:
+        StoreError: The stores are neither a server's nor in a database of this process's, or cannot be used.
+    """
+    from toolkit.deployments.bento import build  # noqa: PLC0415 - where something is released
+    from toolkit.deployments.release import Means, Releases  # noqa: PLC0415 - the same
+    from toolkit.deployments.targets.lookup import target_named  # noqa: PLC0415 - the same
+    from toolkit.recording.context import user_name  # noqa: PLC0415 - the same
+    from toolkit.registry.history import Author  # noqa: PLC0415 - the same
+    from toolkit.registry.names import ModelUri  # noqa: PLC0415 - the same
+    from toolkit.registry.sources import version_of  # noqa: PLC0415 - the same
+
+    def find(text: str) -> ModelVersion:
+        uri = ModelUri.read(text if text.startswith("models:") else f"models:/{text}")
+        if uri.name is None:
+            raise InvalidValue(f"{text!r} names no version of a registered model: wanted such as models:/wine/3")
+        return version_of(catalog.registered, uri)
+
+    store = open_deployment_store(stores)
+    try:
+        means = Means(
+            store=store.acting(Author(user=user_name(), reason=reason)),
+            target=target_named,
+            find=find,
+            build=lambda version, config: build(f"models:/{version.name}/{version.version}", stores, catalog, config),
+            folder=settings.home / "deployments",
+            user=user_name(),
+            report=report,
+        )
+        yield Releases(means), store
+    finally:
+        store.close()
 
 
 def events_of(stores: Stores, query: EventQuery) -> Sequence[Event]:
