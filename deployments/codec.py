@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 _DEPLOYMENT = tuple(field.name for field in fields(Deployment))
 _RELEASE = tuple(field.name for field in fields(Release))
 _BENTO = tuple(field.name for field in fields(Bento))
-_KEPT = ("release", "updated_at")  # what a store gives out by itself
+# What a store gives out by itself, what the path says, and who asks, which the headers say.
+_NOT_ASKED = ("release", "updated_at", "ended_at", "deployment_id", "number", "created_by")
 
 
 def deployment_out(record: Deployment) -> Json:
@@ -31,7 +32,7 @@ def deployment_in(told: Json) -> Deployment:
 
 def new_deployment_out(new: Deployment) -> Json:
     """Return a deployment that is to be remembered."""
-    return {name: value for name, value in deployment_out(new).items() if name not in _KEPT}
+    return _asked(deployment_out(new))
 
 
 def release_out(record: Release) -> Json:
@@ -48,9 +49,8 @@ def release_in(told: Json) -> Release:
 
 
 def new_release_out(new: Release) -> Json:
-    """Return a release that is to be remembered; its deployment is named by the path."""
-    left = ("deployment_id", "number", "ended_at")
-    return {name: value for name, value in release_out(new).items() if name not in left}
+    """Return a release that is to be remembered."""
+    return _asked(release_out(new))
 
 
 def bento_out(record: Bento) -> Json:
@@ -58,6 +58,15 @@ def bento_out(record: Bento) -> Json:
     return {name: getattr(record, name) for name in _BENTO}
 
 
+def new_bento_out(new: Bento) -> Json:
+    """Return a Bento that is to be remembered."""
+    return _asked(bento_out(new))
+
+
 def bento_in(told: Json) -> Bento:
     """Return the Bento of `bento_out`."""
     return Bento(**{name: told[name] for name in _BENTO})
+
+
+def _asked(told: Json) -> Json:
+    return {name: value for name, value in told.items() if name not in _NOT_ASKED}

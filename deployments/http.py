@@ -31,6 +31,7 @@ class HttpDeploymentStore:
 
     def __init__(self, client: HttpClient, *, author: Author = NOBODY) -> None:
         self._client = client
+        self._author = author
         self._calls = Calls(client, headers=author_headers(author))
 
     def acting(self, author: Author) -> HttpDeploymentStore:
@@ -42,7 +43,7 @@ class HttpDeploymentStore:
         """See `DeploymentStore.create`."""
         names.check_deployment(new)
         named = replace(new, id=new.id or uuid.uuid4().hex)  # by which a second try finds what the first has made
-        return codec.deployment_in(self._calls.write("/deployments", codec.new_deployment_out(named)))
+        return codec.deployment_in(self._by(new.created_by).write("/deployments", codec.new_deployment_out(named)))
 
     @understood
     def get(self, name: str) -> Deployment:
@@ -73,6 +74,9 @@ class HttpDeploymentStore:
     ) -> Deployment:
         """See `DeploymentStore.change`."""
         names.check_changes(message=message, address=address, follow_alias=follow_alias, config=config, options=options)
+        path = _deployment(deployment_id)
+        if release:
+            _check_number(release)
         body = {
             "expected": [each.value for each in expected],
             "state": None if state is None else state.value,
@@ -83,7 +87,7 @@ class HttpDeploymentStore:
             "config": config,
             "options": options,
         }
-        told = self._calls.write(_deployment(deployment_id), body, method="PATCH", repeat=not expected)
+        told = self._calls.write(path, body, method="PATCH", repeat=not expected)
         return codec.deployment_in(told)
 
     @understood
@@ -91,7 +95,8 @@ class HttpDeploymentStore:
         """See `DeploymentStore.begin_release`."""
         names.check_release(release)
         path = f"{_deployment(release.deployment_id)}/releases"
-        return codec.release_in(self._calls.write(path, codec.new_release_out(release), repeat=False))
+        told = self._by(release.created_by).write(path, codec.new_release_out(release), repeat=False)
+        return codec.release_in(told)
 
     @understood
     def change_release(
@@ -111,8 +116,7 @@ class HttpDeploymentStore:
         texts = {"image": image, "image_digest": image_digest, "bento": bento, "bento_digest": bento_digest}
         names.check_changes(message=message, instance=instance, **texts)
         path = _deployment(deployment_id)
-        if number not in _NUMBERS:
-            raise NotFound(f"the deployment has no release {number}")
+        _check_number(number)
         body = {"state": None if state is None else state.value, "message": message, "instance": instance, **texts}
         return codec.release_in(self._calls.write(f"{path}/releases/{number}", body, method="PATCH"))
 
@@ -126,13 +130,19 @@ class HttpDeploymentStore:
     def remember_bento(self, new: Bento) -> Bento:
         """See `DeploymentStore.remember_bento`."""
         names.check_bento(new)
-        return codec.bento_in(self._calls.write("/bentos", codec.bento_out(new)))
+        return codec.bento_in(self._by(new.created_by).write("/bentos", codec.new_bento_out(new)))
 
     @understood
     def bentos(self, *, model: str | None = None) -> Sequence[Bento]:
         """See `DeploymentStore.bentos`."""
         names.check_changes(model=model)
         return [codec.bento_in(each) for each in self._calls.get("/bentos", model=model)["bentos"]]
+
+    def _by(self, user: str) -> Calls:
+        """Return the API as somebody else asks it, if a record names somebody."""
+        if not user or user == self._author.user:
+            return self._calls
+        return Calls(self._client, headers=author_headers(replace(self._author, user=user)))
 
     def close(self) -> None:
         """Leave the client to who made it."""
@@ -142,3 +152,13 @@ def _deployment(deployment_id: str) -> str:
     if not names.is_id(deployment_id):
         raise NotFound(f"there is no deployment with the id {deployment_id[:100]!r}: toolkit deployments list")
     return f"/deployments/{deployment_id}"
+
+
+def _check_number(number: int) -> None:
+    """Check that a number can be that of a release.
+
+    Raises:
+        NotFound: It cannot.
+    """
+    if number not in _NUMBERS:
+        raise NotFound(f"the deployment has no release {number}")

@@ -17,6 +17,8 @@ from toolkit.ids import now_ms
 ENDED = (ReleaseState.REFUSED, ReleaseState.REPLACED, ReleaseState.STOPPED)
 """States in which a release has come to its end."""
 
+_NUMBERS = range(1, 2**63)
+
 
 def deployment_in(row: Row[Any]) -> Deployment:
     """Return the deployment of a row."""
@@ -113,7 +115,7 @@ def find_release(connection: Connection, deployment: Row[Any], number: int) -> R
         NotFound: There is none.
     """
     wanted = wanted_releases().where(releases.c.deployment == deployment.id, releases.c.number == number)
-    row = connection.execute(wanted).first()
+    row = connection.execute(wanted).first() if number in _NUMBERS else None
     if row is None:
         raise NotFound(f"deployment {deployment.name} has no release {number}: it has {deployment.last_release}")
     return row

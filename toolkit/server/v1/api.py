@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from toolkit.artifacts.key import is_key
 from toolkit.recording.stores import Stores
 from toolkit.server.v1 import (
+    deployments,
     events,
     experiments,
     leases,
@@ -31,7 +32,7 @@ from toolkit.server.v1.pictures import Pictures
 from toolkit.server.v1.route import PATH
 from toolkit.server.v1.watch import Watch
 from toolkit.tracking.http_codec import Json, Locate
-from toolkit.wiring import open_catalog
+from toolkit.wiring import open_catalog, open_deployment_store
 
 _ABOUT = """\
 Experiments, runs and what they log. Times are milliseconds since 1970 UTC. Integers have 64 bits; NaN and the
@@ -74,6 +75,7 @@ def make_api(
     app.state.context = Context(
         stores=stores,
         catalog=open_catalog(stores, pickles=False),
+        deployments=open_deployment_store(stores),
         locate=locate,
         place=_placed(stores.artifact_root) if serves_artifacts else str,
         serves_artifacts=serves_artifacts,
@@ -91,6 +93,7 @@ def make_api(
         promotions,
         registry_events,
         lineage,
+        deployments,
         step_keys,
         leases,
         server,

@@ -12,6 +12,7 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError, to_json
 
+from toolkit.deployments.store import DeploymentStore
 from toolkit.recording.stores import Stores
 from toolkit.registry.authors import author_of
 from toolkit.registry.catalog import Catalog
@@ -32,6 +33,7 @@ class Context:
     Attributes:
         stores: The stores.
         catalog: The models of the stores.
+        deployments: What serves where.
         locate: From where artifacts are to what clients are told.
         place: The other way: what a client says of a place, as it is stored.
         serves_artifacts: Whether clients read and write artifacts through the server.
@@ -44,6 +46,7 @@ class Context:
 
     stores: Stores
     catalog: Catalog
+    deployments: DeploymentStore
     locate: Locate
     place: Locate
     serves_artifacts: bool
@@ -72,7 +75,8 @@ Here = Annotated[Context, Depends(_context)]
 
 
 def _acting(request: Request, here: Here) -> Context:
-    return replace(here, catalog=here.catalog.acting(author_of(request.headers)))
+    author = author_of(request.headers)
+    return replace(here, catalog=here.catalog.acting(author), deployments=here.deployments.acting(author))
 
 
 Acting = Annotated[Context, Depends(_acting)]
