@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from packaging.version import InvalidVersion, Version
 
 from toolkit.errors import ServiceError
-from toolkit.flows import prefect_server, server_start, tracking_server
+from toolkit.flows import model_supervisor, prefect_server, server_start, tracking_server
 from toolkit.flows.environments.prepared import Report
 from toolkit.flows.prefect_profile import named_server
 from toolkit.flows.prefect_server import PrefectServer
@@ -34,6 +34,8 @@ __all__ = ["PrefectServer", "Served", "ServiceRecord", "ServiceStatus", "Service
 _PREFECT, _OWN = "prefect", "toolkit"
 TRACKING = "tracking"
 """Name of the tracking server of the home's own stores; for others something stands behind it."""
+SUPERVISOR = "deployments"
+"""Name of what keeps this machine's deployments running."""
 _TRIES = 5
 _GRACE = 10.0
 """Seconds that a service gets to end by itself."""
@@ -206,6 +208,22 @@ class Services:
             return None
         return TrackingServer(url=record.url, started=False)
 
+    def ensure_supervisor(self, report: Report) -> tuple[int, bool]:
+        """Return the port of the supervisor of deployments, and whether it was started just now.
+
+        Args:
+            report: Takes lines of progress.
+
+        Raises:
+            ServiceError: It does not start.
+        """
+        return self._ensure(self._supervisor(), 0, report)
+
+    def running_supervisor(self) -> int | None:
+        """Return the port of the supervisor of deployments if it answers now."""
+        record = self._read().get(SUPERVISOR)
+        return record.port if record is not None and _answers(record) else None
+
     def stop_all(self, report: Report) -> list[ServiceRecord]:
         """End every service that we started, and return what was running.
 
@@ -325,6 +343,20 @@ class Services:
             ),
         )
 
+    def _supervisor(self) -> _Kind:
+        return _Kind(
+            name=SUPERVISOR,
+            title="the supervisor of deployments",
+            distribution=_OWN,
+            place="",
+            log=model_supervisor.log_file(self._home),
+            choose_port=model_supervisor.choose_port,
+            launch=lambda port: model_supervisor.launch(self._home, port, self._environ),
+            wait=lambda process, port, report, timeout: model_supervisor.wait_until_ready(
+                process, port, self._home, report, timeout=timeout
+            ),
+        )
+
     # -- the record ------------------------------------------------------------------------------------
 
     @contextmanager
@@ -374,7 +406,11 @@ def _url(port: int) -> str:
 
 
 def _is_well(record: ServiceRecord) -> bool:
-    return prefect_server.answers(record.port) if record.name == _PREFECT else tracking_server.answers(record.port)
+    if record.name == _PREFECT:
+        return prefect_server.answers(record.port)
+    if record.name == SUPERVISOR:
+        return model_supervisor.answers(record.port)
+    return tracking_server.answers(record.port)
 
 
 def _is_older(record: ServiceRecord) -> bool:
@@ -393,8 +429,8 @@ def _answers(record: ServiceRecord) -> bool:
 
 def _time_left(record: ServiceRecord) -> float:
     """Return the seconds that a service still has to give its first answer."""
-    timeout = prefect_server.START_TIMEOUT if record.name == _PREFECT else tracking_server.START_TIMEOUT
-    return timeout - (now_ms() - record.started_at) / 1000
+    timeouts = {_PREFECT: prefect_server.START_TIMEOUT, SUPERVISOR: model_supervisor.START_TIMEOUT}
+    return timeouts.get(record.name, tracking_server.START_TIMEOUT) - (now_ms() - record.started_at) / 1000
 
 
 def _status(record: ServiceRecord) -> ServiceStatus:
