@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from toolkit.artifacts.digest import file_digest
+from toolkit.deployments.bento_requirements import requirements_of
+from toolkit.deployments.bento_store import BENTOS, MODELS, BentoStore, bentoml_home
+from toolkit.deployments.bento_tag import BentoTag
+from toolkit.deployments.carried_source import PACKAGE, carried_source
+from toolkit.deployments.serving.template import service_code
+from toolkit.errors import BuildFailed, InvalidValue, ToolkitError
+from toolkit.models.input_example import InputExample
+from toolkit.models.metadata import ModelMetadata
+from toolkit.registry.fetched import fetch
+from toolkit.registry.records import VersionStatus
+from toolkit.settings import environment, load
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
+
+    from toolkit.deployments.bento_requirements import BentoRequirements
+    from toolkit.deployments.config import ServiceConfig
+    from toolkit.recording.stores import Stores
+    from toolkit.registry.catalog import Catalog
+    from toolkit.registry.records import ModelVersion
+    from toolkit.settings import Settings
+
+DESCRIPTION = "model.json"
+"""What the service of a Bento knows of its model; it lies beside ``service.py``."""
+
+_OF_BENTOML = ("model.yaml", "custom_objects.pkl")
+_LONGEST = 600.0  # seconds that BentoML has
+_IN_IMAGE = {"BENTOML_HOST": "0.0.0.0", "BENTOML_DO_NOT_TRACK": "True"}  # noqa: S104 - in a container nobody else could ask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,3 +68,340 @@ class BuiltBento:
     run_id: str | None
     model_path: Path
     made: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allowed:
+    """What of a model may run code where it is served.
+
+    Attributes:
+        everything: Whatever it holds: the user said so. Otherwise what the store has recorded.
+        pickles: Whether what the store has recorded may.
+        types: Types, by their full names, that skops files may hold.
+    """
+
+    everything: bool = False
+    pickles: bool = True
+    types: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Parts:
+    """All that a Bento is built from.
+
+    Attributes:
+        version: The registered version.
+        folder: Its files; for reading only.
+        files: SHA-256 digests of them, by path.
+        trusted: Those that may run code.
+        types: Types that skops files may hold.
+        requirements: What is installed in its image.
+        config: How it serves.
+        source: What of our own it carries.
+    """
+
+    version: ModelVersion
+    folder: Path
+    files: Mapping[str, str]
+    trusted: Sequence[str]
+    types: Sequence[str]
+    requirements: BentoRequirements
+    config: ServiceConfig
+    source: Mapping[str, str]
+
+    @property
+    def model_digest(self) -> str:
+        """SHA-256 of the model's files and their names."""
+        return _digest(self.files)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything."""
+        return _digest(
+            {
+                "model": [self.version.name, self.version.version, self.version.run_id],
+                "files": self.files,
+                "trusted": [self.trusted, self.types],
+                "requirements": [self.requirements.python, *self.requirements.lines],
+                "config": self.config.to_dict(),
+                "source": self.source,
+                "bentoml": metadata.version("bentoml"),
+            }
+        )
+
+
+def build(
+    uri: str,
+    stores: Stores,
+    catalog: Catalog,
+    config: ServiceConfig,
+    *,
+    home: Path | None = None,
+    allowed: Allowed | None = None,
+    replaces: bool = False,
+    report: Callable[[str], None] = lambda _: None,
+) -> BuiltBento:
+    """Build the Bento of a registered version, or find the one that was built from the same.
+
+    It is called after the model, with the version's number as its tag. Where that tag is taken by a Bento that was
+    built otherwise (of another configuration, by another toolkit, of another registry), which may be serving, the new
+    one gets a tag of its own, ``wine-quality:3-1f2e3d4c``.
+
+    Args:
+        uri: ``models:/wine/3``, ``models:/wine@champion``, ``models:/wine/Production``.
+        stores: Where runs and artifacts are.
+        catalog: Where models are.
+        config: How it is to serve.
+        home: Where BentoML's store is; default: where BentoML looks for it.
+        allowed: What of the model may run code; default: what the settings say of models that the store has recorded.
+        replaces: Whether it takes the plain tag, whoever has it.
+        report: Told what is done.
+
+    Raises:
+        InvalidValue: It is no registered version, or one that cannot be served.
+        NotFound: There is no such version.
+        ArtifactCorrupt: A file of it is not what was recorded.
+        BuildFailed: BentoML could not do it; its store is as it was.
+    """
+    store = BentoStore(home or bentoml_home(environment()))
+    parts = _parts(uri, stores, catalog, config, allowed or said_in(load()))
+    plain = BentoTag.of(parts.version.name, parts.version.version)
+    tags = [plain] if replaces else [plain, plain.variant(parts.digest)]
+    with store.workshop(plain.name) as workshop:
+        for tag in tags:
+            labels = store.labels(BENTOS, tag)
+            if labels is not None and labels.get("digest") == parts.digest:
+                found = _built(parts, store, tag, _model_tag(parts, store, plain), made=False)
+                if (found.model_path / "MLmodel").is_file():
+                    return found
+                break
+            if labels is None or replaces:
+                break
+        report(f"building {tag}")
+        return _make(parts, store, tag, _model_tag(parts, store, plain), workshop)
+
+
+def said_in(settings: Settings, *, everything: bool = False) -> Allowed:
+    """Return what settings say of what may run code.
+
+    Args:
+        settings: The settings.
+        everything: Whether the user said of this model that it may.
+    """
+    types = frozenset(each.strip() for each in (settings.trusted_types or "").split(",") if each.strip())
+    return Allowed(everything=everything, pickles=settings.allow_pickle_deserialization, types=types)
+
+
+def _parts(uri: str, stores: Stores, catalog: Catalog, config: ServiceConfig, allowed: Allowed) -> _Parts:
+    fetched = fetch(uri, stores, catalog)
+    version = fetched.located.version
+    if version is None:
+        raise InvalidValue(f"{uri} is no registered version: register it first, and name it such as models:/wine/3")
+    if version.status is not VersionStatus.READY:
+        raise InvalidValue(
+            f"{version.name}/{version.version} is {version.status.value}: wanted a version that is ready"
+        )
+    files = _files(fetched.folder)
+    trust = fetched.trust(everything=allowed.everything, types=allowed.types, pickles=allowed.pickles)
+    trusted = set(files.values()) if trust.everything else trust.digests & set(files.values())
+    return _Parts(
+        version=version,
+        folder=fetched.folder,
+        files=files,
+        trusted=sorted(trusted),
+        types=sorted(trust.types),
+        requirements=requirements_of(fetched.folder),
+        config=config,
+        source=carried_source(),
+    )
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """Return the digests of a model's files.
+
+    Raises:
+        InvalidValue: One is a link, which may lead anywhere, or has a name that BentoML's store needs.
+    """
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            raise InvalidValue(f"the model's {name} is a link or no plain file, which does not go into a Bento")
+        if name in _OF_BENTOML:
+            raise InvalidValue(f"the model has a file {name}, as BentoML's store has: log it under another name")
+        if path.is_file() and "__pycache__" not in path.parts:
+            found[name] = file_digest(path)
+    return found
+
+
+def _model_tag(parts: _Parts, store: BentoStore, plain: BentoTag) -> BentoTag:
+    """Return what the model is called in BentoML's store: other files never stand under a tag that is taken."""
+    labels = store.labels(MODELS, plain)
+    return plain if labels is None or labels.get("digest") == parts.model_digest else plain.variant(parts.model_digest)
+
+
+def _built(parts: _Parts, store: BentoStore, tag: BentoTag, model_tag: BentoTag, *, made: bool) -> BuiltBento:
+    return BuiltBento(
+        tag=str(tag),
+        digest=parts.digest,
+        path=store.path(BENTOS, tag),
+        model=parts.version.name,
+        version=parts.version.version,
+        run_id=parts.version.run_id,
+        model_path=store.path(MODELS, model_tag),
+        made=made,
+    )
+
+
+# -- how it is made ----------------------------------------------------------------------------------
+
+
+def _make(parts: _Parts, store: BentoStore, tag: BentoTag, model_tag: BentoTag, workshop: Path) -> BuiltBento:
+    """Make a Bento and its model in an empty store of BentoML's, and move them over."""
+    for name in ("home", "temporary", "model", "source"):
+        (workshop / name).mkdir()
+    for path in parts.files:
+        copy = workshop / "model" / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(parts.folder / path, copy)
+        if file_digest(copy) != parts.files[path]:
+            raise BuildFailed(f"the model's {path} was changed while it was copied: build it again")
+    for path, text in _source(parts, model_tag).items():
+        file = workshop / "source" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    _run_bentoml(_order(parts, tag, model_tag, workshop), workshop)
+    made = BentoStore(workshop / "home")
+    store.put(MODELS, model_tag, made.path(MODELS, model_tag))
+    store.put(BENTOS, tag, made.path(BENTOS, tag))
+    return _built(parts, store, tag, model_tag, made=True)
+
+
+def _source(parts: _Parts, model_tag: BentoTag) -> dict[str, str]:
+    """Return the files of a Bento's source: the service, what it knows of its model, and what of ours it needs."""
+    model = ModelMetadata.read(parts.folder)
+    code = service_code(
+        str(model_tag),
+        parts.config,
+        model.signature,
+        example=_example(parts.folder, model),
+        raw=bool(model.extra.get("is_signature_from_type_hint")),
+    )
+    said = {
+        "model": parts.version.name,
+        "version": parts.version.version,
+        "run_id": parts.version.run_id,
+        "digest": parts.digest,
+        "model_tag": str(model_tag),
+        "config": parts.config.to_dict(),
+        "trusted": parts.trusted,
+        "trusted_types": parts.types,
+        "built_with": _our_version(),
+    }
+    return {
+        **parts.source,
+        "service.py": code,
+        DESCRIPTION: json.dumps(said, indent=2, sort_keys=True) + "\n",
+    }
+
+
+def _order(parts: _Parts, tag: BentoTag, model_tag: BentoTag, workshop: Path) -> dict[str, Any]:
+    labels = {
+        "model": parts.version.name,
+        "version": str(parts.version.version),
+        "run_id": parts.version.run_id or "",
+        "built_by": f"{PACKAGE} {_our_version()}",
+    }
+    bentofile = {
+        "service": "service",
+        "name": tag.name,
+        "description": _readme(parts, tag),
+        "labels": {**labels, "digest": parts.digest},
+        "models": [str(model_tag)],
+        "envs": [{"name": name, "value": value} for name, value in _IN_IMAGE.items()],
+        "python": {"packages": list(parts.requirements.lines), "lock_packages": False, "pack_git_packages": False},
+        "docker": {"python_version": parts.requirements.python},
+    }
+    file = workshop / "bentofile.yaml"
+    file.write_text(yaml.safe_dump(bentofile, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return {
+        "model_tag": str(model_tag),
+        "model": str(workshop / "model"),
+        "model_labels": {**labels, "digest": parts.model_digest},
+        "name": tag.name,
+        "version": tag.version,
+        "source": str(workshop / "source"),
+        "bentofile": str(file),
+    }
+
+
+def _readme(parts: _Parts, tag: BentoTag) -> str:
+    version = parts.version
+    return "\n".join(
+        [
+            f"# {tag}",
+            "",
+            f"Version {version.version} of the registered model {version.name!r}"
+            + (f", made by run {version.run_id}." if version.run_id else "."),
+            "",
+            "`POST /predict` takes rows by the names of their columns, `POST /invocations` MLflow's scoring protocol.",
+            "",
+            f"    bentoml serve {tag}",
+            f"    bentoml containerize {tag}",
+            "",
+        ]
+    )
+
+
+def _run_bentoml(order: Mapping[str, Any], workshop: Path) -> None:
+    """Let a process of its own do what BentoML is needed for.
+
+    Raises:
+        BuildFailed: It could not.
+    """
+    command = [sys.executable, "-P", str(Path(__file__).with_name("bento_process.py"))]
+    variables = environment(
+        BENTOML_HOME=str(workshop / "home"),
+        TMPDIR=str(workshop / "temporary"),
+        BENTOML_DO_NOT_TRACK="True",
+        PYTHONDONTWRITEBYTECODE="1",
+    )
+    try:
+        done = subprocess.run(
+            command,
+            input=json.dumps(order),
+            env=variables,
+            cwd=workshop,
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BuildFailed(
+            f"BentoML took longer than {_LONGEST:g} s to build {order['name']}:{order['version']}"
+        ) from None
+    if done.returncode:
+        said = [line for line in done.stderr.strip().splitlines() if line.strip()]
+        raise BuildFailed(
+            f"BentoML could not build {order['name']}:{order['version']}: {said[-1] if said else done.returncode}"
+        )
+
+
+def _our_version() -> str:
+    return str(sys.modules[PACKAGE].__version__)
+
+
+def _example(folder: Path, model: ModelMetadata) -> Mapping[str, Any]:
+    """Return the first row of a model's example by column; nothing where it is not of rows and columns."""
+    try:
+        body = json.loads(InputExample.load_request(folder, model) or "{}")
+        table = body["dataframe_split"]
+        return dict(zip(table["columns"], table["data"][0], strict=True))
+    except (ToolkitError, ValueError, KeyError, IndexError, TypeError):  # it is shown, and nothing depends on it
+        return {}
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

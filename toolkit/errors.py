@@ -322,6 +322,10 @@ class MissingTool(UserError):
     """A tool, a login, a cluster or a package that a command takes is not there; the message says how to get it."""
 
 
+class BuildFailed(ToolkitError):
+    """A Bento or an image could not be made; nothing of it is left."""
+
+
 class TargetFailed(ToolkitError):
     """A place to serve in did not do what it was asked to; what served before still serves."""
 
