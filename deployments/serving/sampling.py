@@ -8,6 +8,7 @@ A row is a JSON object on a line, ``{"time", "request", "row", "inputs", "output
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import random
@@ -108,7 +109,16 @@ class Sampler:
             data: What the model was given; not changed afterwards.
             prediction: What it gave; not changed afterwards.
         """
-        if self._rate <= 0 or self._random.random() >= self._rate or self._closed.is_set():
+        if self.picks():
+            self.take(data, prediction)
+
+    def picks(self) -> bool:
+        """Tell whether the next request is to be kept, by chance; where it is not, nothing needs to be made ready."""
+        return self._rate > 0 and self._random.random() < self._rate
+
+    def take(self, data: Any, prediction: Any) -> None:  # noqa: ANN401 - the same
+        """Keep a request and its answer; arguments as in `keep`. Never raises."""
+        if self._closed.is_set():
             return
         try:
             asked = self._asked(data, prediction)
@@ -126,6 +136,7 @@ class Sampler:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="toolkit-samples", daemon=True)
                 self._thread.start()
+                atexit.register(self.close)
         self._wake.set()
 
     def close(self, timeout: float = 5.0) -> None:

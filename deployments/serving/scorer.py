@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolkit.deployments.serving import errors, rows
@@ -14,6 +15,9 @@ from toolkit.models import payload
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    import pandas as pd
+
+    from toolkit.deployments.serving.sampling import Sampler
     from toolkit.models.loading import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -49,7 +53,7 @@ class Scorer:
     Args:
         model: The model.
         most_rows: So many rows are given to it at once at most, where it answers each row for itself.
-        keep: Told the data and the prediction of each request that was answered.
+        sampler: Keeps some of the requests that are answered.
         count: Told how many rows the model was given, each time.
     """
 
@@ -58,10 +62,10 @@ class Scorer:
         model: LoadedModel,
         *,
         most_rows: int = 1_000,
-        keep: Callable[[Any, Any], None] | None = None,
+        sampler: Sampler | None = None,
         count: Callable[[int], object] = lambda _: None,
     ) -> None:
-        self._model, self._most, self._keep, self._count = model, most_rows, keep, count
+        self._model, self._most, self._sampler, self._count = model, most_rows, sampler, count
         self._signature = model.metadata.signature
         self._schema = None if self._signature is None else self._signature.inputs
         self._raw = bool(model.metadata.extra.get("is_signature_from_type_hint"))
@@ -118,12 +122,18 @@ class Scorer:
     def _alone(self, asked: payload.Payload) -> Answer:
         prediction = self._model.predict(asked.data, asked.params)
         self._count(_length(asked.data))
-        return self._written(asked.data, prediction, wrapped=asked.wrapped)
+        return self._written(lambda: asked.data, prediction, wrapped=asked.wrapped)
 
-    def _written(self, data: Any, prediction: Any, *, wrapped: bool = True) -> Answer:  # noqa: ANN401 - of any model
+    def _written(
+        self,
+        data: Callable[[], Any],
+        prediction: Any,  # noqa: ANN401 - of any model
+        *,
+        wrapped: bool = True,
+    ) -> Answer:
         answer = Answer(200, payload.write(prediction, wrapped=wrapped))
-        if self._keep is not None:
-            self._keep(data, prediction)
+        if self._sampler is not None and self._sampler.picks():
+            self._sampler.take(data(), prediction)
         return answer
 
     def _together(self, names: rows.Names, group: list[_Part]) -> Iterator[tuple[int, Answer]]:
@@ -150,7 +160,7 @@ class Scorer:
         at = 0
         for part, count, each in zip(group, counts, single, strict=True):
             try:
-                yield part.at, self._written(table.iloc[at : at + count] if self._keep else None, each)
+                yield part.at, self._written(partial(_some, table, at, count), each)
             except Exception as error:  # noqa: BLE001 - what cannot be written as JSON
                 yield part.at, errors.of_error(error)
             at += count
@@ -184,6 +194,10 @@ def _groups(found: list[_Part], most: int) -> Iterator[list[_Part]]:
         held += len(part.rows)
     if group:
         yield group
+
+
+def _some(table: pd.DataFrame, first: int, count: int) -> pd.DataFrame:
+    return table.iloc[first : first + count]
 
 
 def _length(data: Any) -> int:  # noqa: ANN401 - of any model
