@@ -127,6 +127,11 @@ class HttpDeploymentStore:
         return [codec.release_in(each) for each in told["releases"]]
 
     @understood
+    def current(self) -> Sequence[Release]:
+        """See `DeploymentStore.current`."""
+        return [codec.release_in(each) for each in self._calls.get("/deployments/current")["releases"]]
+
+    @understood
     def remember_bento(self, new: Bento) -> Bento:
         """See `DeploymentStore.remember_bento`."""
         names.check_bento(new)

@@ -259,6 +259,14 @@ class SqlDeploymentStore:
             return [rows.release_in(row) for row in connection.execute(wanted.order_by(releases.c.number.desc()))]
 
     @persistent
+    def current(self) -> Sequence[Release]:
+        """See `DeploymentStore.current`."""
+        number = func.coalesce(deployments.c.release, deployments.c.last_release)
+        wanted = rows.wanted_releases().where(deployments.c.deleted.is_(None), releases.c.number == number)
+        with self._db.read() as connection:
+            return [rows.release_in(row) for row in connection.execute(wanted.order_by(deployments.c.name))]
+
+    @persistent
     def remember_bento(self, new: Bento) -> Bento:
         """See `DeploymentStore.remember_bento`."""
         names.check_bento(new)

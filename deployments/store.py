@@ -115,6 +115,10 @@ class DeploymentStore(Protocol):
         """
         ...
 
+    def current(self) -> Sequence[Release]:
+        """Return one release of each deployment that is not deleted: the one that serves, else the one begun last."""
+        ...
+
     def remember_bento(self, new: Bento) -> Bento:
         """Remember what was built, for the lineage, and return it; what is known already stays as it is.
 

@@ -35,6 +35,10 @@ COMMANDS = {
         "toolkit.cli.registry",
         "Register models; move versions to stages and aliases; ask where they come from.",
     ),
+    "deployments": (
+        "toolkit.cli.deployments",
+        "Let versions serve: build, release, undo, watch; see what serves where.",
+    ),
     "sync": ("toolkit.cli.sync", "Send what processes have logged and could not bring to the store."),
     "import": ("toolkit.cli.import_", "Bring experiments and runs from an export or from MLflow."),
     "export": ("toolkit.cli.export", "Write experiments and runs to a folder that import reads."),

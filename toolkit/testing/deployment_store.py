@@ -275,6 +275,22 @@ class DeploymentStoreContract:
         deployments.change(three.id, release=0)
         assert [each.name for each in deployments.list(model="other")] == ["b"]
 
+    def test_what_serves_now(self, deployments: DeploymentStore) -> None:
+        """One release of each: of those of which none serves the last, which says why."""
+        serves, fails, gone = (deployments.create(new_deployment(name)) for name in ("b", "a", "c"))
+        deployments.create(new_deployment("d"))
+        serve(deployments, serves, 1)
+        deployments.begin_release(new_release(serves, 2))
+        deployments.begin_release(new_release(fails, 1))
+        deployments.begin_release(new_release(fails, 3))
+        serve(deployments, gone, 1)
+        deployments.change(gone.id, state=DeploymentState.DELETED)
+        found = deployments.current()
+        assert [(each.deployment_id, each.number, each.version) for each in found] == [
+            (fails.id, 2, 3),
+            (serves.id, 1, 1),
+        ]
+
     def test_what_is_deleted_stays_so(self, deployments: DeploymentStore) -> None:
         """Its releases have ended; to delete it again is no error."""
         made = deployments.create(new_deployment())

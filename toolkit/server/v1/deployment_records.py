@@ -89,7 +89,7 @@ class ReleaseTold(Told):
 
 
 class ReleasesTold(Told):
-    """Releases, the newest first."""
+    """Releases."""
 
     releases: list[ReleaseTold]
 

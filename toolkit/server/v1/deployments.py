@@ -38,6 +38,12 @@ def get_deployment(here: Here, name: str) -> Response:
     return answer(codec.deployment_out(here.deployments.get(name)))
 
 
+@router.get("/deployments/current", response_model=records.ReleasesTold)
+def current_releases(here: Here) -> Response:
+    """Return one release of each deployment that is not deleted: the one that serves, else the one begun last."""
+    return answer({"releases": [codec.release_out(each) for each in here.deployments.current()]})
+
+
 @router.patch("/deployments/{deployment_id}", response_model=records.DeploymentTold)
 def change_deployment(here: Acting, deployment_id: str, body: Given[records.DeploymentChange]) -> Response:
     """Change a deployment, if its state is one that is expected."""

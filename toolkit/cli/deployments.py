@@ -1,0 +1,170 @@
+"""``toolkit deployments``: which versions serve where, and what served there before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+import typer
+
+from toolkit.cli import deployments_release
+from toolkit.cli.deployments_release import deployment_json
+from toolkit.cli.render import moment, show, show_json, show_table
+from toolkit.cli.store import opened
+from toolkit.deployments.records import Deployment, Release
+from toolkit.errors import InvalidValue, NotFound
+from toolkit.wiring import open_deployment_store
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Let versions of registered models serve: on this machine, in containers, in clusters and clouds.",
+)
+
+_JSON = typer.Option(False, "--json", help="Print JSON.")
+_SHORT = 12  # digits of a digest that are shown
+
+
+@app.callback()
+def root() -> None:
+    """Group the commands."""
+
+
+@app.command("list")
+def list_(
+    model: str | None = typer.Option(
+        None, "-m", "--model", metavar="NAME", help="Only those that serve a version of this registered model."
+    ),
+    deleted: bool = typer.Option(
+        False, "--deleted", help="Also those that were deleted; of a model all that ever served it."
+    ),
+    as_json: bool = _JSON,
+) -> None:
+    """List deployments: which version serves where, and how it is."""
+    with opened() as stores:
+        store = open_deployment_store(stores)
+        found = store.list(model=model, deleted=deleted)
+        current = {each.deployment_id: each for each in store.current()}
+    if as_json:
+        told = [{**deployment_json(each), "current": _current_json(current.get(each.id))} for each in found]
+        show_json({"schema": 1, "deployments": told})
+        return
+    columns = ("name", "state", "version", "target", "address", "release", "updated", "message")
+    show_table(columns, [_row(each, current.get(each.id)) for each in found])
+
+
+def _row(deployment: Deployment, release: Release | None) -> tuple[str, ...]:
+    return (
+        deployment.name,
+        deployment.state.value,
+        "" if release is None else f"{release.model}/{release.version}",
+        deployment.target,
+        deployment.address or "",
+        "" if deployment.release is None else str(deployment.release),
+        moment(deployment.updated_at),
+        deployment.message,
+    )
+
+
+@app.command("show")
+def show_(
+    name: str | None = typer.Argument(None, metavar="NAME", help="The deployment."),
+    named: str | None = typer.Option(None, "-n", "--name", metavar="NAME", help="The same."),
+    as_json: bool = _JSON,
+) -> None:
+    """Show a deployment with all its releases, the newest first; of one that was deleted give the id as the name."""
+    wanted = name or named
+    if wanted is None or (name and named and name != named):
+        raise InvalidValue("name one deployment: toolkit deployments show NAME")
+    with opened() as stores:
+        store = open_deployment_store(stores)
+        try:
+            deployment = store.get(wanted)
+        except NotFound:
+            gone = [each for each in store.list(deleted=True) if each.id == wanted]
+            if not gone:
+                raise
+            deployment = gone[0]
+        releases = store.releases(deployment.id)
+    if as_json:
+        show_json({"schema": 1, **deployment_json(deployment), "releases": [release_json(each) for each in releases]})
+        return
+    for key, value in _said(deployment, next((each for each in releases if each.number == deployment.release), None)):
+        show(f"{key}: {value}")
+    show("")
+    columns = ("release", "state", "version", "bento", "built from", "image", "since", "until", "who", "why", "message")
+    show_table(columns, [_release_row(each) for each in releases])
+
+
+def _said(deployment: Deployment, serving: Release | None) -> list[tuple[str, str]]:
+    """Return what is known of a deployment, in words; what is empty is left out."""
+    said = [
+        ("name", deployment.name),
+        ("state", deployment.state.value),
+        ("message", deployment.message),
+        ("serves", "" if serving is None else f"{serving.model}/{serving.version}"),
+        ("address", deployment.address or ""),
+        ("follows", deployment.follow_alias or ""),
+        ("target", deployment.target),
+        ("options", _pairs(deployment.options)),
+        ("service", _pairs(deployment.config)),
+        ("host", deployment.host),
+        ("created", f"{moment(deployment.created_at)} {deployment.created_by}".rstrip()),
+        ("updated", moment(deployment.updated_at)),
+        ("id", deployment.id),
+    ]
+    return [(key, value) for key, value in said if value]
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    return " ".join(f"{key}={value}" for key, value in values.items() if value != "")
+
+
+def _release_row(release: Release) -> tuple[str, ...]:
+    return (
+        str(release.number),
+        release.state.value,
+        f"{release.model}/{release.version}",
+        release.bento,
+        release.bento_digest[:_SHORT],
+        release.image or "",
+        moment(release.created_at),
+        moment(release.ended_at),
+        release.created_by,
+        release.why,
+        release.message,
+    )
+
+
+def release_json(release: Release) -> dict[str, object]:
+    """Return a release as it is printed."""
+    told = {each.name: getattr(release, each.name) for each in fields(release) if each.name != "deployment_id"}
+    return {
+        **told,
+        "state": release.state.value,
+        "instance": dict(release.instance),
+        "created_at": moment(release.created_at),
+        "ended_at": None if release.ended_at is None else moment(release.ended_at),
+    }
+
+
+def _current_json(release: Release | None) -> dict[str, object] | None:
+    """Return what a list tells of the release that serves, or that was begun last."""
+    if release is None:
+        return None
+    told = release_json(release)
+    return {key: told[key] for key in ("number", "model", "version", "run_id", "bento", "bento_digest", "state")}
+
+
+for _command in (
+    deployments_release.create,
+    deployments_release.update,
+    deployments_release.rollback,
+    deployments_release.delete,
+    deployments_release.predict,
+    deployments_release.logs,
+    deployments_release.follow,
+):
+    app.command()(_command)
