@@ -24,7 +24,7 @@ from toolkit.deployments.example_check import Asking, check_example
 from toolkit.deployments.names import check_name
 from toolkit.deployments.records import Deployment, DeploymentState, Release, ReleaseState
 from toolkit.deployments.starter import Starter, check_host, starter_of
-from toolkit.deployments.target import AsksItself, Instance, Placement
+from toolkit.deployments.target import AsksItself, FindsStarted, Instance, Placement
 from toolkit.errors import AlreadyExists, Conflict, InvalidValue, NotFound, ReleaseRefused, TargetFailed, ToolkitError
 from toolkit.ids import now_ms
 from toolkit.recording.process import host_name
@@ -290,7 +290,9 @@ class Releases:
             return None
         version = self._means.find(deployment.follow_alias)
         latest = next(iter(self._store.releases(deployment.id)), None)
-        if latest is not None and (latest.model, latest.version) == (version.name, version.version):
+        known = [self._serving(deployment)]
+        known += [latest] if latest is not None and latest.state is ReleaseState.REFUSED else []
+        if any(each is not None and (each.model, each.version) == (version.name, version.version) for each in known):
             return None
         alias = deployment.follow_alias.rpartition("@")[2]
         self._means.report(f"{name}: alias {alias} moved to {version.name}/{version.version}")
@@ -327,7 +329,7 @@ class Releases:
         """
         deployment = self._store.get(name)
         target, release = self._target(deployment), self._serving(deployment)
-        if isinstance(target, AsksItself) and release is not None:
+        if isinstance(target, AsksItself) and release is not None and release.state is ReleaseState.SERVING:
             instance = Instance.from_dict(release.instance)
             return target.ask(instance, "/invocations", body, content_type=content_type, timeout=timeout)
         if deployment.address is None:
@@ -637,17 +639,16 @@ class Releases:
             self._means.report(f"{deployment.name}: release {release.number} could not be ended: {error}")
 
     def _end(self, target: Target, deployment: Deployment, release: Release, state: ReleaseState) -> None:
-        if release.instance.get("id"):
-            target.stop(Instance.from_dict(release.instance))
+        for each in _started(target, deployment, release):
+            target.stop(each)
         self._store.change_release(release.deployment_id, release.number, state=state)
         shutil.rmtree(self._folder(deployment, release), ignore_errors=True)
 
     def _stop(self, target: Target, deployment: Deployment, release: Release) -> None:
         """End what was started of a release that is refused, as far as that can be done."""
-        if not release.instance.get("id"):
-            return
         try:
-            target.stop(Instance.from_dict(release.instance))
+            for each in _started(target, deployment, release):
+                target.stop(each)
         except TargetFailed as error:
             self._means.report(f"{deployment.name}: what was started of release {release.number} may run on: {error}")
 
@@ -676,6 +677,13 @@ def _earlier(deployment: Deployment, releases: Sequence[Release], to: int | None
     if named not in served:
         raise InvalidValue(f"release {to} of {deployment.name} never served ({named.state.value}: {named.message})")
     return named
+
+
+def _started(target: Target, deployment: Deployment, release: Release) -> Sequence[Instance]:
+    """Return what was started of a release, also where its process had no time to write it down."""
+    if release.instance.get("id"):
+        return [Instance.from_dict(release.instance)]
+    return target.found(deployment.name, release.number) if isinstance(target, FindsStarted) else []
 
 
 def _because(message: str, target: Target, instance: Instance) -> str:

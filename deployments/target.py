@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from toolkit.deployments.bento import BuiltBento
@@ -163,4 +163,13 @@ class DependsOnOptions(Protocol):
 
     def with_options(self, options: Mapping[str, str]) -> Target:
         """Return the target that it is with these options."""
+        ...
+
+
+@runtime_checkable
+class FindsStarted(Protocol):
+    """A target that finds what a release has started though nobody wrote down what: its process was killed before."""
+
+    def found(self, deployment: str, release: int) -> Sequence[Instance]:
+        """Return what runs of a release; nothing where nothing does."""
         ...

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from toolkit.artifacts.location import StoreOptions
     from toolkit.artifacts.store import ArtifactStore
     from toolkit.db.engine import Database
+    from toolkit.deployments.bento import BuiltBento
+    from toolkit.deployments.config import ServiceConfig
     from toolkit.deployments.release import Releases
     from toolkit.deployments.store import DeploymentStore
+    from toolkit.deployments.supervised import DoorRecord
     from toolkit.flows.comparison import Tolerance
     from toolkit.flows.deployed import Code, Deployed
     from toolkit.flows.deployed_flow import JoinedProgram
@@ -225,7 +228,13 @@ def lineage_of(stores: Stores, start: Key, direction: Direction, *, depth: int =
 
 @contextlib.contextmanager
 def open_releases(
-    stores: Stores, catalog: Catalog, settings: Settings, *, report: Callable[[str], None], reason: str | None = None
+    stores: Stores,
+    catalog: Catalog,
+    settings: Settings,
+    *,
+    report: Callable[[str], None],
+    reason: str | None = None,
+    trust: bool = False,
 ) -> Iterator[tuple[Releases, DeploymentStore]]:
     """Give what makes releases of deployments, and where these are remembered.
 
@@ -235,11 +244,12 @@ def open_releases(
         settings: Say where files are kept on this machine.
         report: Takes lines of progress.
         reason: Why something is changed, as it is written down.
+        trust: Whether the user trusts all that a model holds.
 
     Raises:
         StoreError: The stores are neither a server's nor in a database of this process's, or cannot be used.
     """
-    from toolkit.deployments.bento import build  # noqa: PLC0415 - where something is released
+    from toolkit.deployments.bento import build, said_in  # noqa: PLC0415 - where something is released
     from toolkit.deployments.release import Means, Releases  # noqa: PLC0415 - the same
     from toolkit.deployments.targets.lookup import target_named  # noqa: PLC0415 - the same
     from toolkit.recording.context import user_name  # noqa: PLC0415 - the same
@@ -253,13 +263,17 @@ def open_releases(
             raise InvalidValue(f"{text!r} names no version of a registered model: wanted such as models:/wine/3")
         return version_of(catalog.registered, uri)
 
+    def bento_of(version: ModelVersion, config: ServiceConfig) -> BuiltBento:
+        uri = f"models:/{version.name}/{version.version}"
+        return build(uri, stores, catalog, config, allowed=said_in(settings, everything=trust), report=report)
+
     store = open_deployment_store(stores)
     try:
         means = Means(
             store=store.acting(Author(user=user_name(), reason=reason)),
             target=target_named,
             find=find,
-            build=lambda version, config: build(f"models:/{version.name}/{version.version}", stores, catalog, config),
+            build=bento_of,
             folder=settings.home / "deployments",
             user=user_name(),
             report=report,
@@ -343,16 +357,20 @@ def open_courier(database: Database, settings: Settings, report: Callable[[str],
     return Courier(SqlWebhookStore(database), sending, trigger)
 
 
-def file_digest_of(path: Path) -> str:
-    """Return the digest that runs of steps record a file or a folder by, which they were given.
+def file_digests_of(path: Path) -> list[str]:
+    """Return the digests that runs may have recorded a file or a folder by.
+
+    The first is that of steps which were given it, of all of its content; the second that of `log_input`, which reads
+    the beginning of what is large.
 
     Raises:
         ProjectError: It cannot be read.
     """
-    from toolkit.flows.code_state import Digests  # noqa: PLC0415 - when it is wanted
+    from toolkit.data.places import from_path  # noqa: PLC0415 - when it is wanted
+    from toolkit.flows.code_state import Digests  # noqa: PLC0415 - the same
     from toolkit.flows.input_record import data_digest  # noqa: PLC0415 - the same
 
-    return data_digest(Digests().of_path(path))
+    return [data_digest(Digests().of_path(path)), from_path(path).digest]
 
 
 def datasets_of(stores: Stores, experiment_ids: Sequence[str], *, limit: int) -> Sequence[UsedDataset]:
@@ -563,6 +581,13 @@ def local_services(settings: Settings) -> Services:
     from toolkit.flows.services import Services  # noqa: PLC0415 - when services are wanted
 
     return Services(settings.home, environ=environment(), directory=Path.cwd())
+
+
+def kept_deployments(settings: Settings) -> Sequence[DoorRecord]:
+    """Return where the deployments on this machine are to answer, as long as their supervisor runs."""
+    from toolkit.deployments import supervised  # noqa: PLC0415 - when services are wanted
+
+    return supervised.read(settings.home).doors
 
 
 def served(settings: Settings) -> Served | None:

@@ -14,6 +14,7 @@ import typer
 
 from toolkit.cli.registered import pairs, registry
 from toolkit.cli.render import moment, say, show, show_json
+from toolkit.cli.service_config import SETTINGS, WORKERS, configured
 from toolkit.deployments.config import ServiceConfig
 from toolkit.deployments.records import Deployment
 from toolkit.deployments.release import PATIENCE, Change, Releases, Wanted
@@ -31,12 +32,8 @@ _OPTIONS = typer.Option(
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WHY = typer.Option("", "--reason", metavar="TEXT", help="Why; kept with the release.")
 _WAIT = typer.Option(PATIENCE, "--wait", metavar="SECONDS", min=0, help="How long it may take to become healthy.")
-_WORKERS = typer.Option(None, "--workers", metavar="N", help="Processes that answer.")
-_SETTINGS = typer.Option(
-    [],
-    "--config",
-    metavar="KEY=VALUE",
-    help="Another setting of the service, such as timeout=30 or sample_rate=0.01; may be repeated.",
+_TRUST = typer.Option(
+    False, "--trust", help="Let the service load whatever the model holds; you trust whoever made it."
 )
 _FOLLOW = typer.Option(
     None, "--follow-alias", metavar="ALIAS", help="Release the version of this alias whenever it moves; '': no longer."
@@ -45,11 +42,19 @@ _EVERY = 5.0
 
 
 @contextmanager
-def releasing(*, reason: str | None = None) -> Iterator[tuple[Releases, DeploymentStore]]:
-    """Open what releases are made with, for a block."""
+def releasing(*, reason: str = "", trust: bool = False) -> Iterator[tuple[Releases, DeploymentStore]]:
+    """Open what releases are made with, for a block.
+
+    Args:
+        reason: Why something is changed, as it is written down.
+        trust: Whether the user trusts all that a model holds.
+    """
     with (
         registry(reason=reason or None) as here,
-        open_releases(here.stores, here.catalog, load(), report=say) as (releases, store),
+        open_releases(here.stores, here.catalog, load(), report=say, reason=reason or None, trust=trust) as (
+            releases,
+            store,
+        ),
     ):
         yield releases, store
 
@@ -61,9 +66,10 @@ def create(
         "local", "-t", "--target", metavar="TARGET", help="Where: local, docker, kubernetes, sagemaker, azureml, …"
     ),
     options: list[str] = _OPTIONS,
-    workers: int | None = _WORKERS,
-    settings: list[str] = _SETTINGS,
+    workers: int | None = WORKERS,
+    settings: list[str] = SETTINGS,
     follow: str | None = _FOLLOW,
+    trust: bool = _TRUST,
     why: str = _WHY,
     wait: float = _WAIT,
     as_json: bool = _JSON,
@@ -73,13 +79,13 @@ def create(
         name=name,
         model=model,
         target=target,
-        config=ServiceConfig.from_dict(_configured(workers, settings)),
+        config=ServiceConfig.from_dict(configured(workers, settings)),
         options=pairs(options, "--option"),
         follow_alias=follow,
         why=why,
         patience=wait,
     )
-    with releasing(reason=why) as (releases, _):
+    with releasing(reason=why, trust=trust) as (releases, _):
         _say(releases.create(wanted), as_json=as_json)
 
 
@@ -89,9 +95,10 @@ def update(
         None, "-m", "--model", metavar="MODEL", help="The version; default: that of the followed alias, or the same."
     ),
     options: list[str] = _OPTIONS,
-    workers: int | None = _WORKERS,
-    settings: list[str] = _SETTINGS,
+    workers: int | None = WORKERS,
+    settings: list[str] = SETTINGS,
     follow: str | None = _FOLLOW,
+    trust: bool = _TRUST,
     why: str = _WHY,
     wait: float = _WAIT,
     as_json: bool = _JSON,
@@ -99,13 +106,13 @@ def update(
     """Start another version beside the one that serves; when it answers as it must, traffic moves to it."""
     change = Change(
         model=model,
-        config=_configured(workers, settings),
+        config=configured(workers, settings),
         options=pairs(options, "--option"),
         follow_alias=follow,
         why=why,
         patience=wait,
     )
-    with releasing(reason=why) as (releases, _):
+    with releasing(reason=why, trust=trust) as (releases, _):
         _say(releases.update(name, change), as_json=as_json)
 
 
@@ -207,24 +214,6 @@ def deployment_json(deployment: Deployment) -> dict[str, object]:
         "created_at": moment(deployment.created_at),
         "updated_at": moment(deployment.updated_at),
     }
-
-
-def _configured(workers: int | None, settings: list[str]) -> dict[str, object]:
-    """Return what the options say of the service, in the types of its configuration.
-
-    Raises:
-        InvalidValue: There is no such setting, or its value is of another type.
-    """
-    kinds = {name: type(value) for name, value in ServiceConfig().to_dict().items()}
-    found: dict[str, object] = {}
-    for key, text in pairs(settings, "--config").items():
-        if key not in kinds:
-            raise InvalidValue(f"--config {key}={text}: a service knows no {key!r}; it knows {', '.join(kinds)}")
-        try:
-            found[key] = kinds[key](text)
-        except ValueError:
-            raise InvalidValue(f"--config {key}={text}: wanted a number for {key}") from None
-    return found if workers is None else {**found, "workers": workers}
 
 
 def _read(source: str) -> bytes:
