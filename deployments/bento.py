@@ -286,6 +286,7 @@ def _source(parts: _Parts, model_tag: BentoTag) -> dict[str, str]:
         model.signature,
         example=_example(parts.folder, model),
         raw=bool(model.extra.get("is_signature_from_type_hint")),
+        base_image="" if parts.requirements.from_source else f"python:{parts.requirements.python}-slim",
     )
     said = {
         "model": parts.version.name,

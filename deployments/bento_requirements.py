@@ -38,11 +38,13 @@ class BentoRequirements:
         python: The version of Python, ``3.11``.
         lines: Those of a requirements file.
         exact: Whether they name everything that will be installed.
+        from_source: Whether one is fetched with git, so that the image needs that and a compiler.
     """
 
     python: str
     lines: Sequence[str]
     exact: bool
+    from_source: bool
 
 
 def requirements_of(folder: Path) -> BentoRequirements:
@@ -63,7 +65,12 @@ def requirements_of(folder: Path) -> BentoRequirements:
     known = {canonicalize_name(each.name) for each in direct} | {name.partition("==")[0] for name in more or ()}
     rest = [str(each) for each in bounds if canonicalize_name(each.name) not in known]
     lines = [*options, *sorted({str(each) for each in direct}, key=str.lower), *(more or ()), *sorted(rest)]
-    return BentoRequirements(python=python, lines=lines, exact=more is not None)
+    return BentoRequirements(
+        python=python,
+        lines=lines,
+        exact=more is not None,
+        from_source=any((each.url or "").startswith("git+") for each in wanted),
+    )
 
 
 def _python_of(model: ModelMetadata) -> str:

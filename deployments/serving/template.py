@@ -77,6 +77,7 @@ def service_code(
     *,
     example: Mapping[str, Any] | None = None,
     raw: bool = False,
+    base_image: str = "",
 ) -> str:
     """Return the text of ``service.py``.
 
@@ -86,6 +87,8 @@ def service_code(
         signature: The model's.
         example: A row of its input example, by column.
         raw: Whether the model takes the values that its type hints name, and no table.
+        base_image: What its image is built on as it stands, ``python:3.11-slim``; empty: BentoML's choice, with a
+            compiler and git on top.
     """
     name, _, version = model_tag.partition(":")
     inputs = None if signature is None or raw else signature.inputs
@@ -105,7 +108,7 @@ def service_code(
     return text + _SERVICE.format(
         answer=_answer(None if signature is None else signature.outputs),
         name=name,
-        settings=_settings(config),
+        settings=_settings(config, base_image),
         cls=_class_name(name),
         tag=model_tag,
         field=field,
@@ -115,13 +118,14 @@ def service_code(
     )
 
 
-def _settings(config: ServiceConfig) -> str:
+def _settings(config: ServiceConfig, base_image: str) -> str:
     resources = {key: value for key, value in (("cpu", config.cpu), ("memory", config.memory)) if value}
     lines = [
         f"workers={config.workers},",
         *([f"resources={resources!r},"] if resources else []),
         f'traffic={{"timeout": {config.timeout!r}}},',
         'logging={"access": {"enabled": False}},',
+        *([f'image=bentoml.images.Image(base_image={base_image!r}, distro=""),'] if base_image else []),
     ]
     return "\n".join(f"    {line}" for line in lines)
 
