@@ -116,7 +116,8 @@ def objects(work: Workload) -> dict[str, Manifest]:
 def deployment(work: Workload) -> Manifest:
     """Return the Deployment: one more pod than wanted comes before one less is there."""
     least, most = work.replicas
-    spec: Manifest = {} if most > least else {"replicas": least}  # else the autoscaler says how many
+    scaled = most > least and not work.own  # applied again, a number would undo what the autoscaler has done
+    spec: Manifest = {} if scaled else {"replicas": least}
     spec |= {
         "revisionHistoryLimit": 5,
         "selector": {"matchLabels": work.selector},
