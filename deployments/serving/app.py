@@ -24,7 +24,7 @@ _POST = frozenset((INVOCATIONS, PREDICT))
 OWN = frozenset((PING, HEALTH, VERSION, *_POST))
 
 
-class _Gone(Exception):  # noqa: N818 - the client, which is no error
+class _Gone(Exception):
     """The client went away in the middle of its request."""
 
 
@@ -42,7 +42,10 @@ class ScoringApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        path = scope.get("path")
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+            return
+        path = scope["path"]
         if scope["type"] != "http" or path not in OWN:
             await self._behind(scope, receive, send)
             return
@@ -57,6 +60,13 @@ class ScoringApp:
             return
         scoring.metrics.answered(path, answer.status, time.perf_counter() - began)
         await _send(answer, send, head=scope["method"] == "HEAD")
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._behind(scope, receive, send)
+        finally:
+            if (scoring := self._scoring()) is not None:
+                scoring.close()
 
     async def _answer(self, scoring: Scoring, scope: Scope, receive: Receive, path: str) -> Answer:
         method = scope["method"]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import json
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.deployments.config import ServiceConfig
 from toolkit.deployments.serving.metrics import Metrics
+from toolkit.deployments.serving.quick_skops import quick_skops
 from toolkit.deployments.serving.sampling import Sampler
 from toolkit.deployments.serving.scorer import Asked, Scorer, typed_form
 from toolkit.deployments.serving.worker import Worker
@@ -21,7 +19,7 @@ from toolkit.models.loading import load_model
 from toolkit.models.trust import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +72,8 @@ class Scoring:
     def close(self) -> None:
         """Let the thread end, and write what waits to be written."""
         self.worker.close()
-        if self.scorer.sampler is not None:
-            self.scorer.sampler.close()
+        if self._sampler is not None:
+            self._sampler.close()
 
     def _warm(self, path: Path) -> None:
         """Ask the model once, by its own example: what it imports then, no client waits for."""
@@ -84,29 +82,6 @@ class Scoring:
             for _, answer in Scorer(self.model).answers([Asked(example.read_bytes())]):
                 if answer.status != 200:
                     logger.warning("the model does not answer its own example: %s", answer.body[:500].decode())
-
-
-@contextlib.contextmanager
-def quick_skops(folder: Path) -> Iterator[None]:
-    """Keep skops from importing every module of scikit-learn, and pytest with them, when it is first imported.
-
-    It does so for the names of all estimators, which it takes to be harmless: half of a service's start, and 30 MB.
-    Here it needs none: what a service loads is trusted by its digest or not at all. It trusts less this way, not more.
-
-    Args:
-        folder: Of the model: only where it has such a file, anything is done.
-    """
-    if "skops.io" in sys.modules or not any(folder.rglob("*.skops")) or importlib.util.find_spec("sklearn") is None:
-        yield
-        return
-    import sklearn.utils  # noqa: PLC0415 - where the model is of it; others do not wait for it
-
-    found = sklearn.utils.all_estimators
-    sklearn.utils.all_estimators = list
-    try:
-        yield
-    finally:
-        sklearn.utils.all_estimators = found
 
 
 def described(service_file: str) -> dict[str, Any]:

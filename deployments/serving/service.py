@@ -29,7 +29,7 @@ class ScoringService(bentoml.Service[Any]):  # type: ignore[misc]
         self._scoring: Scoring | None = instance.scoring
         return instance
 
-    def to_asgi(self, is_main: bool = True) -> App:  # noqa: FBT001, FBT002 - BentoML's own
+    def to_asgi(self, is_main: bool = True) -> App:
         """Return the application of one process."""
         app: App = super().to_asgi(is_main=is_main)
         return ScoringApp(app, lambda: getattr(self, "_scoring", None))
