@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from toolkit.deployments import log_file
@@ -24,6 +24,8 @@ _STEADY = 30.0
 """Seconds after which a worker that was ready counts as well: the next pause is short again."""
 _ANSWER = 30.0
 """Seconds that a worker gets to open or close the public address."""
+_FUTILE = 2
+"""So many starts in a row that come to nothing are no accident, in a release that has never answered."""
 _DROPPED = ("TOOLKIT_", "MLFLOW_")
 _PROGRAM = Path(__file__).with_name("local_worker.py")
 
@@ -35,15 +37,17 @@ class KeptWorker:
         wanted: Its release.
         number: Which worker of the release it is, from 1.
         private: The socket of the release's private address.
+        stubborn: Tells whether it is started again however often it ends before it answers.
     """
 
-    def __init__(self, wanted: Wanted, number: int, private: socket.socket) -> None:
-        self.ready = False
-        self.failed = False
+    def __init__(self, wanted: Wanted, number: int, private: socket.socket, stubborn: Callable[[], bool]) -> None:
+        self.ready = self.was_ready = False
+        self.failures = 0
         self.starts = 0
         self._wanted = wanted
         self._number = number
         self._private = private
+        self._stubborn = stubborn
         self._door: socket.socket | None = None
         self._control: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -95,9 +99,12 @@ class KeptWorker:
             else:
                 why = f"signal {-code}" if code < 0 else f"exit code {code}"
             well = self.ready and loop.time() - began >= _STEADY
-            self.failed = self.failed or not self.ready
+            self.failures = 0 if self.ready else self.failures + 1
             self.ready = False
             if self._ending.is_set():
+                return
+            if self.failures >= _FUTILE and not self._stubborn():
+                logger.error("%s: worker %d ended (%s) and is given up", self._wanted.id, self._number, why)
                 return
             pause = _FIRST_PAUSE if well else pause
             logger.warning(
@@ -160,7 +167,7 @@ class KeptWorker:
             if not said:
                 return
             if said == b"R":
-                self.ready, self.failed = True, False
+                self.ready, self.was_ready, self.failures = True, True, 0
                 if self._door is not None:
                     self._send(b"O", self._door)
             else:
@@ -202,19 +209,22 @@ class KeptRelease:
 
     Args:
         wanted: What is to run; its private port is taken if it is free.
+        served: Whether it has answered before; else it is given up if it only ever ends.
 
     Raises:
         OSError: No private port can be had.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, *, served: bool) -> None:
         self.private = _private_socket(wanted.private_port)
         self.wanted = wanted
-        self._complete = False  # once all workers have been ready, what is left of them answers for all
+        self._served = served
         metrics = Path(_metrics(wanted))
         shutil.rmtree(metrics, ignore_errors=True)  # of processes that are gone
         metrics.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.workers = [KeptWorker(wanted, number, self.private) for number in range(1, wanted.workers + 1)]
+        self.workers = [
+            KeptWorker(wanted, number, self.private, self._complete) for number in range(1, wanted.workers + 1)
+        ]
 
     @property
     def private_port(self) -> int:
@@ -224,21 +234,25 @@ class KeptRelease:
 
     @property
     def state(self) -> str:
-        """How it is: ``starting``, ``ready`` or ``failing``, as `toolkit.deployments.target.Health` says it."""
-        ready = [worker.ready for worker in self.workers]
-        self._complete = self._complete or all(ready)
-        if self._complete and any(ready):
+        """How it is, as `toolkit.deployments.target.Health` says it; ``gone`` if it never answered and is given up."""
+        if self._complete() and any(worker.ready for worker in self.workers):
             return "ready"
-        return "failing" if any(worker.failed for worker in self.workers) else "starting"
+        if not self._complete() and any(worker.failures >= _FUTILE for worker in self.workers):
+            return "gone"
+        return "failing" if any(worker.failures for worker in self.workers) else "starting"
 
     @property
     def message(self) -> str:
         """What is wrong, in one line."""
-        failed = sum(worker.failed for worker in self.workers)
+        failed = sum(worker.failures > 0 for worker in self.workers)
         if not failed:
             return ""
         said = log_file.last_line(Path(self.wanted.log))
         return f"{failed} of {len(self.workers)} workers end before they answer" + (f": {said}" if said else "")
+
+    def _complete(self) -> bool:
+        """Tell whether all workers have been ready once: what is left of them then answers for all."""
+        return self._served or all(worker.was_ready for worker in self.workers)
 
     async def open(self, door: socket.socket) -> bool:
         """Let the workers accept from the public address; tell whether one at least does."""

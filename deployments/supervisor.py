@@ -64,7 +64,7 @@ class Supervisor:
         """Take up again what served."""
         remembered = supervised.read(self._home)
         for wanted in remembered.instances:
-            self._releases[wanted.id] = KeptRelease(wanted)
+            self._releases[wanted.id] = KeptRelease(wanted, served=True)
         for record in remembered.doors:
             opened = _Door(record=record, socket=None, trouble="not opened yet")
             self._doors[record.deployment] = opened
@@ -111,7 +111,7 @@ class Supervisor:
             opened = self._doors.get(wanted.deployment)
             if wanted.port is not None and not (opened is not None and _stays(opened, wanted)):
                 door.listen(wanted.host, wanted.port).close()  # better known now than when it is to serve
-            self._releases[wanted.id] = KeptRelease(wanted)
+            self._releases[wanted.id] = KeptRelease(wanted, served=False)
             return self.one(wanted.id)
 
     async def switch(self, identity: str) -> dict[str, Any]:

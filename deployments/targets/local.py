@@ -6,7 +6,7 @@ import secrets
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -82,9 +82,7 @@ class LocalTarget:
             started = Control(self._home, port).start(wanted)
         except (ServiceError, Conflict) as error:
             raise TargetFailed(str(error)) from None
-        return Instance(
-            id=wanted.id, private_address=started["private_address"], detail={"log": wanted.log, "host": wanted.host}
-        )
+        return Instance(id=wanted.id, private_address=started["private_address"], detail={"log": wanted.log})
 
     def health(self, instance: Instance) -> Health:
         """Tell how the workers are: what the supervisor says, and what ``/readyz`` answers."""
@@ -117,6 +115,16 @@ class LocalTarget:
                 return
             self._services().ensure_supervisor(_nothing)  # it would start it again, one day
         self._control(lambda control: control.stop(instance.id))
+
+    def found(self, deployment: str, release: int) -> Sequence[Instance]:
+        """Return what runs of a release; nothing where nothing does."""
+        if self._services().running_supervisor() is None:
+            return []
+        return [
+            Instance(id=each["id"], private_address=each["private_address"], detail={"log": each["log"]})
+            for each in self._control(Control.all)
+            if (each["deployment"], each["release"]) == (deployment, release)
+        ]
 
     def logs(self, instance: Instance, *, lines: int = 200, follow: bool = False) -> Iterator[str]:
         """Yield the last lines of the workers' output, and, if asked for, those that come until they are gone."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
 
 from toolkit.cli.render import show_json, show_table
 from toolkit.settings import Settings, load
-from toolkit.wiring import local_services, named_tracking
+from toolkit.wiring import kept_deployments, local_services, named_tracking
 
 if TYPE_CHECKING:
     from toolkit.flows.services import ServiceStatus
@@ -20,7 +21,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def status(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
     """Show the local services. A record of one that has died is noticed and dropped."""
     settings = load()
-    found = [*local_services(settings).status()]
+    found = [_with_deployments(settings, service) for service in local_services(settings).status()]
     if not any(service.name.startswith("tracking") for service in found):
         found.append(_no_tracking(settings))
     if as_json:
@@ -51,6 +52,16 @@ def status(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) ->
             for service in found
         ],
     )
+
+
+def _with_deployments(settings: Settings, service: ServiceStatus) -> ServiceStatus:
+    """Return how a service is, with what the supervisor of deployments keeps running."""
+    from toolkit.flows.services import SUPERVISOR  # noqa: PLC0415 - the flows
+
+    if service.name != SUPERVISOR or service.state != "running":
+        return service
+    kept = ", ".join(f"{each.deployment} at {each.url}" for each in kept_deployments(settings))
+    return replace(service, note=kept or "no deployment serves here")
 
 
 def _no_tracking(settings: Settings) -> ServiceStatus:
