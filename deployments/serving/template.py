@@ -124,6 +124,7 @@ def _settings(config: ServiceConfig, base_image: str) -> str:
         f"workers={config.workers},",
         *([f"resources={resources!r},"] if resources else []),
         f'traffic={{"timeout": {config.timeout!r}}},',
+        'http={"host": "127.0.0.1"},  # in its image: 0.0.0.0',
         'logging={"access": {"enabled": False}},',
         *([f'image=bentoml.images.Image(base_image={base_image!r}, distro=""),'] if base_image else []),
     ]
