@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import typer
 
-from toolkit.cli import deployments_release
+from toolkit.cli import deployments_build, deployments_release
 from toolkit.cli.deployments_release import deployment_json
 from toolkit.cli.render import moment, show, show_json, show_table
 from toolkit.cli.store import opened
@@ -159,6 +159,7 @@ def _current_json(release: Release | None) -> dict[str, object] | None:
 
 
 for _command in (
+    deployments_build.build,
     deployments_release.create,
     deployments_release.update,
     deployments_release.rollback,
