@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,13 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from pathlib import Path
 
+    from toolkit.models.trust import Trust
+
 _UTILS, _TRUSTED = "skops.io._utils", "skops.io._trusted_types"
 
 
 @contextlib.contextmanager
-def quick_skops(folder: Path) -> Iterator[None]:
+def quick_skops(folder: Path, trust: Trust) -> Iterator[None]:
     """Keep skops from making its lists of harmless types, if it is first imported in this context.
 
     For the names of all estimators it imports every module of scikit-learn, and pytest with them; for those of NumPy's
@@ -25,12 +26,14 @@ def quick_skops(folder: Path) -> Iterator[None]:
     less, never more.
 
     Args:
-        folder: The model's: only where it has such a file, anything is done.
+        folder: The model's.
+        trust: What of it may run code: only where it has such files, and all of them may, anything is done.
     """
-    if _TRUSTED in sys.modules or not any(folder.rglob("*.skops")) or importlib.util.find_spec("sklearn") is None:
+    files = list(folder.rglob("*.skops"))
+    if _TRUSTED in sys.modules or not files or not all(trust.allows(file) for file in files):
         yield
         return
-    import sklearn.utils  # noqa: PLC0415 - where the model is of it: others do not wait for it
+    import sklearn.utils  # noqa: PLC0415 - for models that are kept so, which are of it
 
     found, watcher = sklearn.utils.all_estimators, _NoFunctions()
     sklearn.utils.all_estimators = list
@@ -43,7 +46,7 @@ def quick_skops(folder: Path) -> Iterator[None]:
 
 
 class _NoFunctions:
-    """Is asked for each module that is to be imported, and finds none: right before the lists it hides the functions."""
+    """Is asked for each module to be imported, and finds none; right before the lists it hides the functions."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002
         utils = sys.modules.get(_UTILS)

@@ -39,8 +39,11 @@ class Scoring:
         self.config = ServiceConfig.from_dict(description.get("config", {}))
         self.description = description
         self.metrics = Metrics()
-        with quick_skops(path):
-            self.model = load_model(path, trust=Trust(digests=frozenset(description.get("trusted", ()))))
+        trust = Trust(
+            digests=frozenset(description.get("trusted", ())), types=frozenset(description.get("trusted_types", ()))
+        )
+        with quick_skops(path, trust):
+            self.model = load_model(path, trust=trust)
         self._sampler = Sampler.of(self.config, self.model) if self.config.sample_rate else None
         self.scorer = Scorer(
             self.model,
