@@ -1,4 +1,4 @@
-"""Where things come from and what became of them: data, runs, logged models and versions, as a graph."""
+"""Where things come from and what became of them, as a graph: data, runs, models, versions, Bentos, deployments."""
 
 from __future__ import annotations
 
@@ -19,12 +19,18 @@ DEEPEST = 50
 
 
 class Kind(StrEnum):
-    """What a node is. Its id: a dataset's digest, a run's or logged model's id, a version's ``name/number``."""
+    """What a node is.
+
+    Its id: a dataset's digest, a run's or logged model's id, a version's ``name/number``, a Bento's tag, a deployment's
+    id.
+    """
 
     DATASET = "dataset"
     RUN = "run"
     MODEL = "model"
     VERSION = "version"
+    BENTO = "bento"
+    DEPLOYMENT = "deployment"
 
 
 class Relation(StrEnum):
@@ -40,6 +46,12 @@ class Relation(StrEnum):
     """The target is a run that is a part of the source."""
     GAVE = "gave"
     """The target is a run that was given what the source, another run, has left: a step of a workflow."""
+    BUILT = "built"
+    """The target is a Bento that was built from the source: a version, or the run of one that is there no longer."""
+    SERVES = "serves"
+    """The target is a deployment in which the source, a Bento, serves."""
+    SERVED = "served"
+    """The same of one that served there once."""
 
 
 class Direction(StrEnum):
@@ -83,7 +95,7 @@ class Node:
     Attributes:
         key: Its kind and id.
         name: What people call it.
-        state: A run's status, a version's stage, a model's status; empty for data.
+        state: A run's status, a version's stage, a model's status, a deployment's state; empty for data and Bentos.
     """
 
     key: Key
@@ -99,7 +111,8 @@ class Edge:
         source: Where data comes from.
         target: Where it goes.
         relation: What the one did with the other.
-        detail: What for: the context of an input, or the parameter that an artifact was given as, and its path.
+        detail: What for: the context of an input; the parameter that an artifact was given as, and its path; the
+            release; the version that is there no longer.
     """
 
     source: Key
@@ -175,6 +188,32 @@ def trace(source: LineageSource, start: Key, direction: Direction = Direction.BO
     described = {node.key: node for node in (*begun, *source.describe([key for key in walk.keys if key != start]))}
     nodes = [described.get(key) or Node(key, key.id) for key in walk.keys]  # what was removed is still named by others
     return Lineage(start=start, nodes=nodes, edges=list(walk.edges), whole=walk.whole and not source.cut)
+
+
+def joined(parts: Sequence[Lineage]) -> Lineage:
+    """Return graphs around the same data, which runs recorded by several digests, as one.
+
+    The first one's start stands for those of the others.
+
+    Args:
+        parts: The graphs; at least one.
+    """
+    first, *others = parts
+    if not others:
+        return first
+    starts = {part.start for part in parts}
+
+    def kept(key: Key) -> Key:
+        return first.start if key in starts else key
+
+    nodes = {kept(node.key): node for part in reversed(parts) for node in reversed(part.nodes)}
+    edges = {
+        Edge(kept(edge.source), kept(edge.target), edge.relation, edge.detail): None
+        for part in parts
+        for edge in part.edges
+    }
+    ordered = [nodes.pop(first.start), *reversed(nodes.values())]
+    return Lineage(start=first.start, nodes=ordered, edges=list(edges), whole=all(part.whole for part in parts))
 
 
 def _place(edge: Edge) -> tuple[str, ...]:

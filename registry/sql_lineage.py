@@ -11,7 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, null, or_, 
 from toolkit.db.dialect import one_of_texts
 from toolkit.db.engine import Database
 from toolkit.db.tables import (
+    bentos,
     datasets,
+    deployments,
     input_tags,
     inputs,
     logged_models,
@@ -20,6 +22,7 @@ from toolkit.db.tables import (
     model_versions,
     params,
     registered_models,
+    releases,
     runs,
 )
 from toolkit.registry.lineage import MOST_EDGES, Direction, Edge, Key, Kind, Lineage, Node, Relation, trace
@@ -32,6 +35,9 @@ _ARTIFACT_PARAMS = (
     .where(or_(params.c.value.like("runs:/%"), params.c.value.like("[runs:/%")))
 )
 """Parameters that name artifacts of runs: of one, or a list of such."""
+
+_SERVING = ("serving", "updating", "written")  # states of deployments of which a release serves
+_TOOK_TRAFFIC = ("serving", "written", "replaced", "stopped")  # states of releases; what deployments are is above this
 
 
 def read_lineage(database: Database, start: Key, direction: Direction, *, depth: int) -> Lineage:
@@ -67,6 +73,9 @@ class SqlLineage:
         yield from self._nodes(Kind.RUN, select(runs.c.run_id, runs.c.name, runs.c.status), runs.c.run_id, of)
         found = select(logged_models.c.model_id, logged_models.c.name, logged_models.c.status)
         yield from self._nodes(Kind.MODEL, found, logged_models.c.model_id, of)
+        yield from self._nodes(Kind.BENTO, select(bentos.c.tag, bentos.c.tag, null()), bentos.c.tag, of)
+        found = select(deployments.c.deployment_id, deployments.c.name, deployments.c.state)
+        yield from self._nodes(Kind.DEPLOYMENT, found, deployments.c.deployment_id, of)
         wanted = set(of[Kind.VERSION])
         for row in self._versions(registered_models.c.name, [name.rpartition("/")[0] for name in wanted]):
             if (key := _version(row)).id in wanted:
@@ -80,6 +89,8 @@ class SqlLineage:
         yield from self._contained(runs.c.run_id, of[Kind.RUN])
         yield from self._given(of[Kind.RUN])
         yield from self._made(logged_models.c.model_id, of[Kind.MODEL])
+        yield from self._built(bentos.c.tag, of[Kind.BENTO])
+        yield from self._served(deployments.c.deployment_id, of[Kind.DEPLOYMENT])
         wanted = set(of[Kind.VERSION])
         rows = self._versions(registered_models.c.name, [name.rpartition("/")[0] for name in wanted])
         yield from (edge for row in rows if _version(row).id in wanted for edge in _origin(row))
@@ -92,6 +103,11 @@ class SqlLineage:
         yield from self._contained(runs.c.parent_run_id, of[Kind.RUN])
         yield from self._gave(of[Kind.RUN])
         yield from self._made(runs.c.run_id, of[Kind.RUN])
+        yield from (edge for edge in self._built(bentos.c.run_id, of[Kind.RUN]) if edge.source.kind is Kind.RUN)
+        wanted = set(of[Kind.VERSION])
+        built = self._built(registered_models.c.name, [name.rpartition("/")[0] for name in wanted])
+        yield from (edge for edge in built if edge.source.id in wanted)
+        yield from self._served(releases.c.bento, of[Kind.BENTO])
         for column, kind in ((model_versions.c.run_id, Kind.RUN), (model_versions.c.model_id, Kind.MODEL)):
             for row in self._versions(column, of[kind]):
                 yield from (edge for edge in _origin(row) if edge.source.kind is kind)
@@ -174,6 +190,53 @@ class SqlLineage:
         wanted = set(ids)
         for row in self._edges(_ARTIFACT_PARAMS, runs.c.parent_run_id, parents):
             yield from (edge for edge in _gifts(row) if edge.source.id in wanted)
+
+    def _built(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
+        """Yield what Bentos were built from: versions; of one that is there no longer, what is known is its run."""
+        model = and_(registered_models.c.id == bentos.c.registered, registered_models.c.deleted.is_(None))
+        version = and_(
+            model_versions.c.model == registered_models.c.id,
+            model_versions.c.number == bentos.c.version,
+            model_versions.c.deleted.is_(None),
+        )
+        wanted = (
+            select(
+                bentos.c.tag,
+                bentos.c.run_id,
+                bentos.c.model,
+                bentos.c.version,
+                registered_models.c.name,
+                model_versions.c.number,
+            )
+            .outerjoin(registered_models, model)
+            .outerjoin(model_versions, version)
+        )
+        for row in self._edges(wanted, column, ids):
+            bento = Key(Kind.BENTO, row.tag)
+            if row.number is not None:
+                yield Edge(_version(row), bento, Relation.BUILT)
+            elif row.run_id:
+                yield Edge(Key(Kind.RUN, row.run_id), bento, Relation.BUILT, f"{row.model}/{row.version}")
+
+    def _served(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
+        """Yield in which deployments Bentos serve, or served; not where they never took traffic."""
+        serves = releases.c.number == deployments.c.release
+        wanted = (
+            select(
+                releases.c.bento,
+                deployments.c.deployment_id,
+                releases.c.number,
+                deployments.c.release,
+                deployments.c.state,
+            )
+            .join(deployments, deployments.c.id == releases.c.deployment)
+            .where(releases.c.bento != "", or_(serves, releases.c.state.in_(_TOOK_TRAFFIC)))
+        )
+        for row in self._edges(wanted, column, ids):
+            now = row.number == row.release and row.state in _SERVING
+            relation = Relation.SERVES if now else Relation.SERVED
+            deployment = Key(Kind.DEPLOYMENT, row.deployment_id)
+            yield Edge(Key(Kind.BENTO, row.bento), deployment, relation, f"release {row.number}")
 
     def _versions(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterable[Row[*tuple[Any, ...]]]:
         """Return versions: all of some models, of which few are wanted; or those of runs or logged models."""

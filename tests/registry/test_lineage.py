@@ -178,7 +178,7 @@ def test_the_number_of_statements_does_not_grow_with_the_nodes(there: Made) -> N
 @pytest.mark.parametrize(
     ("kind", "name", "says"),
     [
-        ("cat", "x", "wanted one of dataset, run, model, version"),
+        ("cat", "x", "wanted one of dataset, run, model, version, bento, deployment"),
         ("version", "wine", "wanted NAME/NUMBER"),
         ("run", "", "wanted an id"),
     ],

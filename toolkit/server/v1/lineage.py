@@ -23,9 +23,10 @@ def lineage(
     direction: Direction = Direction.BOTH,
     depth: int = DEEPEST,
 ) -> Response:
-    """Return the data, runs, logged models and versions that a thing comes from, and those that came of it.
+    """Return the data, runs, models, versions, Bentos and deployments that a thing comes from, and that came of it.
 
-    ``id`` is a dataset's digest, a run's or logged model's id, or a version as ``name/number``.
+    ``id`` is a dataset's digest, a run's or logged model's id, a version as ``name/number``, a Bento's tag, or a
+    deployment's id.
     """
     found = lineage_of(here.stores, Key.read(kind, thing), direction, depth=depth)
     return answer(lineage_out(found))
