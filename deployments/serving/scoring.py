@@ -65,7 +65,7 @@ class Scoring:
         Raises:
             InvalidValue: The data are not what the model wants.
         """
-        asked = {typed_form(self.model)[0]: plain(data), "params": plain(params)}
+        asked = {typed_form(self.model)[0]: plain(_named(data)), "params": plain(_named(params))}
         (_, answer), *_ = self.scorer.answers([Asked(json.dumps(asked).encode(), typed=True)])
         document = json.loads(answer.body)
         if answer.status != 200:
@@ -85,6 +85,13 @@ class Scoring:
             for _, answer in Scorer(self.model).answers([Asked(example.read_bytes())]):
                 if answer.status != 200:
                     logger.warning("the model does not answer its own example: %s", answer.body[:500].decode())
+
+
+def _named(given: Any) -> Any:  # noqa: ANN401 - what the generated service was given
+    """Return objects of pydantic as dicts, by the names that the model knows."""
+    if isinstance(given, list):
+        return [_named(each) for each in given]
+    return given.model_dump(by_alias=True, mode="json") if hasattr(given, "model_dump") else given
 
 
 def described(service_file: str) -> dict[str, Any]:

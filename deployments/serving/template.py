@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import keyword
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -32,20 +34,18 @@ _WORDS = {DataType.binary: "bytes, in base64", DataType.datetime: "ISO 8601"}
 _HEAD = '''\
 """{title}: what ``bentoml serve {tag}`` runs.
 
-``POST /predict`` is typed below; ``POST /invocations`` takes what MLflow's servers take. Both are answered by `scoring`,
-before BentoML's own middleware; model.json, beside this file, says what is served and how.
+``POST /predict`` is typed below; ``POST /invocations`` takes what MLflow's servers take. Both are answered by
+`scoring`, before BentoML's own middleware. model.json, beside this file, says which model it is and how it is served.
 """
-
-from datetime import datetime  # noqa: F401
-from typing import Any  # noqa: F401
-
+{imports}
 import bentoml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import {pydantic}
 
 from toolkit.deployments.serving.service import ScoringService, open_model
 
 '''
-_SERVICE = '''
+_SERVICE = '''\
+
 class Predictions(BaseModel):
     """What the model says, in the order of what it was given."""
 
@@ -53,12 +53,12 @@ class Predictions(BaseModel):
 
 
 @bentoml.service(
-    name={name!r},
+    name={name},
     service_class=ScoringService,
 {settings}
 )
 class {cls}:
-    model = bentoml.models.BentoModel({tag!r})
+    model = bentoml.models.BentoModel({model})
 
     def __init__(self) -> None:
         self.scoring = open_model(__file__, self.model)
@@ -104,29 +104,42 @@ def service_code(
     if signature is not None and signature.params:
         classes.append(_params(signature.params))
         params, arguments = ", params: Params | None = None", f"{field}, params"
-    text = _HEAD.format(title=f"{name}, version {version}", tag=model_tag) + "".join(classes)
-    return text + _SERVICE.format(
+    body = "".join(classes) + _SERVICE.format(
         answer=_answer(None if signature is None else signature.outputs),
-        name=name,
+        name=_text(name),
         settings=_settings(config, base_image),
         cls=_class_name(name),
-        tag=model_tag,
+        model=_text(model_tag),
         field=field,
         data=data,
         params=params,
         arguments=arguments,
     )
+    lines = {"datetime": "from datetime import datetime", "Any": "from typing import Any"}
+    imports = "".join(f"\n{line}" for word, line in lines.items() if re.search(rf"[\[ ]{word}\b", body))
+    pydantic = ", ".join(
+        each for each in ("BaseModel", "ConfigDict", "Field") if f"{each}(" in body or each == "BaseModel"
+    )
+    head = _HEAD.format(
+        title=f"{name}, version {version}", tag=model_tag, imports=imports + "\n" if imports else "", pydantic=pydantic
+    )
+    return head + body
+
+
+def _text(text: str) -> str:
+    """Return a text as Python writes it, in double quotes whatever is in it."""
+    return json.dumps(text)
 
 
 def _settings(config: ServiceConfig, base_image: str) -> str:
     resources = {key: value for key, value in (("cpu", config.cpu), ("memory", config.memory)) if value}
     lines = [
         f"workers={config.workers},",
-        *([f"resources={resources!r},"] if resources else []),
+        *([f"resources={json.dumps(resources)},"] if resources else []),
         f'traffic={{"timeout": {config.timeout!r}}},',
         'http={"host": "127.0.0.1"},  # in its image: 0.0.0.0',
         'logging={"access": {"enabled": False}},',
-        *([f'image=bentoml.images.Image(base_image={base_image!r}, distro=""),'] if base_image else []),
+        *([f'image=bentoml.images.Image(base_image={_text(base_image)}, distro=""),'] if base_image else []),
     ]
     return "\n".join(f"    {line}" for line in lines)
 
@@ -150,12 +163,12 @@ def _field(spec: ColSpec, identifier: str, example: Mapping[str, Any]) -> str:
     kind = _type(spec.type) + ("" if spec.required else " | None")
     arguments = [] if spec.required else ["None"]
     if identifier != spec.name:
-        arguments.append(f"alias={str(spec.name)!r}")
+        arguments.append(f"alias={_text(str(spec.name))}")
     if spec.type in _WORDS:
-        arguments.append(f"description={_WORDS[spec.type]!r}")
+        arguments.append(f"description={_text(_WORDS[spec.type])}")
     shown = example.get(str(spec.name))
-    if isinstance(shown, bool | int | float | str):
-        arguments.append(f"examples=[{shown!r}]")
+    if (literal := _literal(shown)) is not None and shown is not None:
+        arguments.append(f"examples=[{literal}]")
     if not arguments:
         return f"{identifier}: {kind}"
     return f"{identifier}: {kind} = Field({', '.join(arguments)})"
@@ -168,13 +181,27 @@ def _params(schema: ParamSchema) -> str:
         identifier = _identifier(spec.name, taken)
         kind = _type(spec.dtype) if isinstance(spec.dtype, DataType) else "Any"
         kind = kind if spec.shape is None else f"list[{kind}]"
-        alias = "" if identifier == spec.name else f", alias={spec.name!r}"
-        plain = isinstance(spec.default, bool | int | float | str | list | None)
-        lines.append(f"    {identifier}: {kind} | None = Field({spec.default if plain else None!r}{alias})")
+        alias = "" if identifier == spec.name else f", alias={_text(spec.name)}"
+        lines.append(f"    {identifier}: {kind} | None = Field({_literal(spec.default) or None}{alias})")
     return (
         '\nclass Params(BaseModel):\n    """What the model is told beside the data."""\n\n'
         "    model_config = ConfigDict(populate_by_name=True)\n\n" + "\n".join(lines) + "\n\n"
     )
+
+
+def _literal(value: object) -> str | None:
+    """Return a plain value as Python writes it; None: it is not plain."""
+    match value:
+        case bool() | int() | None:
+            return repr(value)
+        case float():
+            return repr(value) if math.isfinite(value) else None
+        case str():
+            return _text(value)
+        case list():
+            items = [_literal(each) for each in value]
+            return None if None in items else f"[{', '.join(map(str, items))}]"
+    return None
 
 
 def _identifier(name: str, taken: set[str]) -> str:
