@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+VARIABLE = "TOOLKIT_SAMPLES"
+"""Names the folder of the files; ``bentoml``: samples go to BentoML's monitoring instead, wherever that sends them."""
+
 OPEN = ".jsonl.open"
 """Ending of a file that is written to."""
 

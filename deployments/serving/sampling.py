@@ -19,15 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from toolkit.deployments.serving import sampled_rows
-from toolkit.deployments.serving.sample_files import BentoMonitor, Line, SampleFiles, Sink
+from toolkit.deployments.serving.sample_files import VARIABLE, BentoMonitor, Line, SampleFiles, Sink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from toolkit.models.loading import LoadedModel
-
-VARIABLE = "TOOLKIT_SAMPLES"
-"""Names the folder of the files; ``bentoml``: samples go to BentoML's monitoring instead, wherever that sends them."""
 
 FOLDER = "samples"
 """The folder where nothing else is named, below the working directory."""

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import typer
 
-from toolkit.cli import deployments_build, deployments_release
+from toolkit.cli import deployments_build, deployments_release, deployments_stats
 from toolkit.cli.deployments_release import deployment_json
 from toolkit.cli.render import moment, show, show_json, show_table
 from toolkit.cli.store import opened
@@ -167,5 +167,8 @@ for _command in (
     deployments_release.predict,
     deployments_release.logs,
     deployments_release.follow,
+    deployments_stats.stats,
+    deployments_stats.samples,
+    deployments_stats.collect,
 ):
     app.command()(_command)
