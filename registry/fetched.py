@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from toolkit.tracking.records import ArtifactEntry
 from toolkit.tracking.store import RunStore
 
 _PAGE = 10_000
+_VERSION = re.compile(r"[^/:@]+(?:/[0-9]+|/latest|@[\w\-]+)")
 _META = "registered_model_meta"
 """A file beside a copy of a version that says which one it is, as MLflow leaves it."""
 
@@ -119,7 +121,8 @@ def _plain_folder(located: Located) -> Path | None:
 def _check_model(folder: Path, uri: str) -> None:
     if not (folder / FILE).is_file():
         there = "there is no such folder" if not folder.is_dir() else f"there is no file {FILE} in {folder}"
-        raise NotFound(f"{uri} is no model: {there}")
+        meant = f" (a registered version is models:/{uri})" if _VERSION.fullmatch(uri) else ""
+        raise NotFound(f"{uri} is no model: {there}{meant}")
 
 
 def _copied(folder: Path, target: Path | None) -> Path:

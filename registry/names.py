@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from toolkit.errors import InvalidValue
 from toolkit.registry.records import NewVersion
 from toolkit.tracking import limits
-from toolkit.tracking.logged_models_limits import is_model_id
 
 NAME_LENGTH = 256
 TAG_VALUE_LENGTH = 100_000
@@ -24,6 +23,7 @@ IS_PROMPT = "mlflow.prompt.is_prompt"
 _ALIAS = re.compile(r"[\w\-]*")
 _VERSION_ALIAS = re.compile(r"[vV]\d+")
 _NUMBER = re.compile(r"0*[1-9][0-9]{0,17}")
+_MODEL_ID = re.compile(r"m-[\w\-]+")
 _HOLDER = re.compile(
     r"(?:^runs:/+([a-zA-Z0-9][\w\-]{0,255})(?:/|$))|(?:/([0-9a-f]{32}|m-[0-9a-f]{32})/artifacts(?:/|$))"
 )
@@ -68,9 +68,9 @@ class ModelUri:
         model, at, alias = path.rpartition("@")
         if at and model and alias:
             return cls(name=model, alias=alias)
-        if not is_model_id(path):
+        if not _MODEL_ID.fullmatch(path):
             raise _no_uri(uri)
-        return cls(model_id=path)
+        return cls(model_id=path)  # also one that cannot be: whoever looks it up says that there is none
 
 
 def _no_uri(uri: str) -> InvalidValue:

@@ -288,11 +288,14 @@ def test_a_model_that_was_made_before_its_files(tmp_path: Path) -> None:
         ("models:/wine", InvalidValue, "models:/ URI"),
         ("models:/m-00000000000000000000000000000000", NotFound, "m-0000"),
         ("runs:/00000000000000000000000000000000/model", NotFound, "0000"),
+        ("models:/m-nobody", NotFound, "Logged model with ID 'm-nobody' not found"),
         ("nowhere", NotFound, "there is no such folder"),
+        ("wine/1", NotFound, "a registered version is models:/wine/1"),
+        ("wine@champion", NotFound, "a registered version is models:/wine@champion"),
         ("", InvalidValue, "names no model"),
         ("s3://no-such-bucket-of-anybody", ArtifactError, "no-such-bucket"),
     ],
-    ids=["version", "name", "logged", "run", "folder", "empty", "bucket"],
+    ids=["version", "name", "logged", "run", "no-id", "folder", "number", "alias", "empty", "bucket"],
 )
 def test_what_there_is_not(
     uri: str,

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from calls import Cli
 
+import toolkit.data
 from toolkit.artifacts.digest import file_digest
+from toolkit.data.input import recorded
 from toolkit.flows.input_record import Input, as_datasets
 from toolkit.recording.run import RecordedRun
 
@@ -113,6 +115,12 @@ def test_where_a_version_comes_from(cli: Cli, uri: str, tree: list[RecordedRun],
         .out.splitlines()[-1]
         .endswith("version wine/1 Production")
     )
+    noted = toolkit.data.from_path(tmp_path / "raw.csv")
+    tree[1].log_inputs([recorded(noted, context="looks")])
+    both = cli("registry", "lineage", "--data", str(tmp_path / "raw.csv"), "--down").out.splitlines()
+    assert both[0] == f"dataset raw.csv {digest}"
+    assert [line.split(" run ")[0] for line in both if "used by" in line] == ["├─ used by (raw)", "└─ used by (looks)"]
+    assert f"dataset raw.csv {noted.digest}" in cli("registry", "lineage", "--run", tree[1].run_id, "--up").out
     picture = cli("registry", "lineage", "--run", "train", "--mermaid").out
     assert picture.startswith("flowchart LR\n")
     assert '-->|"made"|' in picture

@@ -115,9 +115,10 @@ def test_evaluate_shows_metrics_slices_and_checks_and_logs_a_run(wine: Path, cli
     assert said.err.startswith("logged as run ")
     (run,) = toolkit.search_runs(experiment_names=["exams"], output_format="list")
     assert run.info.run_id in said.err
-    (used,) = toolkit.get_run(run.info.run_id).inputs.dataset_inputs
-    assert used.dataset.name == "holdout"
-    assert str(wine) in used.dataset.source
+    used = {each.dataset.name: each.dataset for each in toolkit.get_run(run.info.run_id).inputs.dataset_inputs}
+    assert set(used) == {"holdout", wine.name}  # its rows, and the file, which lineage finds
+    assert str(wine) in used["holdout"].source
+    assert f"evaluate {run.info.run_id[:8]}" in cli("registry", "lineage", "--data", str(wine)).out
     assert run.data.metrics["accuracy_score"] == pytest.approx(float(accuracy[1]), abs=1e-5)
 
 

@@ -97,8 +97,10 @@ def evaluate(
             log=not no_log,
         )
     except ThresholdFailed as error:
+        _note_file(error.result, input_path)
         _show(error.result, as_json)
         raise
+    _note_file(result, input_path)
     _show(result, as_json)
 
 
@@ -171,6 +173,16 @@ def _data(model: LoadedModel, path: str, given: str | None, targets: str, name: 
         chunk.data[others] = chunk.data[others].astype(tensor)
     source = None if path == STANDARD else Path(path).absolute()
     return from_pandas(chunk.data, source=source, targets=targets, name=name or Path(called).stem)
+
+
+def _note_file(result: EvaluationResult, path: str) -> None:
+    """Note the file itself as data of the run, too: lineage knows files by their content, tables by their rows."""
+    from toolkit.data.input import recorded  # noqa: PLC0415 - when there is a file
+    from toolkit.data.places import from_path  # noqa: PLC0415 - the same
+    from toolkit.recording import current  # noqa: PLC0415 - the same
+
+    if result.run_id is not None and path != STANDARD:
+        current.stores().runs.log_inputs(result.run_id, [recorded(from_path(path), context="evaluation")])
 
 
 def _label(text: str | None, data: Dataset, targets: str) -> object:

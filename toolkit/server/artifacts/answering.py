@@ -39,7 +39,7 @@ class Answering:
             return  # nobody is there who could be told
         except Damaged as error:
             logger.error("%s", error)
-            raise
+            return  # the answer has begun: the server closes the connection, and so says that it is not whole
         except TooSlow:
             body = errors.body("DEADLINE_EXCEEDED", "the upload came too slowly, and was given up")
             await Response(encode(body), 408, {"connection": "close"}, media_type=_JSON)(scope, receive, send)
