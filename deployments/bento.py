@@ -177,7 +177,8 @@ def build(
                 break
             if labels is None or replaces:
                 break
-        report(f"building {tag}")
+        taken = "" if tag == plain else f", for {plain} is there, built otherwise (--replace takes its tag)"
+        report(f"building {tag}{taken}")
         return _make(parts, store, tag, _model_tag(parts, store, plain), workshop)
 
 
@@ -260,21 +261,35 @@ def _make(parts: _Parts, store: BentoStore, tag: BentoTag, model_tag: BentoTag, 
     """Make a Bento and its model in an empty store of BentoML's, and move them over."""
     for name in ("home", "temporary", "model", "source"):
         (workshop / name).mkdir()
-    for path in parts.files:
-        copy = workshop / "model" / path
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(parts.folder / path, copy)
-        if file_digest(copy) != parts.files[path]:
-            raise BuildFailed(f"the model's {path} was changed while it was copied: build it again")
+    made = BentoStore(workshop / "home")
+    there = store.labels(MODELS, model_tag) is not None  # it may be serving, and is not touched
+    if there:
+        made.show(MODELS, model_tag, store.path(MODELS, model_tag))
+    else:
+        _copy_model(parts, workshop / "model")
     for path, text in _source(parts, model_tag).items():
         file = workshop / "source" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    _run_bentoml(_order(parts, tag, model_tag, workshop), workshop)
-    made = BentoStore(workshop / "home")
-    store.put(MODELS, model_tag, made.path(MODELS, model_tag))
+    _run_bentoml({**_order(parts, tag, model_tag, workshop), "model_is_there": there}, workshop)
+    if not there:
+        store.put(MODELS, model_tag, made.path(MODELS, model_tag))
     store.put(BENTOS, tag, made.path(BENTOS, tag))
     return _built(parts, store, tag, model_tag, made=True)
+
+
+def _copy_model(parts: _Parts, folder: Path) -> None:
+    """Copy the files of a model that were read, as they were read.
+
+    Raises:
+        BuildFailed: One has changed since.
+    """
+    for path, digest in parts.files.items():
+        copy = folder / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(parts.folder / path, copy)
+        if file_digest(copy) != digest:
+            raise BuildFailed(f"the model's {path} was changed while it was copied: build it again")
 
 
 def _source(parts: _Parts, model_tag: BentoTag) -> dict[str, str]:

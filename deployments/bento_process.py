@@ -18,11 +18,12 @@ def main() -> None:
     import bentoml  # noqa: PLC0415 - takes a second, and only this process needs it
 
     asked = json.load(sys.stdin)
-    with bentoml.models.create(asked["model_tag"], labels=asked["model_labels"]):
-        pass  # empty: BentoML would copy each file
-    folder = Path(bentoml.models.get(asked["model_tag"]).path)
-    for item in Path(asked["model"]).iterdir():
-        shutil.move(item, folder / item.name)
+    if not asked["model_is_there"]:
+        with bentoml.models.create(asked["model_tag"], labels=asked["model_labels"]):
+            pass  # empty: BentoML would copy each file
+        folder = Path(bentoml.models.get(asked["model_tag"]).path)
+        for item in Path(asked["model"]).iterdir():
+            shutil.move(item, folder / item.name)
     bentoml.bentos.build_bentofile(asked["bentofile"], version=asked["version"], build_ctx=asked["source"])
 
 

@@ -89,6 +89,12 @@ class BentoStore:
         except OSError as error:
             raise BuildFailed(f"BentoML's store {self.home} cannot be written: {error}") from error
 
+    def show(self, kind: str, tag: BentoTag, place: Path) -> None:
+        """Let an item of another store be found in this one, too."""
+        link = self.path(kind, tag)
+        link.parent.mkdir(parents=True)
+        link.symlink_to(place.absolute(), target_is_directory=True)
+
     def put(self, kind: str, tag: BentoTag, made: Path) -> Path:
         """Move an item to its place; it is the latest of its name then.
 
