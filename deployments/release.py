@@ -203,8 +203,7 @@ class Releases:
         with self._alone(name):
             deployment = self._mended(self._store.get(name))
             config = ServiceConfig.from_dict({**deployment.config, **change.config})
-            options = {**deployment.options, **change.options}
-            options = {key: value for key, value in options.items() if value != ""}
+            options = _with(deployment, change)
             follow = deployment.follow_alias
             version = self._means.find(change.model or follow or self._served(deployment))
             if change.follow_alias is not None:
@@ -216,6 +215,41 @@ class Releases:
             if change.follow_alias is not None:
                 deployment = self._store.change(deployment.id, follow_alias=follow)
             return deployment
+
+    def ensure(self, wanted: Wanted, change: Change) -> Deployment:
+        """Make a deployment, or change it where there is one; where it serves just so already, leave it alone.
+
+        Args:
+            wanted: What it is to be.
+            change: The same as a change: what is not said stays as it is.
+
+        Raises:
+            Conflict: It is on another target.
+            ToolkitError: As `create` and `update` do.
+        """
+        try:
+            there = self._store.get(check_name(wanted.name))
+        except NotFound:
+            return self.create(wanted)
+        if there.target != wanted.target:
+            raise Conflict(
+                f"deployment {there.name} is on {there.target}, not on {wanted.target}: delete it first, or give this "
+                "one another name"
+            )
+        if self._is_so(there, change):
+            self._means.report(f"{there.name}: release {there.release} serves just so already")
+            return there
+        return self.update(wanted.name, change)
+
+    def _is_so(self, there: Deployment, change: Change) -> bool:
+        """Tell whether a change would change nothing."""
+        serving = self._serving(there)
+        if serving is None or there.state not in (DeploymentState.SERVING, DeploymentState.WRITTEN):
+            return False
+        version = self._means.find(change.model or f"models:/{serving.model}/{serving.version}")
+        follow = self._followed(version, change.follow_alias) if change.follow_alias else there.follow_alias
+        same = (version.name, version.version) == (serving.model, serving.version) and follow == there.follow_alias
+        return same and {**there.config, **change.config} == there.config and _with(there, change) == there.options
 
     def rollback(self, name: str, *, to: int | None = None, why: str = "", patience: float = PATIENCE) -> Deployment:
         """Release again what served before: the version and the configuration of an earlier release.
@@ -677,6 +711,11 @@ def _earlier(deployment: Deployment, releases: Sequence[Release], to: int | None
     if named not in served:
         raise InvalidValue(f"release {to} of {deployment.name} never served ({named.state.value}: {named.message})")
     return named
+
+
+def _with(deployment: Deployment, change: Change) -> dict[str, str]:
+    """Return the options of a deployment after a change."""
+    return {key: value for key, value in {**deployment.options, **change.options}.items() if value != ""}
 
 
 def _started(target: Target, deployment: Deployment, release: Release) -> Sequence[Instance]:

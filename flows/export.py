@@ -138,6 +138,8 @@ class _FlowFile:
 
     def _step(self, step: Step) -> str:
         plan = self._plan
+        if step.deploy is not None:
+            self._step_keys(step)  # says that there is no Python for it
         if step.entry_point is None:
             return self._registering_step(step)
         entry = plan.entry_points[step.name]

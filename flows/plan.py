@@ -16,6 +16,7 @@ from toolkit.flows.source import Source
 from toolkit.flows.study import require_optuna
 from toolkit.spec.binding import bind, check_types
 from toolkit.spec.command import placeholders, render
+from toolkit.spec.deploying import deploying_entry
 from toolkit.spec.expression import RunFacts, Scope, Template
 from toolkit.spec.location import locate
 from toolkit.spec.project import EntryPoint, EnvironmentRef, Parameter, Project, Step, Workflow
@@ -102,7 +103,7 @@ class Plan:
 
     def environment(self, step: Step) -> EnvironmentRef | None:
         """Return the environment that a step runs in: its own, its entry point's, or the project's."""
-        if step.entry_point is None:  # it only registers: no command runs
+        if step.entry_point is None:  # it registers or deploys: no command of the project's runs
             return None
         return step.environment or self.entry_points[step.name].environment or self.project.environment
 
@@ -168,7 +169,9 @@ def _plan_workflow(source: Source, project: Project, workflow: Workflow, target:
     bound = bind(target.needed(workflow.parameters), target.parameters, owner=owner, typed=True, allow_undeclared=False)
     entries = {}
     for step in workflow.steps.values():
-        if step.entry_point is None:
+        if step.deploy is not None:
+            entries[step.name] = deploying_entry(step)
+        elif step.entry_point is None:
             entries[step.name] = registering_entry(step)
         else:
             entries[step.name] = entry_point(project, step.entry_point)

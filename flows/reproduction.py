@@ -156,6 +156,8 @@ class _Examination:
         locked = None if plan is None or "environment" in self._wish.allow else self._locked(flow, plan)
         if self._problems or plan is None:
             raise NotReproducible(_listed(flow.run, self._problems), problems=self._problems)
+        if any(step.deploy is not None for step in plan.workflow.steps.values()):
+            self._notes.append("what the run deployed is not deployed again")
         if any(step.register is not None for step in plan.workflow.steps.values()):
             self._notes.append("what the run registered is not registered again")
         plan = replace(plan, registers=False)

@@ -144,7 +144,9 @@ class StepRunner:
         return recorded
 
     def _execute(self, recorded: RecordedRun, folder: Path) -> StepResult:
-        if self._step.entry_point is None:
+        if self._step.deploy is not None and not self._plan.registers:
+            return self._not_again(recorded, folder)
+        if self._step.entry_point is None and self._step.deploy is None:
             recorded.log_text(self._context.environment(self._step).lock, LOCK_PATH)
             done = self._register(recorded, self._invocation.values, {})
             shutil.rmtree(folder, ignore_errors=True)
@@ -191,6 +193,13 @@ class StepRunner:
         self._context.reporter.note(f"{self._invocation.label}: {told(done)}")
         self._log(told(done))
         return done
+
+    def _not_again(self, recorded: RecordedRun, folder: Path) -> StepResult:
+        """Leave out what a run that is made again does not do once more: nothing is deployed."""
+        self._log("an earlier run is made again: nothing is deployed")
+        shutil.rmtree(folder, ignore_errors=True)
+        values = dict(self._invocation.values)
+        return StepResult(name=self._step.name, run_id=recorded.run_id, status=RunStatus.FINISHED, parameters=values)
 
     def _workspace(self, folder: Path) -> Workspace:
         return Workspace(project=self._plan.project.directory, entry_point=self._entry, folder=folder / "workspace")

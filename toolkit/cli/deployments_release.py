@@ -70,23 +70,28 @@ def create(
     settings: list[str] = SETTINGS,
     follow: str | None = _FOLLOW,
     trust: bool = _TRUST,
+    or_update: bool = typer.Option(False, "--or-update", help="Where there is one of this name, update it."),
     why: str = _WHY,
     wait: float = _WAIT,
     as_json: bool = _JSON,
 ) -> None:
     """Build a version, start it, let it score its example, and let it serve."""
+    given = configured(workers, settings)
+    change = Change(
+        model=model, config=given, options=pairs(options, "--option"), follow_alias=follow, why=why, patience=wait
+    )
     wanted = Wanted(
         name=name,
         model=model,
         target=target,
-        config=ServiceConfig.from_dict(configured(workers, settings)),
-        options=pairs(options, "--option"),
+        config=ServiceConfig.from_dict(given),
+        options=change.options,
         follow_alias=follow,
         why=why,
         patience=wait,
     )
     with releasing(reason=why, trust=trust) as (releases, _):
-        _say(releases.create(wanted), as_json=as_json)
+        _say(releases.ensure(wanted, change) if or_update else releases.create(wanted), as_json=as_json)
 
 
 def update(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from toolkit.errors import Mark, MissingParameters, ProjectError, UnknownEntryPoint
+from toolkit.spec.deploying import deploying_entry
 from toolkit.spec.entry_point import entry_point
 from toolkit.spec.expression import Reference, Template
 from toolkit.spec.parameter_type import converted
@@ -109,6 +110,8 @@ def _circle(waiting: Mapping[str, frozenset[str]], done: set[str]) -> list[str]:
 
 def _entry(project: Project, step: Step) -> EntryPoint | None:
     """Return a step's entry point; ``None`` for a step that only registers."""
+    if step.deploy is not None:
+        return deploying_entry(step)
     if step.entry_point is None:
         return None
     try:

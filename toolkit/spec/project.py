@@ -181,12 +181,27 @@ class Registration:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Deploying:
+    """What ``deploy:`` asks for.
+
+    Attributes:
+        command: The command that does it, with a placeholder for each value.
+        values: The values: templates, by the names of the placeholders.
+        mark: Where it stands.
+    """
+
+    command: str
+    values: Mapping[str, Template]
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
     """One step of a workflow.
 
     Attributes:
         name: Its name, unique in the workflow.
-        entry_point: Name of the entry point that it runs; ``None`` for a step that only registers.
+        entry_point: Name of the entry point that it runs; ``None`` for a step that only registers, or deploys.
         parameters: What it gives to the entry point, by parameter.
         needs: Steps that must have ended well before it, besides those that it refers to.
         foreach: Parameter to a list of values: one child run for each combination of the lists (their product).
@@ -197,6 +212,7 @@ class Step:
         cache: Whether an earlier result may be used again.
         environment: An environment of its own.
         register: Register a model instead of, or after, running a command.
+        deploy: Let a version serve instead of running a command.
         concurrency: How many of its child runs may run at the same time; ``None``: no limit of its own.
         search: Run it with many values of its parameters, to find the best.
         mark: Where it stands.
@@ -214,6 +230,7 @@ class Step:
     cache: bool = False
     environment: EnvironmentRef | None = None
     register: Registration | None = None
+    deploy: Deploying | None = None
     concurrency: int | None = None
     search: SearchTemplate | None = None
     mark: Mark | None = None

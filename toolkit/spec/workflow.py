@@ -11,12 +11,13 @@ from typing import TypeVar
 
 from toolkit.errors import Mark, ProjectError, UnknownWorkflow
 from toolkit.spec.declared_environment import step_environment
+from toolkit.spec.deploying import read_deploying
 from toolkit.spec.document import Node
 from toolkit.spec.expression import Template, holes
 from toolkit.spec.graph import check_workflow, dependencies, order
 from toolkit.spec.lint import refuse_duplicates, refuse_unknown_keys
 from toolkit.spec.parameter import read_typed_parameters
-from toolkit.spec.project import Project, Registration, Step, Workflow
+from toolkit.spec.project import Deploying, Project, Registration, Step, Workflow
 from toolkit.spec.search_rules import read_search
 from toolkit.spec.suggestion import hint
 
@@ -27,7 +28,7 @@ WORKFLOW_KEYS = ("parameters", "steps", "cache", "description")
 
 STEP_KEYS = (
     *("entry_point", "parameters", "needs", "foreach", "when", "retries", "retry_delay", "timeout", "cache", "env"),
-    *("register", "concurrency", "search"),
+    *("register", "deploy", "concurrency", "search"),
 )
 """The keys of a step."""
 
@@ -113,25 +114,43 @@ def _step(
     name: str, given: _StepFields, mark: Mark, directory: Path, entry_points: Collection[str], cached: bool
 ) -> Step:
     wanted = given.take("cache", _flag)
+    deploy = given.take("deploy", lambda node, what: read_deploying(node, what, template))
+    if deploy is not None:
+        _check_deploying(name, given, deploy, entry_points)
     only_registers = "register" in given and "entry_point" not in given and name not in entry_points
     search = given.take("search", lambda node, _: read_search(node, template(node), name))
     return Step(
         name=name,
-        entry_point=None if only_registers else given.take("entry_point", _text) or name,
-        parameters=given.take("parameters", _templates) or {},
+        entry_point=None if only_registers or deploy is not None else given.take("entry_point", _text) or name,
+        parameters=deploy.values if deploy is not None else given.take("parameters", _templates) or {},
         needs=given.take("needs", _names) or (),
         foreach=given.take("foreach", _foreach) or {},
         when=given.take("when", _when),
         retries=given.take("retries", _count) or 0,
         retry_delay=given.take("retry_delay", _seconds) or 0.0,
         timeout=given.take("timeout", _positive_seconds),
-        cache=cached if wanted is None else wanted,
+        cache=(cached if wanted is None else wanted) and deploy is None,
         environment=given.take("env", lambda node, _: step_environment(node, directory=directory, owner=given.owner)),
         register=given.take("register", _registration),
+        deploy=deploy,
         concurrency=given.take("concurrency", _positive_count),
         search=search,
         mark=mark,
     )
+
+
+def _check_deploying(name: str, given: _StepFields, deploy: Deploying, entry_points: Collection[str]) -> None:
+    """Refuse what a step cannot do besides.
+
+    Raises:
+        ProjectError: It has a command of its own, registers, or is to be run many times.
+    """
+    beside = [key for key in ("entry_point", "parameters", "foreach", "search", "register", "env") if key in given]
+    if beside or name in entry_points:
+        other = repr(beside[0]) if beside else "an entry point of its name"
+        raise ProjectError(
+            f"step {name!r} deploys, and has {other} as well: give 'deploy' a step of its own", mark=deploy.mark
+        )
 
 
 # -- values ----------------------------------------------------------------------------------------
