@@ -180,7 +180,7 @@ def load(bento: str, number: int) -> App:
     context = bentoml.server_context
     context.worker_index = number
     context.service_type = "entry_service"
-    service = bentoml.load(bentoml.Tag.from_str(bento), standalone_load=True)
+    service: Any = bentoml.load(bentoml.Tag.from_str(bento), standalone_load=True)
     context.service_name = service.name
     context.service_routes = [api.route for api in service.apis.values()]
     context.bento_name = service.bento.tag.name

@@ -37,18 +37,30 @@ def last_line(log: Path) -> str:
     return next((line.strip()[:_SHOWN] for line in reversed(last_lines(log, 20)) if line.strip()), "")
 
 
-def last_lines(log: Path, count: int) -> list[str]:
-    """Return the last lines of a log and of the one before it, without their ends."""
-    lines: list[str] = []
-    for file in (log, log.with_name(log.name + ".1")):
-        if len(lines) < count:
-            lines = _tail(file, count - len(lines)) + lines
+def last_lines(log: Path, count: int, *, until: int | None = None) -> list[str]:
+    """Return the last lines of a log and of the one before it, without their ends.
+
+    Args:
+        log: The log.
+        count: How many.
+        until: Of its first so many bytes; default: of all.
+    """
+    lines = _tail(log, count, until)
+    if len(lines) < count:
+        lines = _tail(log.with_name(log.name + ".1"), count - len(lines), None) + lines
     return lines
 
 
-def follow(log: Path, *, ended: Callable[[], bool]) -> Iterator[str]:
-    """Yield the lines that are added to a log from now on, until there is no more to come."""
+def follow(log: Path, count: int, *, ended: Callable[[], bool]) -> Iterator[str]:
+    """Yield the last lines of a log, and those that are added to it, until there is no more to come.
+
+    Args:
+        log: The log.
+        count: How many lines that are there.
+        ended: Tells whether nobody writes any more.
+    """
     position = log.stat().st_size if log.exists() else 0
+    yield from last_lines(log, count, until=position)
     rest = b""
     while True:
         over = ended()
@@ -68,10 +80,10 @@ def follow(log: Path, *, ended: Callable[[], bool]) -> Iterator[str]:
         time.sleep(_PAUSE)
 
 
-def _tail(file: Path, count: int) -> list[str]:
+def _tail(file: Path, count: int, until: int | None) -> list[str]:
     try:
         with file.open("rb") as log:
-            position = log.seek(0, os.SEEK_END)
+            position = log.seek(0, os.SEEK_END) if until is None else until
             found = b""
             while position > 0 and found.count(b"\n") <= count:
                 step = min(_BLOCK, position)

@@ -107,8 +107,8 @@ def read(home: Path) -> Remembered:
     serving = {door.instance for door in doors}
     there = {instance.id for instance in instances}
     return Remembered(
-        instances=[instance for instance in instances if instance.id in serving],
-        doors=[door for door in doors if door.instance in there],
+        instances=tuple(instance for instance in instances if instance.id in serving),
+        doors=tuple(door for door in doors if door.instance in there),
     )
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from toolkit.deployments import control, door, log_file, supervised
+from toolkit.deployments import control, control_server, door, following, log_file, supervised
 from toolkit.deployments.kept import KeptRelease
 from toolkit.deployments.supervised import DoorRecord, Remembered, Wanted
 from toolkit.errors import Conflict, NotFound
@@ -70,6 +70,7 @@ class Supervisor:
             self._doors[record.deployment] = opened
             self._tasks.append(asyncio.create_task(self._reopen(opened)))
         self._tasks.append(asyncio.create_task(self._look_after_logs()))
+        self._tasks.append(asyncio.create_task(following.keep(self._home)))
 
     def all(self) -> list[dict[str, Any]]:
         """Return how everything that runs is."""
@@ -167,6 +168,7 @@ class Supervisor:
         """End everything; what served is taken up again by the next supervisor."""
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for opened in self._doors.values():
             if opened.socket is not None:
                 opened.socket.close()
@@ -222,7 +224,7 @@ async def serve(home: Path, port: int) -> None:
     token = secrets.token_urlsafe(32)
     control.write_token(home, token)
     await supervisor.resume()
-    listening = control.Listening(control.app(supervisor, token), port)
+    listening = control_server.Listening(control_server.app(supervisor, token), port)
     serving = asyncio.create_task(listening.serve())
     waiting = asyncio.create_task(ended.wait())
     await asyncio.wait((waiting, serving), return_when=asyncio.FIRST_COMPLETED)

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from toolkit.deployments import log_file, supervised
+from toolkit.deployments import log_file, samples, supervised
 from toolkit.deployments.control import Control
+from toolkit.deployments.serving.sample_files import VARIABLE
 from toolkit.deployments.supervised import Wanted
 from toolkit.deployments.target import Health, Instance, Placement
 from toolkit.errors import Conflict, InvalidValue, NotFound, ServiceError, TargetFailed
@@ -61,7 +62,9 @@ class LocalTarget:
         Raises:
             TargetFailed: The supervisor cannot be started, or the port is another program's.
         """
-        bentoml_home = {name: value for name in _FOUND_AGAIN if (value := environment().get(name))}
+        variables = {name: value for name in _FOUND_AGAIN if (value := environment().get(name))}
+        if placement.config.sample_rate > 0:
+            variables[VARIABLE] = str(samples.folder_of(self._home, placement.deployment, placement.release).absolute())
         log = placement.folder.with_name(placement.folder.name + ".log")
         wanted = Wanted(
             id=f"{placement.deployment}-{placement.release}-{secrets.token_hex(4)}",
@@ -73,7 +76,7 @@ class LocalTarget:
             log=str(log.absolute()),
             workers=placement.config.workers,
             timeout=placement.config.timeout,
-            variables=bentoml_home,
+            variables=variables,
             host=placement.options.get("host", _HOST),
             port=_port(placement.options),
         )
@@ -129,9 +132,15 @@ class LocalTarget:
     def logs(self, instance: Instance, *, lines: int = 200, follow: bool = False) -> Iterator[str]:
         """Yield the last lines of the workers' output, and, if asked for, those that come until they are gone."""
         log = Path(instance.detail["log"])
-        yield from log_file.last_lines(log, lines)
         if follow:
-            yield from log_file.follow(log, ended=lambda: self.health(instance).state == "gone")
+            return log_file.follow(log, lines, ended=lambda: not self._runs(instance))
+        return iter(log_file.last_lines(log, lines))
+
+    def _runs(self, instance: Instance) -> bool:
+        try:
+            return bool(self._control(lambda control: control.one(instance.id)))
+        except (NotFound, TargetFailed):
+            return False
 
     @property
     def _home(self) -> Path:
