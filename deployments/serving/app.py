@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from toolkit.deployments.serving import errors
-from toolkit.deployments.serving.errors import JSON, Answer
+from toolkit.deployments.serving import errors, openapi
+from toolkit.deployments.serving.errors import Answer
 from toolkit.deployments.serving.scorer import Asked
 
 if TYPE_CHECKING:
@@ -20,8 +22,12 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PING, HEALTH, VERSION, INVOCATIONS, PREDICT = "/ping", "/health", "/version", "/invocations", "/predict"
+DOCUMENT = "/docs.json"
 _POST = frozenset((INVOCATIONS, PREDICT))
-OWN = frozenset((PING, HEALTH, VERSION, *_POST))
+OWN = frozenset((PING, HEALTH, VERSION, DOCUMENT, *_POST))
+
+BODIES = 4
+"""So many of the largest bodies are held at once at most."""
 
 
 class _Gone(Exception):
@@ -34,11 +40,14 @@ class ScoringApp:
     Args:
         behind: The other one.
         scoring: Returns what answers, once the process has loaded its model; until then None.
+        document: Returns the OpenAPI document of the other one.
     """
 
-    def __init__(self, behind: App, scoring: Callable[[], Scoring | None]) -> None:
-        self._behind, self._scoring = behind, scoring
-        self._held = 0
+    def __init__(
+        self, behind: App, scoring: Callable[[], Scoring | None], document: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        self._behind, self._scoring, self._document = behind, scoring, document
+        self._held = self._bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -73,13 +82,16 @@ class ScoringApp:
         if path not in _POST:
             if method not in ("GET", "HEAD"):
                 return _no_method("GET, HEAD")
+            if path == DOCUMENT:
+                return Answer(200, json.dumps(openapi.completed(self._document(), scoring.example)).encode())
             return Answer(200, scoring.version if path == VERSION else b"\n")
         if method != "POST":
             return _no_method("POST")
         config = scoring.config
         if self._held >= config.max_concurrency:
-            return errors.overloaded(config.max_concurrency)
+            return errors.overloaded(f"{config.max_concurrency} requests")
         self._held += 1
+        taken = 0
         try:
             kind = length = None
             for name, value in scope["headers"]:
@@ -89,12 +101,20 @@ class ScoringApp:
                     length = int(value)
             if length is not None and length > config.max_body_bytes:
                 return errors.too_large(config.max_body_bytes)
-            body = await _body(receive, config.max_body_bytes)
+            if self._bytes + (length or 0) > BODIES * config.max_body_bytes:
+                return errors.overloaded("bodies as large as there is room for")
+            self._bytes += (taken := length or 0)
+            try:
+                async with asyncio.timeout(config.timeout):
+                    body = await _body(receive, config.max_body_bytes)
+            except TimeoutError:
+                return errors.slow_client(config.timeout)
             if body is None:
                 return errors.too_large(config.max_body_bytes)
             return await scoring.worker.ask(Asked(body, kind, path == PREDICT))
         finally:
             self._held -= 1
+            self._bytes -= taken
 
 
 async def _body(receive: Receive, limit: int) -> bytes | None:
@@ -126,6 +146,3 @@ async def _send(answer: Answer, send: Send, *, head: bool = False) -> None:
 
 def _no_method(allowed: str) -> Answer:
     return errors.refused(405, "BAD_REQUEST", f"Wanted one of the methods {allowed}.", {"Allow": allowed})
-
-
-__all__ = ["JSON", "OWN", "ScoringApp"]

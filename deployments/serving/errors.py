@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 from dataclasses import dataclass
@@ -16,8 +17,28 @@ logger = logging.getLogger(__name__)
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
-_SQLSTATE = {"BAD_REQUEST": "KAM00", "INVALID_PARAMETER_VALUE": "22023", "INTERNAL_ERROR": "XXKCM"}
-_CLASS = {"BAD_REQUEST": "INVALID_PARAMETER_VALUE"}
+_CLIENTS = ("KAM00", "INVALID_PARAMETER_VALUE")
+_OURS = ("XXM00", "CLIENT_INTERNAL_ERROR")
+_CLASSES = {  # MLflow's, of each code that has one
+    "BAD_REQUEST": _CLIENTS,
+    "INVALID_PARAMETER_VALUE": _CLIENTS,
+    "INTERNAL_ERROR": _OURS,
+    "TEMPORARILY_UNAVAILABLE": _OURS,
+}
+
+
+class ModelRefusal(ToolkitError):
+    """A model fails on data in which values are missing or infinite.
+
+    Args:
+        where: In which columns and rows.
+    """
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            "Failed to predict: the model fails on these data, in which a value is missing, NaN or infinite: "
+            f"{where} (counted from 0)."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +67,11 @@ def refused(status: int, code: str, message: str, headers: Mapping[str, str] | N
         message: What was given, and what was wanted.
         headers: Further ones.
     """
-    import orjson  # noqa: PLC0415 - which the image has for the model's answers
-
     document = {"error_code": code, "message": message}
-    if code in _SQLSTATE:
-        document |= {"sqlstate": _SQLSTATE[code], "error_class": _CLASS.get(code, code)}
+    if code in _CLASSES:
+        document["sqlstate"], document["error_class"] = _CLASSES[code]
     more = tuple((name.lower().encode(), value.encode()) for name, value in (headers or {}).items())
-    return Answer(status, orjson.dumps(document), JSON, more)
+    return Answer(status, json.dumps(document).encode(), JSON, more)
 
 
 def of_error(error: BaseException) -> Answer:
@@ -71,6 +90,8 @@ def of_error(error: BaseException) -> Answer:
             return refused(400, "BAD_REQUEST", str(error))
     number = secrets.token_hex(6)
     logger.error("request failed (%s)", number, exc_info=error)
+    if isinstance(error, ModelRefusal):
+        return refused(400, "BAD_REQUEST", f"{error} The server's log tells more under the id {number}.")
     return refused(
         500, "INTERNAL_ERROR", f"The model failed on these data. The server's log tells more under the id {number}."
     )
@@ -86,14 +107,19 @@ def too_large(limit: int) -> Answer:
     )
 
 
-def overloaded(limit: int) -> Answer:
-    """Return the answer to a request beyond those that are held at once."""
+def overloaded(held: str) -> Answer:
+    """Return the answer to a request beyond those that are held at once; it is told what is held."""
     return refused(
         503,
         "TEMPORARILY_UNAVAILABLE",
-        f"{limit} requests are being answered, which is the limit here: try again.",
+        f"The service is answering {held}, which is its limit: try again.",
         {"Retry-After": "1"},
     )
+
+
+def slow_client(seconds: float) -> Answer:
+    """Return the answer to a request whose body does not come to its end in that time."""
+    return refused(408, "BAD_REQUEST", f"The body did not come within {seconds:g} s.", {"Connection": "close"})
 
 
 def too_slow(seconds: float) -> Answer:

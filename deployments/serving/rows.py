@@ -124,6 +124,23 @@ def _doubles(names: Names, rows: Rows) -> pd.DataFrame | None:
     return pd.DataFrame(values, columns=pd.Index(names), copy=False)
 
 
+def joined(answers: list[Any]) -> Any:  # noqa: ANN401 - whatever a model gives
+    """Return the answer of all rows from those of some at a time; ``None``: they cannot be joined.
+
+    Args:
+        answers: What the model gave, one after the other; at least two.
+    """
+    import numpy as np  # noqa: PLC0415 - as the model does
+    import pandas as pd  # noqa: PLC0415 - the same
+
+    kinds = set(map(type, answers))
+    if kinds == {np.ndarray} and all(each.ndim for each in answers):
+        return np.concatenate(answers)
+    if kinds in ({pd.DataFrame}, {pd.Series}):
+        return pd.concat(answers, ignore_index=True)
+    return list(chain.from_iterable(answers)) if kinds == {list} else None
+
+
 def parts(answer: Any, counts: list[int]) -> list[Any] | None:  # noqa: ANN401 - whatever a model gives
     """Return the answers of several requests from one of all their rows; ``None``: it is not one answer for each row.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from toolkit.deployments.serving import errors, rows
+from toolkit.deployments.serving import errors, odd_values, rows
 from toolkit.deployments.serving.errors import Answer
 from toolkit.errors import InvalidPayload, ToolkitError, UnsupportedContentType
 from toolkit.models import payload
@@ -120,9 +120,24 @@ class Scorer:
         return self._alone(payload.of_json(given, self._signature, raw=self._raw))
 
     def _alone(self, asked: payload.Payload) -> Answer:
-        prediction = self._model.predict(asked.data, asked.params)
+        prediction = self._predicted(asked.data, asked.params)
         self._count(_length(asked.data))
         return self._written(lambda: asked.data, prediction, wrapped=asked.wrapped)
+
+    def _predicted(self, data: Any, params: Any = None) -> Any:  # noqa: ANN401 - of any model
+        """Return what the model says.
+
+        Raises:
+            ModelRefusal: It fails, and the data have what many models do not take.
+        """
+        try:
+            return self._model.predict(data, params)
+        except ToolkitError:
+            raise
+        except Exception as error:
+            if (odd := odd_values.told(data)) is not None:
+                raise errors.ModelRefusal(odd) from error
+            raise
 
     def _written(
         self,
@@ -140,18 +155,10 @@ class Scorer:
         """Yield the answers of requests with the same columns, asked about at once."""
         counts = [len(part.rows) for part in group]
         try:
-            assert self._schema is not None
-            every = group[0].rows if len(group) == 1 else [row for part in group for row in part.rows]
-            table = rows.frame(names, every, self._schema)
-            prediction = self._model.predict(table)
-            self._count(len(every))
-            single = [prediction] if len(group) == 1 else rows.parts(prediction, counts)
+            table, single = self._asked(names, group, counts)
         except Exception as error:  # noqa: BLE001 - the model's own, or a value of one of them that does not fit
-            if len(group) == 1:
-                yield (
-                    group[0].at,
-                    errors.of_error(error) if not isinstance(error, ToolkitError) else self._again(group[0]),
-                )
+            if len(group) == 1 and not isinstance(error, ToolkitError):
+                yield group[0].at, errors.of_error(error)
                 return
             single = None
         if single is None:
@@ -164,6 +171,29 @@ class Scorer:
             except Exception as error:  # noqa: BLE001 - what cannot be written as JSON
                 yield part.at, errors.of_error(error)
             at += count
+
+    def _asked(self, names: rows.Names, group: list[_Part], counts: list[int]) -> tuple[pd.DataFrame, list[Any] | None]:
+        """Return the rows of requests, and each one's predictions; None for these: they cannot be told apart."""
+        assert self._schema is not None
+        if len(group) == 1:
+            table = rows.frame(names, group[0].rows, self._schema)
+            return table, [self._in_pieces(table)]
+        table = rows.frame(names, [row for part in group for row in part.rows], self._schema)
+        return table, rows.parts(self._in_pieces(table), counts)
+
+    def _in_pieces(self, table: pd.DataFrame) -> Any:  # noqa: ANN401 - of any model
+        """Return the predictions of a table's rows, of which the model is given so many at once."""
+        if len(table) > self._most:
+            pieces = []
+            for first in range(0, len(table), self._most):
+                piece = table.iloc[first : first + self._most]
+                pieces.append(self._predicted(piece))
+                self._count(len(piece))
+            if (whole := rows.joined(pieces)) is not None:
+                return whole
+        prediction = self._predicted(table)
+        self._count(len(table))
+        return prediction
 
     def _again(self, part: _Part) -> Answer:
         """Return the answer to a request of several that could not be asked about at once: in the long way."""

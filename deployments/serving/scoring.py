@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 DESCRIPTION = "model.json"
 """Beside ``service.py``: which model it is, how it is served, and which of its files are trusted."""
 
+EXAMPLE = "serving_input_example.json"
+"""In the model's folder: a request that its author gave."""
+
 
 class Scoring:
     """A loaded model that answers requests.
@@ -53,7 +56,7 @@ class Scoring:
         )
         self.worker = Worker(self.scorer, timeout=self.config.timeout)
         self.version = str(description.get("built_with", "")).encode()
-        self._warm(path)
+        self.example = self._warm(path / EXAMPLE)
 
     def plain(self, data: Any, params: Any = None) -> Any:  # noqa: ANN401 - of any model
         """Return what the model says of what ``/predict`` is given, as JSON would hold it.
@@ -78,13 +81,17 @@ class Scoring:
         if self._sampler is not None:
             self._sampler.close()
 
-    def _warm(self, path: Path) -> None:
-        """Ask the model once, by its own example: what it imports then, no client waits for."""
-        example = path / "serving_input_example.json"
-        if example.exists():
-            for _, answer in Scorer(self.model).answers([Asked(example.read_bytes())]):
-                if answer.status != 200:
-                    logger.warning("the model does not answer its own example: %s", answer.body[:500].decode())
+    def _warm(self, example: Path) -> dict[str, Any] | None:
+        """Ask the model once, by its own example: what it imports then, no client waits for. Returns the example."""
+        if not example.exists():
+            return None
+        body = example.read_bytes()
+        for _, answer in Scorer(self.model).answers([Asked(body)]):
+            if answer.status != 200:
+                logger.warning("the model does not answer its own example: %s", answer.body[:500].decode())
+                return None
+        read: dict[str, Any] = json.loads(body)
+        return read
 
 
 def _named(given: Any) -> Any:  # noqa: ANN401 - what the generated service was given

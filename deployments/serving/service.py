@@ -32,7 +32,7 @@ class ScoringService(bentoml.Service[Any]):  # type: ignore[misc]
     def to_asgi(self, is_main: bool = True) -> App:
         """Return the application of one process."""
         app: App = super().to_asgi(is_main=is_main)
-        return ScoringApp(app, lambda: getattr(self, "_scoring", None))
+        return ScoringApp(app, lambda: getattr(self, "_scoring", None), lambda: self.openapi_spec.asdict())
 
 
 def open_model(service_file: str, model: Any) -> Scoring:  # noqa: ANN401 - BentoML's model

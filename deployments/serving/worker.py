@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 64
 """Requests that the thread takes at once."""
 
+PATIENCE = 0.002
+"""Seconds that an answer may wait for those that were asked for with it."""
+
 LOST = 3
 """Threads that may hang in the model before the process ends itself, so that another is started in its place."""
 
@@ -60,11 +63,21 @@ class _Lane(threading.Thread):
                 return
 
     def _answer(self, jobs: Sequence[_Job]) -> None:
-        self.since = time.monotonic()
+        self.since = sent = time.monotonic()
         done: list[tuple[_Job, Answer]] = []
-        for at, answer in self._scorer.answers([each.asked for each in jobs]):
-            done.append((jobs[at], answer))
+        try:
+            for at, answer in self._scorer.answers([each.asked for each in jobs]):
+                done.append((jobs[at], answer))
+                now = time.monotonic()
+                if now - sent > PATIENCE:
+                    self._send(done)
+                    done, self.since, sent = [], now, now
+        except BaseException as error:  # noqa: BLE001 - the thread must go on: a model may even try to end the process
+            done += [(job, errors.of_error(error)) for job in jobs]  # those that are answered already are passed over
         self.since = None
+        self._send(done)
+
+    def _send(self, done: Sequence[tuple[_Job, Answer]]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
             self._loop.call_soon_threadsafe(_deliver, done)
 
