@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -37,7 +38,15 @@ class Answer:
         return " ".join(str(told).split())[:_SHOWN] or "no word of why"
 
 
-def ask(address: str, path: str, body: bytes, *, content_type: str = JSON, timeout: float = 60.0) -> Answer:
+def ask(
+    address: str,
+    path: str,
+    body: bytes,
+    *,
+    content_type: str = JSON,
+    timeout: float = 60.0,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
     """Send a body to a service, and return what it answers.
 
     Args:
@@ -46,6 +55,7 @@ def ask(address: str, path: str, body: bytes, *, content_type: str = JSON, timeo
         body: What is sent.
         content_type: What that is.
         timeout: Seconds without a word from it after which it is given up.
+        headers: Sent beside it, such as a token.
 
     Raises:
         InvalidValue: The address is no URL of a web server.
@@ -57,7 +67,9 @@ def ask(address: str, path: str, body: bytes, *, content_type: str = JSON, timeo
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=timeout)
     try:
-        connection.request("POST", parts.path.rstrip("/") + path, body, {"Content-Type": content_type})
+        connection.request(
+            "POST", parts.path.rstrip("/") + path, body, {"Content-Type": content_type, **(headers or {})}
+        )
         came = connection.getresponse()
         return Answer(status=came.status, body=came.read())
     except (OSError, http.client.HTTPException) as error:

@@ -18,7 +18,7 @@ IMAGE = (
     r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9{}][a-z0-9._{}-]*)*"  # a host, maybe its port, folders
     r"(:[A-Za-z0-9_{}][A-Za-z0-9_.{}-]{0,127})?(@sha256:[0-9a-f]{64})?"  # a tag, a digest
 )
-"""A name of an image, in which ``{name}`` and ``{version}`` may stand."""
+"""A name of an image, in which ``{name}``, ``{version}`` and ``{tag}`` may stand."""
 _PLACES = re.compile(r"\{([^}]*)\}?")
 
 
@@ -85,16 +85,16 @@ def check_image(target: str, image: str) -> None:
     """Check what stands in braces in an image's name.
 
     Raises:
-        InvalidValue: It is neither ``{name}`` nor ``{version}``.
+        InvalidValue: It is neither ``{name}`` nor ``{version}`` nor ``{tag}``.
     """
-    if wrong := [place for place in _PLACES.findall(image) if place not in ("name", "version")]:
+    if wrong := [place for place in _PLACES.findall(image) if place not in ("name", "version", "tag")]:
         raise InvalidValue(
-            f"option image of {target} is {image[:200]!r}: in braces only {{name}} and {{version}} may stand, not "
-            f"{wrong[0]!r}"
+            f"option image of {target} is {image[:200]!r}: in braces only {{name}}, {{version}} and {{tag}} may stand, "
+            f"not {wrong[0]!r}"
         )
 
 
 def image_of(placement: Placement, image: str) -> str:
-    """Return the image of a release: the option, with the Bento's name and the version put in."""
-    name = placement.bento.tag.partition(":")[0]
-    return image.replace("{name}", name).replace("{version}", str(placement.bento.version))
+    """Return the image of a release: the option, with the Bento's name and tag, and the model's version, put in."""
+    name, _, tag = placement.bento.tag.partition(":")
+    return image.replace("{name}", name).replace("{version}", str(placement.bento.version)).replace("{tag}", tag)
