@@ -62,6 +62,7 @@ class Means:
         user: Who asks for it.
         check: Scores the example of a Bento's model by asking a service, and tells what was found.
         report: Takes lines of progress.
+        changed: Takes a deployment whenever it may follow another alias than before, or none any more.
     """
 
     store: DeploymentStore
@@ -72,6 +73,7 @@ class Means:
     user: str
     check: Callable[[BuiltBento, Asking], str] = check_example
     report: Callable[[str], None] = field(default=lambda _: None)
+    changed: Callable[[Deployment], None] = field(default=lambda _: None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,6 +183,7 @@ class Releases:
                     updated_at=now,
                 )
             )
+            self._means.changed(deployment)
             plan = _Plan(
                 version=version,
                 config=wanted.config,
@@ -214,6 +217,7 @@ class Releases:
             deployment = self._updated(deployment, plan)
             if change.follow_alias is not None:
                 deployment = self._store.change(deployment.id, follow_alias=follow)
+                self._means.changed(deployment)
             return deployment
 
     def ensure(self, wanted: Wanted, change: Change) -> Deployment:
@@ -276,6 +280,7 @@ class Releases:
             if done.follow_alias:  # else the alias would take it forward again at once
                 self._means.report(f"{name} follows {done.follow_alias} no longer: it was rolled back")
                 done = self._store.change(done.id, follow_alias="")
+                self._means.changed(done)
             return done
 
     def delete(self, name: str, *, force: bool = False) -> Deployment:
@@ -305,6 +310,7 @@ class Releases:
                     raise
                 self._means.report(f"{name} is forgotten, and what it runs may still run: {error}")
             done = self._store.change(deployment.id, state=DeploymentState.DELETED, address="")
+            self._means.changed(done)
             shutil.rmtree(self._means.folder / name, ignore_errors=True)
             return done
 
@@ -332,18 +338,18 @@ class Releases:
         self._means.report(f"{name}: alias {alias} moved to {version.name}/{version.version}")
         return self.update(name, Change(why=f"alias {alias} moved"))
 
-    def follow_all(self, name: str | None = None) -> list[str]:
+    def follow_all(self, names: Sequence[str] = ()) -> list[str]:
         """Do `follow` for each deployment that follows an alias, and whose processes may be changed from here.
 
         Args:
-            name: Only for this one.
+            names: Only for these, if any are named.
 
         Returns:
             What went wrong, a line each.
         """
         problems = []
         for each in self._store.list():
-            if not each.follow_alias or name not in (None, each.name) or each.host not in ("", host_name()):
+            if not each.follow_alias or (names and each.name not in names) or each.host not in ("", host_name()):
                 continue
             try:
                 self.follow(each.name)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from toolkit.db.engine import Database
     from toolkit.deployments.bento import BuiltBento
     from toolkit.deployments.config import ServiceConfig
+    from toolkit.deployments.records import Deployment as ServedDeployment
     from toolkit.deployments.release import Releases
     from toolkit.deployments.store import DeploymentStore
     from toolkit.deployments.supervised import DoorRecord
@@ -249,6 +250,7 @@ def open_releases(
     Raises:
         StoreError: The stores are neither a server's nor in a database of this process's, or cannot be used.
     """
+    from toolkit.deployments import following  # noqa: PLC0415 - where something is released
     from toolkit.deployments.bento import build, said_in  # noqa: PLC0415 - where something is released
     from toolkit.deployments.release import Means, Releases  # noqa: PLC0415 - the same
     from toolkit.deployments.targets.lookup import target_named  # noqa: PLC0415 - the same
@@ -267,6 +269,12 @@ def open_releases(
         uri = f"models:/{version.name}/{version.version}"
         return build(uri, stores, catalog, config, allowed=said_in(settings, everything=trust), report=report)
 
+    folder = settings.home / "deployments"
+
+    def changed(deployment: ServedDeployment) -> None:
+        if following.note(folder, deployment):
+            local_services(settings).ensure_supervisor(report)
+
     store = open_deployment_store(stores)
     try:
         means = Means(
@@ -274,9 +282,10 @@ def open_releases(
             target=target_named,
             find=find,
             build=bento_of,
-            folder=settings.home / "deployments",
+            folder=folder,
             user=user_name(),
             report=report,
+            changed=changed,
         )
         yield Releases(means), store
     finally:

@@ -192,19 +192,24 @@ def logs(
 
 
 def follow(
-    name: str | None = typer.Option(None, "-n", "--name", metavar="NAME", help="Only this deployment."),
+    names: list[str] = typer.Option([], "-n", "--name", metavar="NAME", help="Only this deployment; may be repeated."),
     every: float = typer.Option(_EVERY, "--every", metavar="SECONDS", min=0.1, help="How often to ask."),
     once: bool = typer.Option(False, "--once", help="Ask once, and end."),
 ) -> None:
     """Release what followed aliases stand for, whenever they move, until interrupted."""
     with releasing() as (releases, store):
-        if name is not None and not store.get(name).follow_alias:
-            raise InvalidValue(
-                f"deployment {name} follows no alias: toolkit deployments update -n {name} --follow-alias"
-            )
+        for name in names:
+            if not store.get(name).follow_alias:
+                raise InvalidValue(
+                    f"deployment {name} follows no alias: toolkit deployments update -n {name} --follow-alias ALIAS"
+                )
+        told: list[str] = []
         while True:
-            for problem in releases.follow_all(name):
-                say(problem)
+            problems = releases.follow_all(names)
+            for problem in problems:
+                if problem not in told:
+                    say(problem)
+            told = problems
             if once:
                 return
             time.sleep(every)
