@@ -122,6 +122,7 @@ def parse_json(body: bytes | str) -> dict[str, Any]:
             read_ = orjson.loads(body)
         except orjson.JSONDecodeError:  # it takes no NaN; what is wrong, the other says
             read_ = json.loads(body)
+            json.dumps(read_, ensure_ascii=False).encode()  # half of a pair of surrogates is no text
     except (ValueError, RecursionError) as error:
         at = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         told = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
