@@ -1,7 +1,8 @@
-"""What a server says of itself, and that links which MLflow's clients print lead to records."""
+"""What a server says of itself, and that links which MLflow's clients print lead to pages."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from server import Server, serving
 
 from toolkit.server.front import MLFLOW_VERSION, SERVER_INFO
+from toolkit.server.pages.static import FOLDER
 
 
 @pytest.mark.parametrize("prefix", ["", "/ml"])
@@ -29,39 +31,42 @@ def test_what_is_not_there_says_so_in_json(server: Server, path: str) -> None:
         assert (answer.status, answer.json["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
 
 
-def test_the_front_page_loads_its_script_from_here(tmp_path: Path) -> None:
+def test_the_front_page_loads_its_scripts_and_styles_from_here(tmp_path: Path) -> None:
     with serving(tmp_path / "home", prefix="/ml") as server:
         page = server.call("GET", "/")
         assert page.headers["content-type"].startswith("text/html")
         assert "script-src 'self'" in page.headers["content-security-policy"]
-        (script,) = re.findall(r'<script src="/ml(/[^"]+)">', page.body.decode())
-        assert server.call("GET", script).headers["content-type"].startswith("text/javascript")
-        for link in re.findall(r'href="/ml(/[^"]+)"', page.body.decode()):
-            if link != "/metrics":  # of the process, not of the application
-                assert server.call("GET", link).status == 200, link
+        assert "unsafe" not in page.headers["content-security-policy"]
+        text = page.body.decode()
+        loaded = re.findall(r'(?:src|href)="/ml(/static/[^"#]+)', text)
+        assert {"boot.js", "toolkit.css", "htmx.min.js"} <= {link.rpartition("/")[2] for link in loaded}
+        for link in loaded:
+            answer = server.call("GET", link)
+            assert answer.status == 200, link
+            assert "immutable" in answer.headers["cache-control"]
+        assert not re.findall(r'(?:src|href)="(?!/ml[/"]|#)', text)
 
 
 @pytest.mark.parametrize(
     ("shown", "record"),
     [
-        ("#/experiments/1/runs/abc", "runs/get?run_id=abc"),
-        ("#/experiments/1/runs/abc/artifacts", "runs/get?run_id=abc"),
-        ("#/experiments/1", "experiments/get?experiment_id=1"),
-        ("#/experiments/1/models/m-7", "logged-models/m-7"),
-        ("#/models/wine/versions/3", "model-versions/get?name=wine&version=3"),
-        ("#/models/wine", "registered-models/get?name=wine"),
+        ("#/experiments/1/runs/abc", "/runs/abc"),
+        ("#/experiments/1/runs/abc/artifacts", "/runs/abc"),
+        ("#/experiments/1", "/experiments/1"),
+        ("#/experiments/1/models/m-7", "/api/2.0/mlflow/logged-models/m-7"),
+        ("#/models/wine/versions/3", "/models/wine/versions/3"),
+        ("#/models/wine", "/models/wine"),
         ("#/elsewhere", None),
         ("", None),
     ],
 )
-def test_links_lead_to_records(server: Server, shown: str, record: str | None) -> None:
+def test_links_of_mlflows_clients_lead_to_pages(shown: str, record: str | None) -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("there is no node here, which runs the script of the front page")
-    script = server.call("GET", "/links.js").body.decode()
-    page = (
-        'const document = {currentScript: {src: "http://h/ml/links.js"}};'
-        f'const location = {{hash: "{shown}", replace: (url) => console.log(url)}};'
-    )
-    said = subprocess.run([node, "-e", page + script], capture_output=True, text=True, check=True).stdout.strip()
-    assert said == ("" if record is None else f"http://h/ml/api/2.0/mlflow/{record}")
+        pytest.skip("there is no node here, which runs the script of the pages")
+    script = (FOLDER / "js" / "links.js").as_uri()
+    program = f'import {{placeOf}} from "{script}"; console.log(JSON.stringify(placeOf("{shown}")));'
+    said = subprocess.run(
+        [node, "--input-type=module", "-e", program], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert json.loads(said) == record

@@ -20,12 +20,15 @@ from toolkit.server.artifacts.routes import STREAMED, artifact_routes
 from toolkit.server.exact import Exact
 from toolkit.server.front import front_routes
 from toolkit.server.guard import Guard, Rules
+from toolkit.server.pages.route import PagesRoute
 from toolkit.server.v1.route import JOURNALS, PATH, ApiRoute
 from toolkit.server.wire import routes
 from toolkit.server.wire.messages import Locate
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from toolkit.server.pages.asked import Site
 
 
 def make_app(
@@ -53,6 +56,18 @@ def make_app(
 
         return make_api(stores, locate, serves_artifacts=serve_artifacts, prefix=prefix, stopping=stopping)
 
+    def make_site() -> Site:
+        from toolkit.server.pages.asked import Site  # noqa: PLC0415 - not before a page is asked for
+        from toolkit.wiring import open_catalog  # noqa: PLC0415 - the same
+
+        return Site(
+            stores=stores,
+            catalog=open_catalog(stores, pickles=False),
+            locate=locate,
+            serves_artifacts=serve_artifacts,
+            prefix=prefix,
+        )
+
     api = ApiRoute(f"{prefix}{PATH}", make)
     wire = routes.routes(stores, locate, prefix=prefix)
     app = Starlette(
@@ -61,6 +76,7 @@ def make_app(
             *wire,
             *artifact_routes(stores, limits=limits, serve=serve_artifacts, prefix=prefix),
             api,
+            PagesRoute(prefix, make_site),
         ],
         middleware=[
             Middleware(

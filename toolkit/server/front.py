@@ -1,11 +1,11 @@
-"""What a server says of itself: that it is well, its release, what it can; and where links to its pages lead."""
+"""What a server says of itself: that it is well, its release, and what it can."""
 
 from __future__ import annotations
 
 import json
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 MLFLOW_VERSION = "3.17.2"
@@ -23,33 +23,6 @@ SERVER_INFO = {
 }
 """What clients of MLflow 3 ask for before they send and fetch files."""
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>toolkit</title></head>
-<body><p>This is a toolkit tracking server. See <a href="{prefix}/version">its version</a>,
-<a href="{prefix}/metrics">its counts</a>, or <a href="{prefix}/api/v1/openapi.json">its API</a>.</p>
-<script src="{prefix}/links.js"></script></body></html>
-"""
-
-# MLflow's clients print addresses of pages: /#/experiments/1/runs/abc. Until there are pages, records are shown.
-_LINKS = """"use strict";
-(function () {
-  const base = document.currentScript.src.replace(/links\\.js$/, "api/2.0/mlflow/");
-  const part = "([^/?]+)";
-  const pages = [
-    ["^#/experiments/" + part + "/runs/" + part, (found) => "runs/get?run_id=" + found[2]],
-    ["^#/experiments/" + part + "/models/" + part, (found) => "logged-models/" + found[2]],
-    ["^#/experiments/" + part, (found) => "experiments/get?experiment_id=" + found[1]],
-    ["^#/models/" + part + "/versions/" + part,
-      (found) => "model-versions/get?name=" + found[1] + "&version=" + found[2]],
-    ["^#/models/" + part, (found) => "registered-models/get?name=" + found[1]],
-  ];
-  for (const [form, record] of pages) {
-    const found = location.hash.match(new RegExp(form));
-    if (found) { location.replace(base + record(found)); return; }
-  }
-})();
-"""
-
 
 def front_routes(prefix: str = "") -> list[Route]:
     """Return the routes.
@@ -57,25 +30,14 @@ def front_routes(prefix: str = "") -> list[Route]:
     Args:
         prefix: What stands in front of each path.
     """
-    page = _PAGE.format(prefix=prefix)
-
-    async def front(request: Request) -> Response:  # noqa: ARG001 - the form of an endpoint
-        return HTMLResponse(page)
-
     return [
-        Route(f"{prefix}/", front),
-        Route(f"{prefix}/links.js", _links),
         Route(f"{prefix}/health", _health),
         Route(f"{prefix}/version", _version),
         *(Route(f"{prefix}/{base}/3.0/mlflow/server-info", _info) for base in ("api", "ajax-api")),
     ]
 
 
-async def _links(request: Request) -> Response:  # noqa: ARG001 - the same
-    return Response(_LINKS, media_type="text/javascript")
-
-
-async def _health(request: Request) -> Response:  # noqa: ARG001 - the same
+async def _health(request: Request) -> Response:  # noqa: ARG001 - the form of an endpoint
     return PlainTextResponse("OK")
 
 

@@ -109,9 +109,8 @@ class Guard:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"] = list(message.get("headers", ()))
-                headers += SECURITY_HEADERS
-                if not any(name == _POLICY for name, _ in headers):
-                    headers.append(_OWN_POLICY)
+                own = {name for name, _ in headers}
+                headers += [each for each in (*SECURITY_HEADERS, _OWN_POLICY) if each[0] not in own]
             await send(message)
 
         try:

@@ -1,0 +1,31 @@
+"""A server with what real runs have logged, and a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import browser as chromium
+import pytest
+from server import Server, serving
+from shown import Shown, fill
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser for the tests of this process."""
+    if reason := chromium.why_not():
+        pytest.skip(reason)
+    with chromium.running() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Shown]]:
+    """A server whose pages show runs that were logged, among them some whose names are script."""
+    home = tmp_path_factory.mktemp("shown") / "home"
+    with serving(home) as server:
+        yield server, fill(server)

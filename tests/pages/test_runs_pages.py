@@ -1,0 +1,221 @@
+"""Pages of experiments and runs, in a real browser, with what real runs have logged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from browser import look
+from server import Server
+from shown import HOSTILE, Shown
+
+from toolkit.tracking.records import Lifecycle, NewRun
+
+expect = pytest.importorskip("playwright.sync_api").expect
+expect.set_options(timeout=120_000)
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+Place = tuple[Server, Shown]
+
+
+def pages(shown: Shown) -> dict[str, str]:
+    return {
+        "home": "/",
+        "experiments": "/experiments",
+        "experiment": f"/experiments/{shown.experiment}",
+        "nothing-found": f"/experiments/{shown.experiment}?q=metrics.rmse+%3E+7",
+        "bad-filter": f"/experiments/{shown.experiment}?q=metrics.rmse+%3C",
+        "empty": "/experiments/0",
+        "run": f"/runs/{shown.run}",
+        "steps": f"/runs/{shown.parent}/children",
+        "failed": f"/runs/{shown.broken}",
+        "hostile-experiment": f"/experiments/{shown.hostile}?cols=p:p&cols=t:t",
+        "hostile-run": f"/runs/{shown.hostile_run}",
+        "not-found": "/runs/nothing",
+    }
+
+
+@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 1280), (False, 390)], ids=["light", "dark", "phone"])
+def test_every_page_is_accessible_and_quiet(browser: Browser, shown: Place, dark: bool, width: int) -> None:
+    server, there = shown
+    for name, path in pages(there).items():
+        with look(browser, server.url, dark=dark, width=width) as seen:
+            page = seen.go(path)
+            assert page.locator("h1").count() == 1, name
+            seen.shot(f"{name}{'-dark' if dark else ''}{'-phone' if width < 600 else ''}")
+            if name in ("not-found",):
+                seen.wrong.clear()  # the browser says that the answer was 404
+            seen.check()
+            wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+            assert not wide, f"{name} scrolls sideways"
+
+
+def test_names_that_are_script_do_nothing(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        for path in (
+            "/",
+            "/experiments",
+            f"/experiments/{there.hostile}?cols=p:p&cols=t:t",
+            f"/runs/{there.hostile_run}",
+        ):
+            page = seen.go(path)
+            assert page.locator("img[src=x]").count() == 0
+            assert HOSTILE[:20] in page.inner_text("main")
+        assert seen.wrong == []
+
+
+def test_a_filter_finds_and_says_where_it_is_wrong(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}")
+        assert page.locator("tbody tr[data-run]").count() == 6
+        page.fill("[data-page-filter]", "metrics.rmse > 0.8005 and params.model = 'gbm'")
+        page.keyboard.press("Enter")
+        expect(page.locator("tbody tr[data-run]")).to_have_count(2)
+        assert "q=metrics.rmse" in page.url
+        page.reload()
+        assert page.locator("tbody tr[data-run]").count() == 2
+        page.fill("[data-page-filter]", "metrics.rmse LIEK 3")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("pre.fault")
+        assert "found 'LIEK', wanted an operator" in page.inner_text("pre.fault")
+        assert "^" in page.inner_text("pre.fault")
+        assert seen.wrong == []
+
+
+def test_steps_unfold_below_their_run(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}")
+        page.click(f'tr[data-run="{there.parent}"] .fold')
+        expect(page.locator("tr.child")).to_have_count(2)
+        names = [each.inner_text().strip() for each in page.locator("tr.child .name").all()]
+        assert sorted(names) == ["prepare", "train"]
+
+
+def test_columns_are_chosen_and_stand_in_the_address(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?sort=-m:val/rmse")
+        shown_first = page.locator("tbody tr[data-run] .name").first.inner_text().strip()
+        assert shown_first == "gbm-3"
+        page.click("details.columns summary")
+        page.wait_for_selector(".picker")
+        page.uncheck("input[name=cols][value='a:duration']")
+        page.check("input[name=cols][value='p:same']")
+        page.click(".picker button")
+        page.wait_for_selector("th:has-text('same')")
+        assert page.locator("th:has-text('duration')").count() == 0
+        assert "cols=p%3Asame" in page.url
+
+
+def test_runs_are_tagged_deleted_and_restored(browser: Browser, shown: Place) -> None:
+    server, _ = shown
+    runs = server.stores.runs
+    made = [
+        runs.create_run(
+            NewRun(experiment_id="0", run_id=f"{i:032x}", run_name=f"bulk-{i}", user_id="u", start_time=1_000 + i)
+        ).info.run_id
+        for i in range(1, 4)
+    ]
+    with look(browser, server.url) as seen:
+        page = seen.go("/experiments/0")
+        page.check(f'input[value="{made[0]}"]')
+        page.check(f'input[value="{made[1]}"]')
+        assert "2 chosen" in page.inner_text(".bulk")
+        page.click(".bulk summary")
+        page.fill(".bulk input[name=key]", "team")
+        page.fill(".bulk input[name=value]", "blue")
+        with page.expect_navigation():
+            page.click("text=Tag the chosen")
+        assert [runs.get_run(each).data.tags.get("team") for each in made] == ["blue", "blue", None]
+        page.check(f'input[value="{made[2]}"]')
+        with page.expect_navigation():
+            page.click(".bulk button[value=delete]")
+        assert runs.get_run(made[2]).info.lifecycle_stage is Lifecycle.DELETED
+        page = seen.go("/experiments/0?deleted=1")
+        page.check(f'input[value="{made[2]}"]')
+        with page.expect_navigation():
+            page.click(".bulk button[value=restore]")
+        assert runs.get_run(made[2]).info.lifecycle_stage is Lifecycle.ACTIVE
+        assert seen.wrong == []
+
+
+def test_a_run_is_renamed_noted_and_tagged(browser: Browser, shown: Place) -> None:
+    server, _ = shown
+    runs = server.stores.runs
+    run_id = runs.create_run(
+        NewRun(experiment_id="0", run_id="f" * 32, run_name="before", user_id="u", start_time=1_000)
+    ).info.run_id
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/runs/{run_id}")
+        page.click("main details.menu summary")
+        page.fill("main .menu input[name=name]", "after")
+        page.click("button[value=rename]")
+        page.wait_for_selector("h1:has-text('after')")
+        page.click("text=Write a note")
+        page.fill("textarea[name=note]", "# good")
+        with page.expect_navigation():
+            page.click("button[value=note]")
+        assert runs.get_run(run_id).data.tags["mlflow.note.content"] == "# good"
+        assert seen.wrong == []
+
+
+def test_pages_can_be_read_without_script(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url, script=False) as seen:
+        page = seen.go(f"/experiments/{there.experiment}")
+        page.fill("[data-page-filter]", "params.model = 'gbm'")
+        page.click("button:has-text('Search')")
+        assert page.locator("tbody tr[data-run]").count() == 2
+        page.click("tbody a >> nth=0")
+        assert page.locator("h1").inner_text().startswith("gbm-")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+    ],
+    ids=["nothing", "evil", "null", "cross", "same-site", "typed"],
+)
+def test_only_a_page_of_the_server_changes_something(shown: Place, headers: dict[str, str]) -> None:
+    server, there = shown
+    form = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+    for path, body in (
+        (f"/runs/{there.run}", b"action=rename&name=taken"),
+        (f"/experiments/{there.experiment}/runs", f"action=delete&run={there.run}".encode()),
+        (f"/experiments/{there.experiment}", b"name=taken"),
+    ):
+        assert server.call("POST", path, body, form).status == 403
+    run = server.stores.runs.get_run(there.run)
+    assert (run.info.run_name, run.info.lifecycle_stage) == ("gbm-1", Lifecycle.ACTIVE)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/experiments/999", 404),
+        ("/experiments/x'y", 404),
+        ("/runs/nothing", 404),
+        ("/experiments/0?sort=zz:q", 400),
+        ("/experiments/0?cols=zz:q", 400),
+        ("/experiments/0?after=rubbish", 200),
+        ("/experiments/0/runs.csv?q=x+y", 400),
+        ("/find", 404),
+    ],
+)
+def test_what_cannot_be_shown_says_why(shown: Place, path: str, status: int) -> None:
+    server, _ = shown
+    answer = server.call("GET", path)
+    assert answer.status == status
+    assert 'class="fault"' in answer.body.decode()
+    assert "Traceback" not in answer.body.decode()

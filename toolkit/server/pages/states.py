@@ -1,0 +1,79 @@
+"""States as people see them: one word, one shape and one colour each, never the colour alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+from toolkit.server.pages import static
+
+
+class Look(NamedTuple):
+    """How a state looks: its word, its icon, and the class that gives it its colour."""
+
+    word: str
+    icon: str
+    tone: str
+
+
+LOOKS = {
+    "RUNNING": Look("Running", "loader-circle", "running"),
+    "FINISHED": Look("Finished", "circle-check", "good"),
+    "FAILED": Look("Failed", "octagon-x", "bad"),
+    "LOST": Look("Lost", "octagon-alert", "bad"),
+    "KILLED": Look("Killed", "square", "killed"),
+    "SCHEDULED": Look("Scheduled", "clock", "waiting"),
+    "CACHED": Look("Cached", "rotate-ccw", "quiet"),
+    "SKIPPED": Look("Skipped", "circle-dashed", "quiet"),
+    # What gates and requests say.
+    "PASSED": Look("Passed", "circle-check", "good"),
+    "OPEN": Look("Open", "clock", "waiting"),
+    "APPROVED": Look("Approved", "circle-check", "good"),
+    "REJECTED": Look("Rejected", "octagon-x", "bad"),
+    "WITHDRAWN": Look("Withdrawn", "circle-dashed", "quiet"),
+    # Deployments and releases.
+    "CREATING": Look("Creating", "loader-circle", "running"),
+    "SERVING": Look("Serving", "circle-check", "good"),
+    "UPDATING": Look("Updating", "loader-circle", "running"),
+    "STARTING": Look("Starting", "loader-circle", "running"),
+    "REFUSED": Look("Refused", "octagon-x", "bad"),
+    "REPLACED": Look("Replaced", "circle-dashed", "quiet"),
+    "WRITTEN": Look("Files written", "file", "quiet"),
+    "STOPPED": Look("Stopped", "square", "killed"),
+    "DELETED": Look("Deleted", "trash-2", "quiet"),
+    # Health.
+    "READY": Look("Ready", "circle-check", "good"),
+    "FAILING": Look("Failing", "triangle-alert", "bad"),
+    "GONE": Look("Gone", "circle-dashed", "quiet"),
+    "PENDING": Look("Pending", "clock", "waiting"),
+}
+
+
+def look(state: object) -> Look:
+    """Return how a state looks; one that is not known is shown by its own word."""
+    text = str(state)
+    return LOOKS.get(text.upper(), Look(text.capitalize() or "Unknown", "circle-question-mark", "quiet"))
+
+
+def icon(name: str, label: str = "", *, prefix: str = "") -> Markup:
+    """Return a picture of the sprite; without a label it is only decoration.
+
+    Args:
+        name: As in ``vendor/icons.txt``.
+        label: What it says to who does not see it.
+        prefix: What stands in front of each path of the server.
+    """
+    place = f"{static.base(prefix)}/vendor/lucide-1.62.0/icons.svg#{name}"
+    said = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
+    return Markup('<svg class="icon i-{}" width="16" height="16" {}><use href="{}"/></svg>').format(name, said, place)
+
+
+def badge(state: object, *, small: bool = False, prefix: str = "") -> Markup:
+    """Return a state: its icon and its word, or its icon alone, which says the word to who does not see it."""
+    seen = look(state)
+    if small:
+        return Markup('<span class="state s-{}">{}</span>').format(seen.tone, icon(seen.icon, seen.word, prefix=prefix))
+    return Markup('<span class="state s-{}">{} {}</span>').format(
+        seen.tone, icon(seen.icon, prefix=prefix), escape(seen.word)
+    )

@@ -1,0 +1,132 @@
+"""What a table of runs shows, and how: all of it stands in the address, and nothing else keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from toolkit.errors import InvalidValue
+from toolkit.server.pages.asked import Asked
+from toolkit.server.pages.columns import Column, read, read_all
+from toolkit.tracking.records import Lifecycle, SearchQuery
+
+PAGE = 100
+"""Rows of a page."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunsView:
+    """What a table of runs shows.
+
+    Attributes:
+        experiment_id: Of which experiment.
+        filter: In the grammar of searches.
+        sort: By which columns, with whether downwards.
+        columns: Which ones; empty: the usual ones.
+        group: The column whose values make groups.
+        deleted: Whether deleted runs are shown instead of the others.
+        parents: Whether runs that are parts of others are shown below those alone.
+        after: Where the page before ended.
+        base: The run that others are held against.
+    """
+
+    experiment_id: str
+    filter: str = ""
+    sort: Sequence[tuple[Column, bool]] = ()
+    columns: Sequence[Column] = ()
+    group: Column | None = None
+    deleted: bool = False
+    parents: bool = True
+    after: str | None = None
+    base: str | None = None
+
+    @classmethod
+    def of(cls, asked: Asked, experiment_id: str) -> RunsView:
+        """Return the view that an address names.
+
+        Raises:
+            InvalidValue: A part of it cannot be read.
+        """
+        query = asked.query
+        order = [
+            (read(part.removeprefix("-")), part.startswith("-")) for part in query.get("sort", "").split(",") if part
+        ]
+        if unknown := [column.id for column, _ in order if not column.field]:
+            raise InvalidValue(f"runs cannot be sorted by {unknown[0]}")
+        return cls(
+            experiment_id=experiment_id,
+            filter=query.get("q", "").strip(),
+            sort=tuple(order),
+            columns=tuple(read_all(_split(asked.all("cols")))),
+            group=read(query["group"]) if query.get("group") else None,
+            deleted=query.get("deleted") == "1",
+            parents=query.get("children") != "1",
+            after=query.get("after") or None,
+            base=query.get("base") or None,
+        )
+
+    def search(
+        self, *, limit: int = PAGE, fields: Sequence[str] | None = None, everything: bool = False
+    ) -> SearchQuery:
+        """Return the search that finds its rows.
+
+        Args:
+            limit: How many rows at most.
+            fields: Which values are loaded.
+            everything: Whether parts of runs are found too, whatever the view says.
+        """
+        tree = f"({self.filter})" if self.filter else ""
+        if self.parents and not self.filter and not everything:
+            tree = "parent_run_id IS NULL"
+        return SearchQuery(
+            experiment_ids=[self.experiment_id],
+            filter=tree if self.filter == "" else self.filter,
+            order_by=[f"{column.field} {'DESC' if down else 'ASC'}" for column, down in self.sort],
+            lifecycle=Lifecycle.DELETED if self.deleted else Lifecycle.ACTIVE,
+            limit=limit,
+            page_token=self.after,
+            fields=fields,
+        )
+
+    def query(self, **changes: object) -> str:
+        """Return what stands behind the question mark; only what differs from the usual.
+
+        Args:
+            changes: Fields that are to be other than they are.
+        """
+        view = replace(self, **changes)  # type: ignore[arg-type]  # names of fields, with values of theirs
+        pairs = [
+            ("q", view.filter),
+            ("sort", ",".join(f"{'-' if down else ''}{column.id}" for column, down in view.sort)),
+            ("group", view.group.id if view.group else ""),
+            ("deleted", "1" if view.deleted else ""),
+            ("children", "" if view.parents else "1"),
+            ("base", view.base or ""),
+            ("after", view.after or ""),
+            *(("cols", column.id) for column in view.columns),
+        ]
+        text = urlencode([(name, value) for name, value in pairs if value])
+        return f"?{text}" if text else ""
+
+    def sorted_by(self, column: Column) -> str:
+        """Return how a column sorts, in HTML's words: ``ascending``, ``descending`` or ``none``."""
+        for own, down in self.sort:
+            if own == column:
+                return "descending" if down else "ascending"
+        return "none"
+
+    def resorted(self, column: Column, *, first_down: bool = False) -> str:
+        """Return the query that sorts by a column; a second time the other way round, a third time not at all."""
+        now = self.sorted_by(column)
+        first = "descending" if first_down else "ascending"
+        if now == "none":
+            return self.query(sort=((column, first_down),), after=None)
+        if now == first:
+            return self.query(sort=((column, not first_down),), after=None)
+        return self.query(sort=(), after=None)
+
+
+def _split(given: Sequence[str]) -> Sequence[str]:
+    """Return the columns of an address: repeated, or (where no key has a comma) with commas between them."""
+    return [part for text in given for part in (text.split(",") if ",p:" in text or ",m:" in text else [text])]
