@@ -19,6 +19,7 @@ from server import Server, serving
 from toolkit.ids import new_run_id
 from toolkit.registry.history import Author
 from toolkit.registry.promotion import NewRequest, Target
+from toolkit.server.v1 import deployment_records as deployments
 from toolkit.server.v1 import model_records, promotion_records, records, registry_events, registry_records
 from toolkit.testing.registry_store import new_version
 from toolkit.testing.runs import OWNER, START, add_run, new_run
@@ -82,6 +83,8 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         promotions.request(NewRequest(name="beer", version=number, target=Target(alias="best")))
     asked_for = {"name": "beer", "version": 1, "target": "Production", "archive_existing": True}
     policies = [{"target": "Production", "gates": ["tag a = b"], "approvals": 1, "approvers": ["ada", "eva"]}]
+    served = f"/deployments/{'8' * 32}"
+    deployment = {"name": "prod", "target": "local", "state": "creating", "config": {"a": [1.5, None]}}
     calls: list[tuple[type[Any], str, str, object]] = [
         (records.About, "GET", "/about", None),
         (records.ExperimentTold, "POST", "/experiments", {"name": "wine", "tags": {"a": "b"}}),
@@ -159,6 +162,16 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         (promotion_records.ChangesTold, "POST", f"{beer}/rollback", {"target": "@best"}),
         (promotion_records.HeldTold, "GET", f"{beer}/held?time=1", None),
         (promotion_records.ChangePage, "POST", "/registry/changes/search", {"name": "beer", "limit": 2}),
+        (deployments.DeploymentTold, "POST", "/deployments", {"id": served[13:], **deployment}),
+        (deployments.DeploymentTold, "GET", "/deployments/named/prod", None),
+        (deployments.ReleaseTold, "POST", f"{served}/releases", {"model": "beer", "version": 1, "bento": "beer:1"}),
+        (deployments.ReleaseTold, "PATCH", f"{served}/releases/1", {"state": "serving"}),
+        (deployments.DeploymentTold, "PATCH", served, {"expected": ["creating"], "state": "serving", "release": 1}),
+        (deployments.DeploymentsTold, "GET", "/deployments?model=beer&deleted=true", None),
+        (deployments.ReleasesTold, "GET", f"{served}/releases", None),
+        (deployments.ReleasesTold, "GET", "/deployments/current", None),
+        (deployments.BentoTold, "POST", "/bentos", {"tag": "b:1", "digest": "1", "model": "beer", "version": 1}),
+        (deployments.BentosTold, "GET", "/bentos?model=beer", None),
         (registry_events.EventPage, "GET", "/registry/events?after=1&limit=2", None),
         (records.Done, "DELETE", "/registered-models/vin", {}),
         (records.Removed, "POST", "/purge", {"run_ids": [run_id]}),
