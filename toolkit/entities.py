@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from enum import IntEnum
 
 from toolkit.tracking import records
+from toolkit.tracking.logged_models import RunModels
 
 __all__ = [
     "Dataset",
@@ -20,12 +21,15 @@ __all__ = [
     "FileInfo",
     "InputTag",
     "LifecycleStage",
+    "LoggedModelInput",
+    "LoggedModelOutput",
     "Metric",
     "Param",
     "Run",
     "RunData",
     "RunInfo",
     "RunInputs",
+    "RunOutputs",
     "RunStatus",
     "RunTag",
     "SourceType",
@@ -192,10 +196,33 @@ class DatasetInput(_Entity):
 
 
 @dataclass(frozen=True)
+class LoggedModelInput(_Entity):
+    """A logged model that a run used."""
+
+    model_id: str
+
+
+@dataclass(frozen=True)
+class LoggedModelOutput(_Entity):
+    """A logged model that a run made, and at which step of its training."""
+
+    model_id: str
+    step: int
+
+
+@dataclass(frozen=True)
 class RunInputs(_Entity):
     """What a run used."""
 
     dataset_inputs: list[DatasetInput] = field(default_factory=list)
+    model_inputs: list[LoggedModelInput] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RunOutputs(_Entity):
+    """What a run made."""
+
+    model_outputs: list[LoggedModelOutput] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -290,17 +317,22 @@ class RunData(_Entity):
 
 @dataclass(frozen=True)
 class Run(_Entity):
-    """A run: what it is, what it logged, and, where it was asked for alone, what it used."""
+    """A run: what it is, what it logged, and, where it was asked for alone, what it used and which models it made."""
 
     info: RunInfo
     data: RunData = field(default_factory=RunData)
     inputs: RunInputs = field(default_factory=RunInputs)
+    outputs: RunOutputs = field(default_factory=RunOutputs)
 
     @staticmethod
-    def of(record: records.Run) -> Run:
-        """Return a record as scripts read it."""
-        inputs = [input_of(each) for each in record.inputs]
-        return Run(RunInfo.of(record.info), RunData.of(record.data), RunInputs(inputs))
+    def of(record: records.Run, models: RunModels | None = None) -> Run:
+        """Return a record, and the models that it used and made, as scripts read them."""
+        models = models or RunModels()
+        inputs = RunInputs(
+            [input_of(each) for each in record.inputs], [LoggedModelInput(each) for each in models.inputs]
+        )
+        outputs = RunOutputs([LoggedModelOutput(each.model_id, each.step) for each in models.outputs])
+        return Run(RunInfo.of(record.info), RunData.of(record.data), inputs, outputs)
 
 
 def metric_of(record: records.Metric) -> Metric:

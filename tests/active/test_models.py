@@ -23,6 +23,7 @@ import toolkit.pyfunc
 import toolkit.sklearn
 from toolkit.active.models import ModelInfo
 from toolkit.data.source import local_path
+from toolkit.entities import LoggedModelOutput
 from toolkit.errors import (
     ArtifactCorrupt,
     ArtifactError,
@@ -102,6 +103,8 @@ def test_a_model_is_logged_registered_and_loaded_by_every_uri(tmp_path: Path) ->
             tags={"t": 1},
         )
     assert (info.run_id, info.name, info.model_uri) == (run.info.run_id, "wine", f"models:/{info.model_id}")
+    for told in (run, toolkit.get_run(run.info.run_id)):
+        assert told.outputs.model_outputs == [LoggedModelOutput(str(info.model_id), 0)]
     assert info.model_uuid == info.model_id
     assert info.params == {"c": "1", "depth": "3"}
     assert info.tags["t"] == "1"

@@ -62,12 +62,13 @@ class RunClient(Connected):
         return Run.of(self._runs.create_run(new))
 
     def get_run(self, run_id: str) -> Run:
-        """Return a run with all that it logged and used.
+        """Return a run with all that it logged, used and made.
 
         Raises:
             NotFound: There is none of this id.
         """
-        return Run.of(self._runs.get_run(run_id))
+        found = self._runs.get_run(run_id)
+        return Run.of(found, self._catalog.logged.models_of([run_id]).get(run_id))
 
     def get_parent_run(self, run_id: str) -> Run | None:
         """Return the run that a run is a part of; ``None`` if there is none."""

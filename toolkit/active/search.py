@@ -90,7 +90,7 @@ def search_runs(
 
 
 def get_run(run_id: str) -> Run:
-    """Return a run with all that it logged and used.
+    """Return a run with all that it logged, used and made.
 
     Raises:
         NotFound: There is none of this id.

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from toolkit.active.values import tag_texts
-from toolkit.entities import Run, RunData, RunInfo, RunInputs
+from toolkit.entities import Run, RunData, RunInfo, RunInputs, RunOutputs
 from toolkit.errors import InvalidValue, NotFound, ToolkitError
 from toolkit.recording import current
 from toolkit.recording.context import NOTE, script_tags
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
+from toolkit.registry.catalog import catalog_of
 from toolkit.settings import load
 from toolkit.tracking.journal import Leftovers
 from toolkit.tracking.records import RunStatus
@@ -66,11 +67,21 @@ class ActiveRun:
     @property
     def inputs(self) -> RunInputs:
         """What it has used so far, read from the store."""
-        return Run.of(self._recorded.read()).inputs
+        return self._now().inputs
+
+    @property
+    def outputs(self) -> RunOutputs:
+        """Which models it has made so far, read from the store."""
+        return self._now().outputs
 
     def to_dictionary(self) -> dict[str, object]:
         """Return the run as the store has it now, down to plain values."""
-        return Run.of(self._recorded.read()).to_dictionary()
+        return self._now().to_dictionary()
+
+    def _now(self) -> Run:
+        found = self._recorded.read()
+        logged = catalog_of(self._recorded.stores).logged
+        return Run.of(found, logged.models_of([self._recorded.run_id]).get(self._recorded.run_id))
 
     def __enter__(self) -> ActiveRun:
         return self
