@@ -96,7 +96,7 @@ def log_model(wanted: ModelToLog, save: Save, stores: Stores, catalog: Catalog) 
             metadata.write(folder)
             _store(folder, model, stores, catalog)
         finished = catalog.logged.finish_model(model.model_id, ModelStatus.READY)
-    except BaseException as error:
+    except BaseException as error:  # also Ctrl-C: a model whose files did not come is not left pending
         _failed(model, catalog, error)
         raise
     version = None

@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 
-from toolkit.db.engine import Database
 from toolkit.db.retry import cautious, persistent
-from toolkit.db.schema import ensure_schema
 from toolkit.errors import InvalidValue
 from toolkit.registry import names, sql_gates, sql_models, sql_moves, sql_search, sql_versions
-from toolkit.registry.checks import Findings, ModelChecks
-from toolkit.registry.history import NOBODY, Author
+from toolkit.registry.checks import Findings
 from toolkit.registry.promotion import Target
 from toolkit.registry.records import ModelVersion, NewVersion, RegisteredModel, Stage
+from toolkit.registry.sql_acting import ActingSqlStore
 from toolkit.registry.sql_history import Recorder
 from toolkit.registry.sql_promotions import with_findings
 from toolkit.tracking import limits
 from toolkit.tracking.records import Page, SearchQuery
 
 
-class SqlRegistryStore:
-    """A `RegistryStore` in a SQL database.
-
-    Args:
-        database: Where; `close` leaves it open. Its schema is made or upgraded if need be.
-        author: Who changes things, and why.
-        checks: Reads the files of models for gates that need them.
-
-    Raises:
-        SchemaError: The database is somebody else's, or newer than this code.
-        StoreError: The database cannot be used.
-    """
-
-    def __init__(self, database: Database, *, author: Author = NOBODY, checks: ModelChecks | None = None) -> None:
-        self._db = database
-        self._dialect = database.dialect
-        self._author = author
-        self._checks = checks
-        ensure_schema(database)
-
-    def acting(self, author: Author) -> SqlRegistryStore:
-        """See `RegistryStore.acting`."""
-        other = copy.copy(self)
-        other._author = author.checked()
-        return other
+class SqlRegistryStore(ActingSqlStore):
+    """A `RegistryStore` in a SQL database; its arguments are those of `ActingSqlStore`."""
 
     @cautious
     def create_model(

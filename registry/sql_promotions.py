@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row
 
-from toolkit.db.engine import Database
 from toolkit.db.retry import cautious, persistent
-from toolkit.db.schema import ensure_schema
 from toolkit.errors import AlreadyExists, Conflict, InvalidValue, StoreBusy
 from toolkit.registry import names, sql_gates, sql_history, sql_moves, sql_requests, sql_rollback, sql_versions
 from toolkit.registry.checks import Findings, ModelChecks, Unseen, find
-from toolkit.registry.history import NOBODY, Action, Author, Change, ChangeQuery, Held
+from toolkit.registry.history import Action, Author, Change, ChangeQuery, Held
 from toolkit.registry.judging import Report
 from toolkit.registry.promotion import NewRequest, Policy, Request, RequestQuery, RequestState, Target
+from toolkit.registry.sql_acting import ActingSqlStore
 from toolkit.registry.sql_history import Recorder
 from toolkit.tracking.records import Page
 
@@ -44,31 +42,8 @@ def with_findings(checks: ModelChecks | None, work: Callable[[Findings | None], 
     raise StoreBusy("the version to compare with changed again and again while files were read: try again")
 
 
-class SqlPromotionStore:
-    """A `PromotionStore` in a SQL database.
-
-    Args:
-        database: Where; `close` leaves it open. Its schema is made or upgraded if need be.
-        author: Who changes things, and why.
-        checks: Reads the files of models for gates that need them.
-
-    Raises:
-        SchemaError: The database is somebody else's, or newer than this code.
-        StoreError: The database cannot be used.
-    """
-
-    def __init__(self, database: Database, *, author: Author = NOBODY, checks: ModelChecks | None = None) -> None:
-        self._db = database
-        self._dialect = database.dialect
-        self._author = author
-        self._checks = checks
-        ensure_schema(database)
-
-    def acting(self, author: Author) -> SqlPromotionStore:
-        """See `PromotionStore.acting`."""
-        other = copy.copy(self)
-        other._author = author.checked()
-        return other
+class SqlPromotionStore(ActingSqlStore):
+    """A `PromotionStore` in a SQL database; its arguments are those of `ActingSqlStore`."""
 
     # -- what was ------------------------------------------------------------------------------------
 
