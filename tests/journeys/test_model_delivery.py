@@ -77,6 +77,15 @@ def test_from_training_to_what_would_serve(machine: Machine, tmp_path: Path) -> 
         assert serving["model"] == f"models:/{MODEL}/1"
         assert len(serving["answers"]) == 3
         assert serving["reason"].startswith("step release of run")
+        with acting(LOGNAME="cy", **here):
+            back = ("registry", "rollback", MODEL, "--stage", "Production")
+            code, _, said = call(*back)
+            assert (code, "--reason" in said) == (2, True)
+            called(*back, "--reason", "answers too slowly")
+            assert called("registry", "show", f"{MODEL}/1")["stage"] == "None"
+            (last, *_) = called("registry", "history", MODEL, "--stage", "Production")["changes"]
+            told = tuple(last[key] for key in ("user", "from", "to", "reason"))
+            assert told == ("cy", "Production", "None", "answers too slowly")
 
 
 def asked_for(home: Path) -> str | None:
