@@ -10,7 +10,9 @@ from toolkit.cli.service_config import SETTINGS, WORKERS, configured
 from toolkit.deployments.bento import build as build_bento
 from toolkit.deployments.bento import said_in
 from toolkit.deployments.config import ServiceConfig
+from toolkit.deployments.records import Bento
 from toolkit.settings import load
+from toolkit.wiring import open_deployment_store
 
 
 def build(
@@ -32,6 +34,9 @@ def build(
     with registry() as here:
         allowed = said_in(load(), everything=trust)
         built = build_bento(uri, here.stores, here.catalog, config, allowed=allowed, replaces=replaces, report=say)
+        open_deployment_store(here.stores).remember_bento(
+            Bento(tag=built.tag, digest=built.digest, model=built.model, version=built.version, run_id=built.run_id)
+        )
     if as_json:
         show_json(
             {
