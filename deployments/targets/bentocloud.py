@@ -60,10 +60,10 @@ class BentoCloud:
             MissingTool: There is no login, or it is no good.
         """
         read_options(self.name, OPTIONS, options)
-        _login()
         try:
             _bentoml("deployment", "list", "--output", "json")
         except TargetFailed as error:
+            _token()
             raise MissingTool(
                 f"BentoCloud does not know us: {error.message}; log in with bentoml cloud login"
             ) from None
@@ -75,9 +75,9 @@ class BentoCloud:
             TargetFailed: BentoCloud refused it; no deployment of the release is left.
         """
         options = read_options(self.name, OPTIONS, placement.options)
-        public, own = placement.deployment, f"{placement.deployment}-r{placement.release}"
+        public, own = placement.deployment, f"toolkit-{placement.deployment}-r{placement.release}"
         there = _find(options, public)
-        if there is not None and not _is_ours(there, public):
+        if there is not None and _release(there, public) is None:
             raise TargetFailed(
                 f"BentoCloud has a deployment {public} that toolkit did not make: give the deployment another name"
             )
@@ -88,7 +88,7 @@ class BentoCloud:
         }
         folder = write_files(placement, "", files, apply="", image="").id
         at, file = (public, _FILE) if there is None else (own, _CANDIDATE)
-        detail = {"public": public, "own": own, "at": at, "folder": folder, "bento": placement.bento.tag}
+        detail = {"public": public, "own": own, "at": at, "folder": folder, "release": str(placement.release)}
         detail |= {name: options[name] for name in ("cluster", "access_authorization")}
         _bentoml("deploy", "--no-wait", "-f", str(Path(folder) / file))
         return Instance(id=at, detail=detail)
@@ -117,27 +117,29 @@ class BentoCloud:
         if at == own:
             _bentoml("deployment", "update", "-f", str(Path(new.detail["folder"]) / _FILE))
             try:
-                _wait_for(new.detail, public, new.detail["bento"])
+                found = _running(new.detail)
             except TargetFailed:
                 if old is not None:
                     _bentoml("deployment", "update", "-f", str(Path(old.detail["folder"]) / _FILE))
                 raise
             _delete(new.detail, own)
-        found = _find(new.detail, public) or {}
+        else:
+            found = _find(new.detail, public) or {}
         urls = found.get("endpoint_urls") or [None]
         return replace(new, id=public, address=urls[0], detail={**new.detail, "at": public})
 
     def stop(self, instance: Instance) -> None:
-        """Delete the release's own deployment, and the one that clients know where this release has it.
+        """Delete the release's own deployment, or the one that clients know where this release has it.
 
         Raises:
             TargetFailed: BentoCloud refused it.
         """
         public, at = instance.detail["public"], instance.detail["at"]
-        found = _find(instance.detail, public) if at == public else None
-        if found is not None and _is_ours(found, public) and found["bento"] == instance.detail["bento"]:
-            _delete(instance.detail, public)
-        _delete(instance.detail, instance.detail["own"])
+        if at == public:  # where it is another release's by now, it stays
+            found = _find(instance.detail, public)
+            if found is None or _release(found, public) != instance.detail["release"]:
+                return
+        _delete(instance.detail, at)
 
     def ask(self, instance: Instance, path: str, body: bytes, *, content_type: str, timeout: float) -> Answer:
         """Send a body to a release, with the token of the login where it wants one.
@@ -150,7 +152,7 @@ class BentoCloud:
         if not urls:
             raise TargetFailed(f"BentoCloud tells no address of {instance.detail['at']}")
         protected = instance.detail["access_authorization"] == "true"
-        headers = {"Authorization": f"Bearer {_login()['api_token']}"} if protected else {}
+        headers = {"Authorization": f"Bearer {_token()}"} if protected else {}
         return ask(urls[0], path, body, content_type=content_type, timeout=timeout, headers=headers)
 
     def logs(self, instance: Instance, *, lines: int = 200, follow: bool = False) -> Iterator[str]:  # noqa: ARG002
@@ -173,7 +175,7 @@ def _config(placement: Placement, options: Mapping[str, str]) -> dict[str, Any]:
         "bento": placement.bento.tag,
         **cluster,
         "access_authorization": options["access_authorization"] == "true",
-        "envs": [{"name": _MARK, "value": placement.deployment}],
+        "envs": [{"name": _MARK, "value": f"{placement.deployment}/{placement.release}"}],
         "services": {_service(placement.bento.path): service},
     }
 
@@ -191,9 +193,13 @@ def _service(bento: Path) -> str:
         raise TargetFailed(f"{bento} is no Bento: its bento.yaml names no service") from None
 
 
-def _is_ours(found: Mapping[str, Any], public: str) -> bool:
-    variables = (found.get("config") or {}).get("envs") or ()
-    return any(each.get("name") == _MARK and each.get("value") == public for each in variables)
+def _release(found: Mapping[str, Any], public: str) -> str | None:
+    """Return the number of the release that a deployment on BentoCloud runs; None where it is none of ours."""
+    for each in (found.get("config") or {}).get("envs") or ():
+        name, _, number = str(each.get("value", "")).partition("/")
+        if each.get("name") == _MARK and name == public:
+            return number
+    return None
 
 
 def _find(options: Mapping[str, str], name: str) -> dict[str, Any] | None:
@@ -215,26 +221,27 @@ def _delete(options: Mapping[str, str], name: str) -> None:
         try:
             _bentoml("deployment", command[0], name, *_cluster(options), *command[1:])
         except TargetFailed as error:
-            if "not found" not in error.message.lower():
-                raise
+            if "not found" in error.message.lower():
+                return
+            raise
 
 
-def _wait_for(options: Mapping[str, str], name: str, bento: str) -> None:
-    """Wait until a deployment runs a Bento.
+def _running(wanted: Mapping[str, str]) -> dict[str, Any]:
+    """Wait until the deployment that clients know runs a release; return what BentoCloud tells of it.
 
     Raises:
         TargetFailed: It does not, or not in time.
     """
-    deadline = time.monotonic() + _LONGEST_MOVE
+    public, deadline = wanted["public"], time.monotonic() + _LONGEST_MOVE
     while True:
-        found = _find(options, name)
+        found = _find(wanted, public)
         status = "deleted" if found is None else str(found["status"]["status"])
-        if found is not None and status in _READY and found["bento"] == bento:
-            return
+        if found is not None and status in _READY and _release(found, public) == wanted["release"]:
+            return found
         if found is None or status in (*_OVER, "unhealthy"):
-            raise TargetFailed(f"BentoCloud did not bring {bento} up as {name}: it says {status}")
+            raise TargetFailed(f"BentoCloud did not bring release {wanted['release']} of {public} up: it says {status}")
         if time.monotonic() > deadline:
-            raise TargetFailed(f"BentoCloud has not brought {bento} up as {name} after {_LONGEST_MOVE:g} s: {status}")
+            raise TargetFailed(f"BentoCloud has not brought {public} up after {_LONGEST_MOVE:g} s: it says {status}")
         time.sleep(_PAUSE)
 
 
@@ -242,20 +249,21 @@ def _cluster(options: Mapping[str, str]) -> list[str]:
     return ["--cluster", options["cluster"]] if options.get("cluster") else []
 
 
-def _login() -> dict[str, Any]:
-    """Return BentoML's own login: its address and its token.
+def _token() -> str:
+    """Return the token of BentoML's own login.
 
     Raises:
         MissingTool: There is none.
     """
+    if token := environment().get("BENTO_CLOUD_API_KEY"):
+        return token
     try:
-        found = json.loads(_bentoml("cloud", "current-context"))
-    except (TargetFailed, ValueError):
+        return str(json.loads(_bentoml("cloud", "current-context"))["api_token"])
+    except (TargetFailed, ValueError, KeyError, TypeError):
         raise MissingTool(
             "there is no login to BentoCloud: log in with bentoml cloud login, or set BENTO_CLOUD_API_KEY and "
             "BENTO_CLOUD_API_ENDPOINT"
         ) from None
-    return dict(found)
 
 
 def _bentoml(*arguments: str) -> str:
