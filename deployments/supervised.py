@@ -33,6 +33,8 @@ class Wanted:
         host: The public address to listen on, once traffic moves to it.
         port: The public port; None for the one that the deployment has, or a free one.
         private_port: The port of its private address; 0 until it has one.
+        sampled: Whether it leaves samples of what it is asked.
+        told: Variables that say where the store is that samples belong to.
     """
 
     id: str
@@ -48,6 +50,8 @@ class Wanted:
     host: str = "127.0.0.1"
     port: int | None = None
     private_port: int = 0
+    sampled: bool = False
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

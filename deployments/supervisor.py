@@ -15,13 +15,14 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from toolkit.deployments import control, control_server, door, following, log_file, supervised
+from toolkit.deployments import collecting, control, control_server, door, following, log_file, supervised
 from toolkit.deployments.kept import KeptRelease
 from toolkit.deployments.supervised import DoorRecord, Remembered, Wanted
 from toolkit.errors import Conflict, NotFound
@@ -71,6 +72,7 @@ class Supervisor:
             self._tasks.append(asyncio.create_task(self._reopen(opened)))
         self._tasks.append(asyncio.create_task(self._look_after_logs()))
         self._tasks.append(asyncio.create_task(following.keep(self._home)))
+        self._tasks.append(asyncio.create_task(collecting.keep(self._home, self._told)))
 
     def all(self) -> list[dict[str, Any]]:
         """Return how everything that runs is."""
@@ -162,17 +164,19 @@ class Supervisor:
                     opened.socket.close()
             self._remember()
         await release.end(patience=release.wanted.timeout + _BEYOND, hurry=False)
+        if release.wanted.sampled:  # before its files go with the deployment
+            await collecting.collect(self._home, release.wanted.told)
         logger.info("%s has ended", identity)
 
     async def end(self) -> None:
         """End everything; what served is taken up again by the next supervisor."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         for opened in self._doors.values():
             if opened.socket is not None:
                 opened.socket.close()
-        await asyncio.gather(*(release.end(patience=_LAST_PATIENCE, hurry=True) for release in self._releases.values()))
+        ending = (release.end(patience=_LAST_PATIENCE, hurry=True) for release in self._releases.values())
+        await asyncio.gather(*self._tasks, *ending, return_exceptions=True)
 
     async def _reopen(self, opened: _Door) -> None:
         """Listen again where a deployment did; as long as another program has the port, that is said."""
@@ -193,6 +197,11 @@ class Supervisor:
             for release in self._releases.values():
                 log_file.turn_over(Path(release.wanted.log))
             await asyncio.sleep(_LOGS_EVERY)
+
+    def _told(self) -> Mapping[str, str]:
+        """Return what says where samples belong: what the last release that samples was told."""
+        told = [each.wanted.told for each in self._releases.values() if each.wanted.sampled]
+        return told[-1] if told else {}
 
     def _remember(self) -> None:
         wanted = [replace(each.wanted, private_port=each.private_port) for each in self._releases.values()]

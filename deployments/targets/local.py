@@ -19,6 +19,7 @@ from toolkit.deployments.target import Health, Instance, Placement
 from toolkit.errors import Conflict, InvalidValue, NotFound, ServiceError, TargetFailed
 from toolkit.flows.services import Services
 from toolkit.settings import environment, load
+from toolkit.transport.address import has_password
 
 _OPTIONS = ("host", "port")
 _HOST = "127.0.0.1"
@@ -79,6 +80,8 @@ class LocalTarget:
             variables=variables,
             host=placement.options.get("host", _HOST),
             port=_port(placement.options),
+            sampled=placement.config.sample_rate > 0,
+            told=_told(),
         )
         try:
             port, _ = self._services().ensure_supervisor(_nothing)
@@ -183,6 +186,13 @@ def _asked(address: str) -> Health:
             return Health(state="failing", message=f"{address}/readyz answers {error.code} {error.reason}")
     except OSError as error:
         return Health(state="failing", message=f"{address}/readyz does not answer: {error}")
+
+
+def _told() -> dict[str, str]:
+    """Return the variables that say where samples belong; no secret is among them."""
+    settings = load()
+    where = {"TOOLKIT_TRACKING_URI": settings.tracking_uri, "TOOLKIT_ARTIFACT_ROOT": settings.artifact_root}
+    return {name: uri for name, uri in where.items() if uri and not has_password(uri)}
 
 
 def _nothing(line: str) -> None:
