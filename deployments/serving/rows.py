@@ -24,8 +24,6 @@ ROW_WISE = frozenset(("sklearn", "xgboost", "lightgbm", "catboost", "onnx", "pyt
 Names = tuple[str, ...]
 Rows = list[list[Any]]
 
-_EXACT = 2.0**53  # beyond it not every whole number is a double
-
 
 def mergeable(model: LoadedModel) -> bool:
     """Tell whether rows of several requests may be given to a model at once: each of its answers is of one row."""
@@ -118,8 +116,6 @@ def _doubles(names: Names, rows: Rows) -> pd.DataFrame | None:
     try:
         values = np.array(rows, dtype="float64")
     except OverflowError:
-        return None
-    if int in kinds and np.any(np.abs(values) >= _EXACT):
         return None
     return pd.DataFrame(values, columns=pd.Index(names), copy=False)
 
