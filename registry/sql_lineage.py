@@ -36,6 +36,14 @@ _ARTIFACT_PARAMS = (
 )
 """Parameters that name artifacts of runs: of one, or a list of such."""
 
+_OF_MODEL = and_(registered_models.c.id == bentos.c.registered, registered_models.c.deleted.is_(None))
+_OF_VERSION = and_(
+    model_versions.c.model == registered_models.c.id,
+    model_versions.c.number == bentos.c.version,
+    model_versions.c.deleted.is_(None),
+)
+"""The model and the version that a Bento was built of, as long as they are there."""
+
 _SERVING = ("serving", "updating", "written")  # states of deployments of which a release serves
 _TOOK_TRAFFIC = ("serving", "written", "replaced", "stopped")  # states of releases; what deployments are is above this
 
@@ -90,6 +98,7 @@ class SqlLineage:
         yield from self._given(of[Kind.RUN])
         yield from self._made(logged_models.c.model_id, of[Kind.MODEL])
         yield from self._built(bentos.c.tag, of[Kind.BENTO])
+        yield from self._outlived(bentos.c.tag, of[Kind.BENTO])
         yield from self._served(deployments.c.deployment_id, of[Kind.DEPLOYMENT])
         wanted = set(of[Kind.VERSION])
         rows = self._versions(registered_models.c.name, [name.rpartition("/")[0] for name in wanted])
@@ -103,7 +112,7 @@ class SqlLineage:
         yield from self._contained(runs.c.parent_run_id, of[Kind.RUN])
         yield from self._gave(of[Kind.RUN])
         yield from self._made(runs.c.run_id, of[Kind.RUN])
-        yield from (edge for edge in self._built(bentos.c.run_id, of[Kind.RUN]) if edge.source.kind is Kind.RUN)
+        yield from self._outlived(bentos.c.run_id, of[Kind.RUN])
         wanted = set(of[Kind.VERSION])
         built = self._built(registered_models.c.name, [name.rpartition("/")[0] for name in wanted])
         yield from (edge for edge in built if edge.source.id in wanted)
@@ -192,31 +201,26 @@ class SqlLineage:
             yield from (edge for edge in _gifts(row) if edge.source.id in wanted)
 
     def _built(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
-        """Yield what Bentos were built from: versions; of one that is there no longer, what is known is its run."""
-        model = and_(registered_models.c.id == bentos.c.registered, registered_models.c.deleted.is_(None))
-        version = and_(
-            model_versions.c.model == registered_models.c.id,
-            model_versions.c.number == bentos.c.version,
-            model_versions.c.deleted.is_(None),
-        )
+        """Yield what was built of versions."""
         wanted = (
-            select(
-                bentos.c.tag,
-                bentos.c.run_id,
-                bentos.c.model,
-                bentos.c.version,
-                registered_models.c.name,
-                model_versions.c.number,
-            )
-            .outerjoin(registered_models, model)
-            .outerjoin(model_versions, version)
+            select(bentos.c.tag, registered_models.c.name, model_versions.c.number)
+            .select_from(bentos)
+            .join(registered_models, _OF_MODEL)
+            .join(model_versions, _OF_VERSION)
         )
         for row in self._edges(wanted, column, ids):
-            bento = Key(Kind.BENTO, row.tag)
-            if row.number is not None:
-                yield Edge(_version(row), bento, Relation.BUILT)
-            elif row.run_id:
-                yield Edge(Key(Kind.RUN, row.run_id), bento, Relation.BUILT, f"{row.model}/{row.version}")
+            yield Edge(_version(row), Key(Kind.BENTO, row.tag), Relation.BUILT)
+
+    def _outlived(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
+        """Yield what was built of versions that are there no longer: what is known of these is their run."""
+        wanted = (
+            select(bentos.c.run_id, bentos.c.tag, bentos.c.model, bentos.c.version)
+            .outerjoin(registered_models, _OF_MODEL)
+            .outerjoin(model_versions, _OF_VERSION)
+            .where(bentos.c.run_id.is_not(None), model_versions.c.id.is_(None))
+        )
+        for run_id, tag, model, version in self._edges(wanted, column, ids):
+            yield Edge(Key(Kind.RUN, run_id), Key(Kind.BENTO, tag), Relation.BUILT, f"{model}/{version}")
 
     def _served(self, column: ColumnElement[Any], ids: Sequence[str]) -> Iterator[Edge]:
         """Yield in which deployments Bentos serve, or served; not where they never took traffic."""
