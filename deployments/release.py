@@ -213,8 +213,9 @@ class Releases:
                 follow = self._followed(version, change.follow_alias) or ""
                 if follow and change.model is None:
                     version = self._means.find(follow)
-            plan = _Plan(version=version, config=config, options=options, why=change.why, patience=change.patience)
-            deployment = self._updated(deployment, plan)
+            if change.follow_alias is None or not self._serves(deployment, version, change):
+                plan = _Plan(version=version, config=config, options=options, why=change.why, patience=change.patience)
+                deployment = self._updated(deployment, plan)
             if change.follow_alias is not None:
                 deployment = self._store.change(deployment.id, follow_alias=follow)
                 self._means.changed(deployment)
@@ -247,12 +248,16 @@ class Releases:
 
     def _is_so(self, there: Deployment, change: Change) -> bool:
         """Tell whether a change would change nothing."""
+        version = self._means.find(change.model or self._served(there))
+        follow = self._followed(version, change.follow_alias) if change.follow_alias else there.follow_alias
+        return follow == there.follow_alias and self._serves(there, version, change)
+
+    def _serves(self, there: Deployment, version: ModelVersion, change: Change) -> bool:
+        """Tell whether a deployment serves a version as it would after a change."""
         serving = self._serving(there)
         if serving is None or there.state not in (DeploymentState.SERVING, DeploymentState.WRITTEN):
             return False
-        version = self._means.find(change.model or f"models:/{serving.model}/{serving.version}")
-        follow = self._followed(version, change.follow_alias) if change.follow_alias else there.follow_alias
-        same = (version.name, version.version) == (serving.model, serving.version) and follow == there.follow_alias
+        same = (version.name, version.version) == (serving.model, serving.version)
         return same and {**there.config, **change.config} == there.config and _with(there, change) == there.options
 
     def rollback(self, name: str, *, to: int | None = None, why: str = "", patience: float = PATIENCE) -> Deployment:

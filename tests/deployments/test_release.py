@@ -354,3 +354,19 @@ def test_a_configuration_that_does_not_fit_changes_nothing(place: Place) -> None
         place.releases.update("wine", Change(config={"workers": 0}))
     assert ServiceConfig.from_dict(place.store.get("wine").config) == ServiceConfig()
     assert place.states() == [(1, 1, "serving")]
+
+
+def test_what_serves_just_so_is_left_alone(tmp_path: Path) -> None:
+    releases, store = releases_on(tmp_path, aliases={"champion": 1})
+    wanted = Wanted(name="wine", model="wine/1", target="shelf", options={"colour": "red"})
+    change = Change(model="wine/1", options={"colour": "red"})
+    made = releases.ensure(wanted, change)
+    assert releases.ensure(wanted, change) == made
+    assert releases.update("wine", Change(follow_alias="champion")).follow_alias == "wine@champion"
+    assert len(store.releases(made.id)) == 1
+    assert releases.ensure(wanted, Change(model="wine/1", options={"colour": "blue"})).release == 2
+    assert releases.ensure(wanted, Change(model="wine/2")).options == {"colour": "blue"}
+    with pytest.raises(Conflict, match="on shelf, not on paper"):
+        releases.ensure(Wanted(name="wine", model="wine/2", target="paper"), Change())
+    assert releases.update("wine", Change(follow_alias="")).follow_alias is None
+    store.close()
