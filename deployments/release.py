@@ -523,6 +523,8 @@ class Releases:
         instance = target.start(placement)
         release = self._remember(release, instance)
         if not target.serves and instance.private_address is None and instance.address is None:
+            for line in target.logs(instance):  # where the files are, and what applies them
+                self._means.report(f"{deployment.name}: {line}")
             return self._concluded(deployment, target, release, instance, old)
         found = self._checked(target, instance, bento, plan)
         self._means.report(f"{deployment.name}: release {release.number} {found}")

@@ -61,7 +61,7 @@ class ClusterApi:
         except (config.ConfigException, OSError) as error:
             where = f" {kubeconfig}" if kubeconfig else ""
             raise MissingTool(
-                f"no cluster is known: the kubeconfig{where} says {_line(error)}; give one with --option kubeconfig=… "
+                f"no cluster is known: the kubeconfig{where} says {_line(error).rstrip('.')}; give one with --option kubeconfig=… "
                 "and a context of it with --option context=…, or leave apply=true away to have files"
             ) from None
         self._settings = settings
