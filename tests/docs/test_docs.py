@@ -29,7 +29,7 @@ from toolkit.registry.history import EVENTS, Action
 from toolkit.registry.policy_file import read_policies
 from toolkit.registry.promotion import RequestState
 from toolkit.settings import Settings
-from toolkit.spec import entry_point, function, parameter, parameter_type, reader, scope, workflow
+from toolkit.spec import deploying, entry_point, function, parameter, parameter_type, reader, scope, workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -203,6 +203,7 @@ def test_configuration_snippets_hold_settings(block: Block) -> None:
         ("Keys of a workflow", workflow.WORKFLOW_KEYS),
         ("Keys of a step", workflow.STEP_KEYS),
         ("Register", workflow.REGISTER_KEYS),
+        ("Deploy", deploying.DEPLOY_KEYS),
         ("Parameters", (*parameter.KEYS, *parameter_type.TYPES)),
         ("Expressions", (*scope.STEP_FIELDS, *scope.RUN_FIELDS, *scope.OUTPUT_FIELDS)),
     ],
