@@ -54,7 +54,7 @@ class HttpDeploymentStore:
     @understood
     def list(self, *, model: str | None = None, deleted: bool = False) -> Sequence[Deployment]:
         """See `DeploymentStore.list`."""
-        names.check_changes(model=model)
+        names.check_texts({"model": model})
         told = self._calls.get("/deployments", model=model, deleted=str(deleted).lower())
         return [codec.deployment_in(each) for each in told["deployments"]]
 
@@ -114,7 +114,8 @@ class HttpDeploymentStore:
     ) -> Release:
         """See `DeploymentStore.change_release`."""
         texts = {"image": image, "image_digest": image_digest, "bento": bento, "bento_digest": bento_digest}
-        names.check_changes(message=message, instance=instance, **texts)
+        names.check_changes(message=message, instance=instance)
+        names.check_texts(texts)
         path = _deployment(deployment_id)
         _check_number(number)
         body = {"state": None if state is None else state.value, "message": message, "instance": instance, **texts}
@@ -140,7 +141,7 @@ class HttpDeploymentStore:
     @understood
     def bentos(self, *, model: str | None = None) -> Sequence[Bento]:
         """See `DeploymentStore.bentos`."""
-        names.check_changes(model=model)
+        names.check_texts({"model": model})
         return [codec.bento_in(each) for each in self._calls.get("/bentos", model=model)["bentos"]]
 
     def _by(self, user: str) -> Calls:

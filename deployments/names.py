@@ -50,8 +50,7 @@ def check_deployment(new: Deployment) -> None:
     if new.id and not is_id(new.id):
         raise InvalidValue(f"deployment id {new.id[:100]!r}: wanted 32 hexadecimal digits, or nothing")
     check_changes(address=new.address, follow_alias=new.follow_alias, config=new.config, options=new.options)
-    for path in ("target", "host"):
-        limits.check_text(getattr(new, path), path, _TEXT_LENGTH)
+    check_texts({"target": new.target, "host": new.host})
     limits.check_text(new.message, "message", _JSON_LENGTH)
     limits.check_text(new.created_by, "created_by", USER_LENGTH)
     limits.check_time(new.created_at, "created_at")
@@ -65,7 +64,6 @@ def check_changes(
     config: Mapping[str, object] | None = None,
     options: Mapping[str, str] | None = None,
     instance: Mapping[str, object] | None = None,
-    **texts: str | None,
 ) -> None:
     """Check what is to be changed of a deployment or a release; ``None`` stays as it is.
 
@@ -74,12 +72,21 @@ def check_changes(
     """
     if message is not None:
         limits.check_text(message, "message", _JSON_LENGTH)
-    for path, text in {"address": address, "follow_alias": follow_alias, **texts}.items():
-        if text is not None:
-            limits.check_text(text, path, _TEXT_LENGTH)
+    check_texts({"address": address, "follow_alias": follow_alias})
     for path, values in {"config": config, "options": options, "instance": instance}.items():
         if values is not None:
             limits.check_text(written(values, path), path, _JSON_LENGTH)
+
+
+def check_texts(texts: Mapping[str, str | None]) -> None:
+    """Check texts by the names of their fields; ``None`` is none.
+
+    Raises:
+        InvalidValue: One cannot be kept.
+    """
+    for path, text in texts.items():
+        if text is not None:
+            limits.check_text(text, path, _TEXT_LENGTH)
 
 
 def check_release(new: Release) -> None:
@@ -89,14 +96,8 @@ def check_release(new: Release) -> None:
         InvalidValue: A text cannot be kept, or the version is no number of one.
     """
     _check_origin(new.model, new.version, new.run_id)
-    check_changes(
-        message=new.message,
-        instance=new.instance,
-        bento=new.bento,
-        bento_digest=new.bento_digest,
-        image=new.image,
-        image_digest=new.image_digest,
-    )
+    check_changes(message=new.message, instance=new.instance)
+    check_texts({path: getattr(new, path) for path in ("bento", "bento_digest", "image", "image_digest")})
     limits.check_text(new.created_by, "created_by", USER_LENGTH)
     limits.check_text(new.why, "why", REASON_LENGTH)
     limits.check_time(new.created_at, "created_at")
@@ -111,7 +112,7 @@ def check_bento(new: Bento) -> None:
     _check_origin(new.model, new.version, new.run_id)
     if not new.tag:
         raise InvalidValue("a Bento without a tag: wanted one such as wine-quality:3")
-    check_changes(tag=new.tag, digest=new.digest)
+    check_texts({"tag": new.tag, "digest": new.digest})
     limits.check_text(new.created_by, "created_by", USER_LENGTH)
     limits.check_time(new.created_at, "created_at")
 
@@ -129,6 +130,6 @@ def written(values: Mapping[str, object], path: str) -> str:
 
 
 def _check_origin(model: str, version: int, run_id: str | None) -> None:
-    check_changes(model=model, run_id=run_id)
+    check_texts({"model": model, "run_id": run_id})
     if not model or version not in _VERSIONS:
         raise InvalidValue(f"{model[:100]!r} version {version}: wanted a registered model's name and a number")

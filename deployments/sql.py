@@ -98,7 +98,7 @@ class SqlDeploymentStore:
     @persistent
     def list(self, *, model: str | None = None, deleted: bool = False) -> Sequence[Deployment]:
         """See `DeploymentStore.list`."""
-        names.check_changes(model=model)
+        names.check_texts({"model": model})
         wanted = select(deployments).order_by(deployments.c.name, deployments.c.id)
         if not deleted:
             wanted = wanted.where(deployments.c.deleted.is_(None))
@@ -219,7 +219,8 @@ class SqlDeploymentStore:
     ) -> Release:
         """See `DeploymentStore.change_release`."""
         texts = {"image": image, "image_digest": image_digest, "bento": bento, "bento_digest": bento_digest}
-        names.check_changes(message=message, instance=instance, **texts)
+        names.check_changes(message=message, instance=instance)
+        names.check_texts(texts)
         values: dict[str, Any] = {name: text for name, text in texts.items() if text is not None}
         if message is not None:
             values["message"] = rows.cut(message)
@@ -279,7 +280,7 @@ class SqlDeploymentStore:
     @persistent
     def bentos(self, *, model: str | None = None) -> Sequence[Bento]:
         """See `DeploymentStore.bentos`."""
-        names.check_changes(model=model)
+        names.check_texts({"model": model})
         wanted = rows.wanted_bentos().order_by(bentos.c.id.desc())
         if model is not None:
             wanted = wanted.where(func.coalesce(registered_models.c.name, bentos.c.model) == model)
