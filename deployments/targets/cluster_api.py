@@ -59,9 +59,9 @@ class ClusterApi:
                     persist_config=False,
                 )
         except (config.ConfigException, OSError) as error:
-            where = f" {kubeconfig}" if kubeconfig else ""
+            where, told = f" {kubeconfig}" if kubeconfig else "", _line(error).rstrip(".")
             raise MissingTool(
-                f"no cluster is known: the kubeconfig{where} says {_line(error).rstrip('.')}; give one with --option kubeconfig=… "
+                f"no cluster is known: the kubeconfig{where} says {told}; give one with --option kubeconfig=… "
                 "and a context of it with --option context=…, or leave apply=true away to have files"
             ) from None
         self._settings = settings
