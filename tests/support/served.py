@@ -173,11 +173,10 @@ def wait_for(condition: Any, what: str, log: Path | None = None, process: Any = 
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all of its group, in order if it can."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
+    """End a process in order if it can, and all of its group by force."""
+    process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=60)
+        process.wait(timeout=20)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=60)
