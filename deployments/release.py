@@ -44,6 +44,7 @@ ON_A_MACHINE = ("local", "docker")
 _UNFINISHED = (DeploymentState.CREATING, DeploymentState.UPDATING)
 _SETTLED = tuple(state for state in DeploymentState if state not in (*_UNFINISHED, DeploymentState.DELETED))
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between two questions for its health
+_INTERRUPTED = ("it was interrupted", "the process that released it was interrupted")
 _LOCKS = ".locks"  # no deployment can be called so
 _LOG_LINES = 20
 _SCORED_WITHIN = 60.0  # seconds, at least: the first answer of some models takes long
@@ -336,7 +337,8 @@ class Releases:
         version = self._means.find(deployment.follow_alias)
         latest = next(iter(self._store.releases(deployment.id)), None)
         known = [self._serving(deployment)]
-        known += [latest] if latest is not None and latest.state is ReleaseState.REFUSED else []
+        if latest is not None and latest.state is ReleaseState.REFUSED and latest.message not in _INTERRUPTED:
+            known.append(latest)
         if any(each is not None and (each.model, each.version) == (version.name, version.version) for each in known):
             return None
         alias = deployment.follow_alias.rpartition("@")[2]
@@ -643,7 +645,7 @@ class Releases:
         self, deployment: Deployment, target: Target, releases: Sequence[Release], starting: Release | None
     ) -> Deployment:
         """Go on with, or take back, what was left in the middle."""
-        interrupted = "the process that released it was interrupted"
+        interrupted = _INTERRUPTED[1]
         if starting is not None and starting.instance.get("switching"):
             old = self._serving(deployment)
             instance = Instance.from_dict(starting.instance)
@@ -752,6 +754,6 @@ def _mapping(value: object) -> Mapping[str, object] | None:
 
 
 def _told(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
-        return "it was interrupted"
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return _INTERRUPTED[0]
     return error.message if isinstance(error, ToolkitError) else f"{type(error).__name__}: {error}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.deployments.records import Deployment, DeploymentState, Release, ReleaseState
@@ -69,7 +69,7 @@ def starter_of(deployment: Deployment, starting: Release | None) -> Starter:
     return Starter(deployment=deployment.name, owner=owner, since=deployment.updated_at)
 
 
-def interrupted(deployment: Deployment, releases: list[Release]) -> bool:
+def interrupted(deployment: Deployment, releases: Sequence[Release]) -> bool:
     """Tell whether a deployment was left in the middle of a change by a process that has ended."""
     if deployment.state not in (DeploymentState.CREATING, DeploymentState.UPDATING):
         return False

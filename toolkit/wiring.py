@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from toolkit.errors import InvalidSetting, InvalidValue, JournalError, StoreError
+from toolkit.errors import InvalidSetting, InvalidValue, JournalError, ProjectError, StoreError
 from toolkit.recording import current
 from toolkit.recording.lease import Leases, sweep_lost
 from toolkit.recording.stores import Stores
@@ -599,6 +599,13 @@ def kept_deployments(settings: Settings) -> Sequence[DoorRecord]:
     return supervised.read(settings.home).doors
 
 
+def follows_aliases(settings: Settings) -> bool:
+    """Tell whether a deployment was told on this machine to follow an alias."""
+    from toolkit.deployments import following  # noqa: PLC0415 - when services are wanted
+
+    return bool(following.read(settings.home / "deployments"))
+
+
 def served(settings: Settings) -> Served | None:
     """Return what the local tracking server serves; ``None`` where the settings name a server.
 
@@ -776,7 +783,34 @@ def _plan(source: Source, request: RunRequest, *, to_show: bool = False) -> Plan
         caller=request.caller or Path.cwd(),
         to_show=to_show,
     )
-    return make_plan(source, target)
+    plan = make_plan(source, target)
+    _check_deploying(plan)
+    return plan
+
+
+def _check_deploying(plan: Plan) -> None:
+    """Refuse what a step can never deploy, as far as its values are known: better now than when all else is done.
+
+    Raises:
+        ProjectError: The deployment's name, the target or the configuration is none.
+    """
+    deploying = [step.deploy for step in plan.workflow.steps.values() if step.deploy is not None]
+    if not deploying:
+        return
+    from toolkit.deployments.config import ServiceConfig  # noqa: PLC0415 - where a step deploys
+    from toolkit.deployments.names import check_name  # noqa: PLC0415 - the same
+    from toolkit.deployments.targets.lookup import names  # noqa: PLC0415 - the same
+
+    for each in deploying:
+        fixed = {name: template.source for name, template in each.values.items() if template.constant}
+        target = fixed.get("target", "local")
+        try:
+            check_name(str(fixed.get("name", "fits")))
+            if target not in names():
+                raise InvalidValue(f"there is no target {target!r}: there are {', '.join(names())}")
+            ServiceConfig.from_dict({name: fixed[name] for name in ("workers",) if name in fixed})
+        except (InvalidValue, TypeError) as error:
+            raise ProjectError(f"'deploy': {error}", mark=each.mark) from None
 
 
 def resumed_request(request: RunRequest, *, elsewhere: bool = False) -> RunRequest:

@@ -12,6 +12,7 @@ from toolkit.cli.deployments_release import deployment_json
 from toolkit.cli.render import moment, show, show_json, show_table
 from toolkit.cli.store import opened
 from toolkit.deployments.records import Deployment, Release
+from toolkit.deployments.starter import interrupted
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.wiring import open_deployment_store
 
@@ -88,9 +89,13 @@ def show_(
                 raise
             deployment = gone[0]
         releases = store.releases(deployment.id)
+    left = interrupted(deployment, releases)
     if as_json:
-        show_json({"schema": 1, **deployment_json(deployment), "releases": [release_json(each) for each in releases]})
+        told = [release_json(each) for each in releases]
+        show_json({"schema": 1, **deployment_json(deployment), "interrupted": left, "releases": told})
         return
+    if left:
+        show("interrupted: the process that changed it has ended; the next update, rollback or delete mends it")
     for key, value in _said(deployment, next((each for each in releases if each.number == deployment.release), None)):
         show(f"{key}: {value}")
     show("")

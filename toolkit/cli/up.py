@@ -8,7 +8,7 @@ import typer
 
 from toolkit.cli.render import say
 from toolkit.settings import load
-from toolkit.wiring import kept_deployments, local_services, named_tracking, served
+from toolkit.wiring import follows_aliases, kept_deployments, local_services, named_tracking, served
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -23,7 +23,7 @@ def up() -> None:
         server = services.ensure_prefect(say)
         ours = None if tracking is None else tracking.result()
         deployments = kept_deployments(settings)
-        keeper = services.ensure_supervisor(say) if deployments else None
+        keeper = services.ensure_supervisor(say) if deployments or follows_aliases(settings) else None
     state = "yours" if server.external else "started" if server.started else "was running"
     say(f"prefect   {server.ui_url or server.api_url}  ({state})")
     if ours is None:
@@ -32,4 +32,5 @@ def up() -> None:
         say(f"tracking  {ours.url}  ({'started' if ours.started else 'was running'})")
     if keeper is not None:
         state = "started" if keeper[1] else "was running"
-        say(f"deployments  {', '.join(f'{each.deployment} at {each.url}' for each in deployments)}  ({state})")
+        kept = [f"{each.deployment} at {each.url}" for each in deployments]
+        say(f"deployments  {', '.join(kept) or 'aliases are followed'}  ({state})")
