@@ -30,7 +30,7 @@ INSTANCE, RELEASE, MANAGED = "app.kubernetes.io/instance", "toolkit/release", "a
 OWNER = "toolkit"
 
 _USER = 1034  # BentoML's user in its images, and its group
-_SCRATCH = {"tmp": "/tmp", "metrics": "/home/bentoml/prometheus_multiproc_dir"}  # noqa: S108 - a mount of the pod's own
+_SCRATCH = "/tmp"  # noqa: S108 - a mount of the pod's own
 _DRAIN = 5  # seconds in which proxies learn that a pod that ends gets no more requests
 _GRACE = 10  # seconds beyond the longest answer that a pod has to end
 _MEMORY = 512  # MiB for each worker, where nothing is said
@@ -208,7 +208,7 @@ def _pod(work: Workload) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(work)],
-        "volumes": [{"name": name, "emptyDir": {"sizeLimit": "256Mi"}} for name in _SCRATCH],
+        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "256Mi"}}],
     }
     if secret := work.options["image_pull_secret"]:
         pod["imagePullSecrets"] = [{"name": secret}]
@@ -221,6 +221,7 @@ def _container(work: Workload) -> Manifest:
     variables = {
         "BENTOML_PORT": str(PORT),
         "BENTOML_HOST": "0.0.0.0",  # noqa: S104 - of the pod, which the policy guards
+        "BENTOML_HOME": f"{_SCRATCH}/bentoml",  # it makes folders there; the Bento itself is elsewhere
         "BENTOML_DO_NOT_TRACK": "True",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
@@ -240,7 +241,7 @@ def _container(work: Workload) -> Manifest:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": name, "mountPath": path} for name, path in _SCRATCH.items()],
+        "volumeMounts": [{"name": "scratch", "mountPath": _SCRATCH}],
     }
 
 
