@@ -112,6 +112,7 @@ class Sources:
             named = urlsplit(source)
             if named.netloc or not run_id or named.path.strip("/").partition("/")[0] != run_id:
                 _refuse(source, "run_id")
+            self._run_root(run_id, source)
         elif _is_local(scheme) or _is_proxied(source):
             within = self._within(source, self._run_root(run_id, source))
             if within is None:
@@ -124,14 +125,14 @@ class Sources:
             return None
         try:
             return self._runs.get_run(run_id).info.artifact_uri
-        except NotFound:
-            _refuse(source, "run_id")
+        except NotFound as error:
+            _refuse(source, "run_id", f" {error}")
 
     def _model(self, model_id: str, source: str) -> LoggedModel:
         try:
             return self._catalog.logged.get_model(model_id)
-        except NotFound:
-            _refuse(source, "model_id")
+        except NotFound as error:
+            _refuse(source, "model_id", f" {error}")
 
     def _of_model(self, source: str, scheme: str, run_id: str | None, model_id: str) -> Resolved:
         """Resolve the files of a logged model."""
@@ -218,10 +219,10 @@ def version_of(registry: RegistryStore, uri: ModelUri) -> ModelVersion:
     return max(found, key=lambda version: version.version)
 
 
-def _refuse(source: str, named: str) -> NoReturn:
+def _refuse(source: str, named: str, why: str = "") -> NoReturn:
     raise InvalidValue(
         f"Invalid model version source: '{source}'. The {named} request parameter must identify the resource that "
-        "contains the source."
+        f"contains the source.{why}"
     )
 
 

@@ -330,6 +330,15 @@ def test_sources_that_are_refused(wine: Server, places: dict[str, str], source: 
     assert len(wine.api("GET", "model-versions/search")["model_versions"]) == 2
 
 
+def test_a_source_in_a_run_that_is_not_there(wine: Server) -> None:
+    missing = "b" * 32
+    body = {"name": "wine", "source": f"runs:/{missing}/model", "run_id": missing}
+    answer = call(wine, "POST", "model-versions/create", body)
+    refused(answer, 400, "INVALID_PARAMETER_VALUE")
+    assert f"Run with id={missing} not found" in answer.json["message"]
+    assert len(wine.api("GET", "model-versions/search")["model_versions"]) == 2
+
+
 def test_sources_on_disk(tmp_path: Path) -> None:
     """Where clients are told the places themselves, a folder of the run may be named as a URI or as a path."""
     with serving(tmp_path / "home", serve_artifacts=False) as server:
