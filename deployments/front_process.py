@@ -12,7 +12,6 @@ import signal
 import sys
 from pathlib import Path
 
-TARGET = Path("/tmp/toolkit-target")  # noqa: S108 - a container's own: nobody else is there
 _PIECE = 256 * 1024
 _GRACE = 20.0
 _BODY = b'{"error_code":"TEMPORARILY_UNAVAILABLE","message":"No release of this deployment can be reached."}'
@@ -34,10 +33,10 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()  # the other direction ends, too
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Path) -> None:
     """Join a client with the release that has the traffic now."""
     try:
-        host, _, port = TARGET.read_text().strip().rpartition(":")
+        host, _, port = target.read_text().strip().rpartition(":")
         theirs, ours = await asyncio.open_connection(host, int(port))
     except (OSError, ValueError):
         writer.write(_NOBODY)
@@ -50,11 +49,11 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.close()
 
 
-async def _main(host: str, port: int) -> None:
+async def _main(host: str, port: int, target: Path) -> None:
     open_ones: set[asyncio.Task[None]] = set()
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(_serve(reader, writer))
+        task = asyncio.ensure_future(_serve(reader, writer, target))
         open_ones.add(task)
         task.add_done_callback(open_ones.discard)
 
@@ -70,4 +69,4 @@ async def _main(host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(_main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])))

@@ -27,6 +27,7 @@ _ADDRESS = "toolkit.front"
 
 _OF_NETWORK = "toolkit.network"
 _FIRST_PORT = 3000
+_TARGET = "/tmp/toolkit-target"  # noqa: S108 - in a container of its own, where nobody else is
 _PYTHON = "/app/.venv/bin/python"
 
 
@@ -60,7 +61,7 @@ def _run_front(client: Any, new: Instance, name: str, port: str) -> Any:  # noqa
         network = {"network": NETWORK, "ports": {f"{PORT}/tcp": (detail["host"], int(port))}}
     front = client.containers.create(
         new.image,
-        ["-c", source, listens, inside],
+        ["-c", source, listens, inside, _TARGET],
         entrypoint=[_PYTHON],
         name=name,
         labels={
@@ -94,8 +95,7 @@ def point(front: Any, place: str) -> None:  # noqa: ANN401 - Docker's SDK has no
     Raises:
         TargetFailed: It does not take it.
     """
-    target = str(front_process.TARGET)
-    script = f'printf %s "$1" > {target}.new && mv {target}.new {target}'
+    script = f'printf %s "$1" > {_TARGET}.new && mv {_TARGET}.new {_TARGET}'
     code, said = front.exec_run(["/bin/sh", "-c", script, "sh", place])
     if code:
         told = said.decode("utf-8", "replace").strip()
