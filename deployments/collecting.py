@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from toolkit.deployments.serving.sample_files import DONE, OPEN
+from toolkit.deployments.samples import LEFT
+from toolkit.deployments import samples
 from toolkit.settings import environment
 
 logger = logging.getLogger("toolkit.deployments")
@@ -42,7 +44,7 @@ async def collect(home: Path, told: Mapping[str, str]) -> None:
         home: Toolkit's home.
         told: Variables that say where the store is.
     """
-    if not _waiting(home):
+    if not samples.waiting(home):
         return
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "toolkit", "deployments", "collect"),
@@ -59,8 +61,3 @@ async def collect(home: Path, told: Mapping[str, str]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-
-
-def _waiting(home: Path) -> bool:
-    files = (home / "deployments").glob("*/samples/*/*")
-    return any(file.name.endswith((DONE, OPEN)) for file in files)

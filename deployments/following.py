@@ -34,6 +34,14 @@ _LOOK_EVERY = 2.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _GRACE = 5.0
 
+_LAUNCH = (
+    # Its input ends with whoever keeps it, in whatever way: a second one would be started beside it.
+    "import os, runpy, signal, sys, threading; "
+    "ended = lambda: (sys.stdin.buffer.read(), os.kill(os.getpid(), signal.SIGINT)); "
+    "threading.Thread(target=ended, daemon=True).start(); "
+    "runpy.run_module('toolkit', run_name='__main__', alter_sys=True)"
+)
+
 Followed = Mapping[str, Mapping[str, str]]
 """Variables of the process that follows, by the deployment's name."""
 
@@ -107,12 +115,12 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 async def _follow(home: Path, names: list[str], variables: Mapping[str, str]) -> None:
     """Keep one process; one that ends is started again, after pauses that grow."""
-    command = [sys.executable, "-P", "-m", "toolkit", "deployments", "follow"]
+    command = [sys.executable, "-P", "-c", _LAUNCH, "deployments", "follow"]
     command += [word for name in names for word in ("--name", name)]
     told = environment(**dict.fromkeys(TOLD), TOOLKIT_HOME=str(home.absolute())) | dict(variables)
     pause = _FIRST_PAUSE
     while True:
-        process = await asyncio.create_subprocess_exec(*command, env=told, stdin=asyncio.subprocess.DEVNULL)
+        process = await asyncio.create_subprocess_exec(*command, env=told, stdin=asyncio.subprocess.PIPE)
         logger.info("process %d follows the aliases of %s", process.pid, ", ".join(names))
         try:
             code = await process.wait()
