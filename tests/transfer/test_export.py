@@ -24,6 +24,7 @@ from toolkit.cli.main import main
 from toolkit.errors import AlreadyExists, ArtifactCorrupt, Conflict, InvalidValue, NotFound
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
+from toolkit.registry.catalog import catalog_of
 from toolkit.settings import environment
 from toolkit.testing.runs import START, add_run
 from toolkit.tracking.records import Dataset, DatasetInput, Lifecycle, Metric, RunQuery, RunStatus
@@ -324,7 +325,9 @@ def test_an_import_from_mlflow_that_is_killed_can_go_on(
 def test_the_commands(stores: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_id = fill(stores)
     assert main(["export", str(tmp_path / "out"), "-x", "wine"]) == 0
-    assert "1 experiments, 3 runs, 12 points, 3 artifacts" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "1 experiments, 3 runs, 12 points, 3 artifacts" in told.out
+    assert "not exported" not in told.err
     assert main(["export", str(tmp_path / "out"), "--run", run_id[:8], "--force", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["runs"], shown["artifacts"], shown["failures"]) == (1, 3, [])
@@ -332,4 +335,8 @@ def test_the_commands(stores: Stores, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "is whole" in capsys.readouterr().out
     assert main(["import", str(tmp_path / "out")]) == 0
     assert main(["export", str(tmp_path / "out")]) == 2
+    catalog_of(stores).registered.create_model("wine")
+    capsys.readouterr()
+    assert main(["export", str(tmp_path / "out"), "--force"]) == 0
+    assert "not exported: logged models and the registry" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "nowhere"), "--check"]) == 2

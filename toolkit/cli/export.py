@@ -9,6 +9,10 @@ import typer
 from toolkit.cli.pace import Pace
 from toolkit.cli.render import say, show, show_json, size
 from toolkit.cli.store import find_experiment, find_run, opened
+from toolkit.recording.stores import Stores
+from toolkit.registry.catalog import catalog_of
+from toolkit.tracking.logged_models import LoggedModelQuery
+from toolkit.tracking.records import SearchQuery
 from toolkit.transfer.export import Exported, Exporter, Selection, check
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -40,6 +44,7 @@ def export(
         say(f"exporting to {folder}")
         pace = Pace()
         done = Exporter(stores, folder, selection, lambda so_far: pace.say(lambda: _summary(so_far))).export()
+        has_models = _has_models(stores)
     if as_json:
         show_json(
             {
@@ -55,10 +60,18 @@ def export(
         )
     else:
         show(f"exported {_summary(done)} to {folder}")
+    if has_models:
+        say("not exported: logged models and the registry; back up the database itself to keep them")
     for failure in done.failures:
         say(f"not exported: {failure}")
     if done.failures:
         raise typer.Exit(1)
+
+
+def _has_models(stores: Stores) -> bool:
+    catalog = catalog_of(stores)
+    logged = catalog.logged.search_models(LoggedModelQuery(limit=1)).items
+    return bool(logged or catalog.registered.search_models(SearchQuery(limit=1)).items)
 
 
 def _summary(done: Exported) -> str:
