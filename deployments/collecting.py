@@ -9,11 +9,9 @@ import asyncio
 import contextlib
 import logging
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from toolkit.deployments.samples import LEFT
 from toolkit.deployments import samples
 from toolkit.settings import environment
 

@@ -19,7 +19,7 @@ from toolkit.errors import NotFound
 if TYPE_CHECKING:
     from toolkit.artifacts.store import ArtifactStore
 
-LEFT = 10 * FILE_SECONDS
+LEFT = 3 * FILE_SECONDS
 """Seconds after which a file that nobody writes to is what a process left that was killed."""
 
 _LONGEST = 64 * 2**20  # of a file that is read; ours are far smaller
@@ -54,7 +54,7 @@ def collect(home: Path, artifacts: ArtifactStore) -> int:
         ArtifactError: The store fails; what could not be moved stays.
     """
     moved = 0
-    for file in sorted((home / _ROOT).glob(f"*/{_FOLDER}/*/*")):
+    for file in _files(home):
         whole = _whole(file)
         if whole is None:
             continue
@@ -68,15 +68,30 @@ def collect(home: Path, artifacts: ArtifactStore) -> int:
     return moved
 
 
+def waiting(home: Path) -> bool:
+    """Tell whether there is something to collect."""
+    return any(file.name.endswith(DONE) or _is_left(file) for file in _files(home))
+
+
+def _files(home: Path) -> Iterator[Path]:
+    yield from sorted((home / _ROOT).glob(f"*/{_FOLDER}/*/*"))
+
+
+def _is_left(file: Path) -> bool:
+    """Tell whether a file was left in the middle."""
+    try:
+        return file.name.endswith(OPEN) and time.time() - file.stat().st_mtime >= LEFT
+    except OSError:  # it is whole now
+        return False
+
+
 def _whole(file: Path) -> Path | None:
     """Return a file that is whole; one that was left in the middle is made so."""
     if file.name.endswith(DONE):
         return file
-    if not file.name.endswith(OPEN):
+    if not _is_left(file):
         return None
     try:
-        if time.time() - file.stat().st_mtime < LEFT:
-            return None
         return file.rename(file.with_name(file.name.removesuffix(OPEN) + DONE))
     except OSError:
         return None

@@ -180,7 +180,8 @@ def _drift(
     if first is None:
         rate = deployment.config.get("sample_rate")
         notes.append(
-            f"no inputs of release {release.number} are sampled yet: sample_rate is {rate}, files come within a minute"
+            f"no inputs of release {release.number} are here yet: sample_rate is {rate}, and what another machine samples "
+            "is collected every few minutes"
             if rate
             else f"inputs are not sampled: toolkit deployments update -n {deployment.name} --config sample_rate=0.1"
         )

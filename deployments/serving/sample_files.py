@@ -27,7 +27,7 @@ DONE = ".jsonl"
 FILE_BYTES = 4 * 2**20
 """A file is finished at this size."""
 
-FILE_SECONDS = 60
+FILE_SECONDS = 300
 """A file is finished at this age."""
 
 MOST_FILES = 32
@@ -101,8 +101,8 @@ class SampleFiles:
 
     def _begin(self) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)
-        seconds, ms = divmod(time.time_ns() // 1_000_000, 1_000)
-        stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}.{ms:03}Z"
+        seconds, rest = divmod(time.time_ns() // 1_000, 1_000_000)
+        stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}.{rest:06}Z"
         number = f"{next(self._numbers):06}-{uuid.uuid4().hex[:6]}"  # processes in two containers may have one id
         self._path = self._folder / f"{stamp}-{os.getpid()}-{number}{OPEN}"
         self._file = self._path.open("ab")
