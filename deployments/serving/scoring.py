@@ -54,7 +54,7 @@ class Scoring:
             sampler=self._sampler,
             count=self.metrics.batch,
         )
-        self.worker = Worker(self.scorer, timeout=self.config.timeout)
+        self.worker = Worker(self.scorer, timeout=self.config.timeout, patience=self.config.max_latency_ms / 1_000)
         self.version = str(description.get("built_with", "")).encode()
         self.example = self._warm(path / EXAMPLE)
 

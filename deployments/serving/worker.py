@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 64
 """Requests that the thread takes at once."""
 
-PATIENCE = 0.002
+TOGETHER = 0.002
 """Seconds that an answer may wait for those that were asked for with it."""
 
 LOST = 3
@@ -42,25 +42,46 @@ class _Job:
 class _Lane(threading.Thread):
     """A thread with its queue."""
 
-    def __init__(self, scorer: Scorer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, scorer: Scorer, loop: asyncio.AbstractEventLoop, patience: float) -> None:
         super().__init__(name="model", daemon=True)
         self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self.since: float | None = None  # when it began what it does now
-        self._scorer, self._loop = scorer, loop
+        self._scorer, self._loop, self._patience = scorer, loop, patience
+        self._expected = 1  # so many requests came together lately
+        self._took = 0.0  # seconds that the last answers took
 
     def run(self) -> None:
-        while (job := self.jobs.get()) is not None:
-            jobs = [job]
-            ends = False
-            with contextlib.suppress(queue.Empty):
-                while len(jobs) < AT_ONCE and not ends:
-                    more = self.jobs.get_nowait()
-                    ends = more is None
-                    if more is not None:
-                        jobs.append(more)
-            self._answer([each for each in jobs if not each.future.done()])
-            if ends:
-                return
+        ends = False
+        while not ends:
+            jobs, ends = self._gathered()
+            self._expected = max(len(jobs), (self._expected + len(jobs)) // 2)
+            waited = [each for each in jobs if not each.future.done()]
+            if waited:
+                began = time.monotonic()
+                self._answer(waited)
+                self._took = time.monotonic() - began
+
+    def _gathered(self) -> tuple[list[_Job], bool]:
+        """Wait for requests; return those that are there, and whether it is the end.
+
+        Where as many came together lately as are not there yet, it waits a little for them: clients that were answered
+        together ask again together. It never waits longer than the model takes, which they would wait for otherwise.
+        """
+        first = self.jobs.get()
+        if first is None:
+            return [], True
+        jobs = [first]
+        until = time.monotonic() + min(self._patience, self._took)
+        while len(jobs) < AT_ONCE:
+            wait = until - time.monotonic() if len(jobs) < self._expected else 0.0
+            try:
+                more = self.jobs.get(timeout=wait) if wait > 0 else self.jobs.get_nowait()
+            except queue.Empty:
+                break
+            if more is None:
+                return jobs, True
+            jobs.append(more)
+        return jobs, False
 
     def _answer(self, jobs: Sequence[_Job]) -> None:
         self.since = sent = time.monotonic()
@@ -69,7 +90,7 @@ class _Lane(threading.Thread):
             for at, answer in self._scorer.answers([each.asked for each in jobs]):
                 done.append((jobs[at], answer))
                 now = time.monotonic()
-                if now - sent > PATIENCE:
+                if now - sent > TOGETHER:
                     self._send(done)
                     done, self.since, sent = [], now, now
         except BaseException as error:  # noqa: BLE001 - the thread must go on: a model may even try to end the process
@@ -97,10 +118,11 @@ class Worker:
     Args:
         scorer: Asks the model.
         timeout: Seconds that an answer may take.
+        patience: Seconds that a request may wait for others, to be asked about with them.
     """
 
-    def __init__(self, scorer: Scorer, *, timeout: float) -> None:
-        self._scorer, self._timeout = scorer, timeout
+    def __init__(self, scorer: Scorer, *, timeout: float, patience: float = 0.0) -> None:
+        self._scorer, self._timeout, self._patience = scorer, timeout, patience
         self._lane: _Lane | None = None
         self._lost: list[_Lane] = []
 
@@ -125,7 +147,7 @@ class Worker:
             self._lane = None
 
     def _started(self, loop: asyncio.AbstractEventLoop) -> _Lane:
-        lane = _Lane(self._scorer, loop)
+        lane = _Lane(self._scorer, loop, self._patience)
         lane.start()
         return lane
 
