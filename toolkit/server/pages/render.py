@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse, Response
 
-from toolkit.server.pages import numbers, static, times
+from toolkit.server.pages import markdown, numbers, static, times
 from toolkit.server.pages.states import badge, icon
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def environment(prefix: str = "") -> Environment:
         absolute=times.absolute,
         iso=times.iso,
         duration=times.duration,
+        markdown=markdown.html,
         short=lambda text, length=8: str(text)[:length],
     )
     made.globals.update(

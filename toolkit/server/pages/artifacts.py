@@ -1,0 +1,113 @@
+"""The files of a run: what there is, what a file looks like, and its bytes in a frame that can do nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from starlette.responses import Response, StreamingResponse
+
+from toolkit.errors import InvalidValue
+from toolkit.server.artifacts.files import Files
+from toolkit.server.pages import previews
+from toolkit.server.pages.asked import Asked
+from toolkit.server.pages.render import page
+from toolkit.server.pages.run import head
+from toolkit.tracking.records import ArtifactEntry
+
+_LISTED = 5_000
+_PIECE = 1 << 18
+SANDBOX = "sandbox; default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; media-src 'self'"
+"""What a file may do that is shown as a page of its own: run no script, and load nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the tree of files: its depth, its name, its whole path, and its size if it is a file."""
+
+    depth: int
+    name: str
+    path: str
+    size: int | None
+
+
+def show(asked: Asked) -> Response:
+    """Return the page: the tree, and the file that was chosen."""
+    run = asked.stores.runs.get_run(asked.path["run_id"])
+    found = asked.stores.runs.list_artifacts(run.info.run_id, limit=_LISTED)
+    paths = [entry.path for entry in found.items]
+    wanted = asked.query.get("path", "")
+    chosen = next((entry for entry in found.items if entry.path == wanted), None)
+    if wanted and chosen is None and not any(path.startswith(f"{wanted}/") for path in paths):
+        raise InvalidValue(f"this run has no file {wanted[:300]!r}")
+    place = paths.index(wanted) if chosen else -1
+    return page(
+        asked,
+        "run_artifacts.html",
+        **head(asked, run, "artifacts"),
+        lines=tree(found.items),
+        more=found.next_page_token is not None,
+        chosen=chosen,
+        preview=_preview(asked, run.info.run_id, chosen) if chosen else None,
+        before=paths[place - 1] if place > 0 else None,
+        after=paths[place + 1] if 0 <= place < len(paths) - 1 else None,
+    )
+
+
+def tree(entries: Sequence[ArtifactEntry]) -> Sequence[Line]:
+    """Return the lines of a tree: a folder, then what is in it."""
+    lines: list[Line] = []
+    open_folders: list[str] = []
+    for entry in entries:
+        folders = entry.path.split("/")[:-1]
+        common = 0
+        while common < min(len(folders), len(open_folders)) and folders[common] == open_folders[common]:
+            common += 1
+        lines += [
+            Line(depth, folders[depth], "/".join(folders[: depth + 1]), None) for depth in range(common, len(folders))
+        ]
+        open_folders = folders
+        lines.append(Line(len(folders), entry.path.rpartition("/")[2], entry.path, entry.size))
+    return lines
+
+
+def _preview(asked: Asked, run_id: str, entry: ArtifactEntry) -> previews.Preview:
+    with _opened(asked, run_id, entry.path) as stream:
+        return previews.preview(entry.path, stream, entry.size)
+
+
+def _opened(asked: Asked, run_id: str, path: str) -> BinaryIO:
+    files = Files(asked.stores, asked.catalog)
+    return files.open(files.of_run(run_id, path)).stream
+
+
+def view(asked: Asked) -> Response:
+    """Return the bytes of a file that browsers show by themselves, in a sandbox."""
+    path = asked.path["path"]
+    kind = previews.SHOWN.get(previews.suffix_of(path))
+    if kind is None:
+        raise InvalidValue("files of this kind are not shown: download it")
+    stream = _opened(asked, asked.path["run_id"], path)
+    framed = previews.suffix_of(path) in previews.FRAMED
+    return StreamingResponse(
+        _pieces(stream),
+        headers={
+            "content-security-policy": f"{SANDBOX}; frame-ancestors 'self'" if framed else SANDBOX,
+            "cache-control": "private, no-cache",
+            "content-disposition": "inline",
+        },
+        media_type=kind,
+    )
+
+
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    with stream:
+        while piece := stream.read(_PIECE):
+            yield piece
+
+
+PAGES = [
+    ("GET", "/runs/{run_id}/artifacts", show),
+    ("GET", "/runs/{run_id}/view/{path*}", view),
+]
