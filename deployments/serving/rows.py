@@ -69,7 +69,7 @@ def _split(data: object) -> tuple[Names, Rows] | None:
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         return None
     width = len(names)
-    if any(not isinstance(row, list) or len(row) != width for row in rows):
+    if set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
         return None
     return tuple(names), rows
 
@@ -110,11 +110,11 @@ def _doubles(names: Names, rows: Rows) -> pd.DataFrame | None:
     import numpy as np  # noqa: PLC0415 - as the model does
     import pandas as pd  # noqa: PLC0415 - the same
 
-    kinds = set(map(type, chain.from_iterable(rows)))
-    if not kinds <= {float, int, type(None)}:
+    flat = list(chain.from_iterable(rows))
+    if not set(map(type, flat)) <= {float, int, type(None)}:
         return None
     try:
-        values = np.array(rows, dtype="float64")
+        values = np.array(flat, dtype="float64").reshape(len(rows), len(names))
     except OverflowError:
         return None
     return pd.DataFrame(values, columns=pd.Index(names), copy=False)
