@@ -180,7 +180,7 @@ def _drift(
     if first is None:
         rate = deployment.config.get("sample_rate")
         notes.append(
-            f"no inputs of release {release.number} are here yet: sample_rate is {rate}, and what another machine samples "
+            f"no inputs of release {release.number} are here: sample_rate is {rate}, and what another machine samples "
             "is collected every few minutes"
             if rate
             else f"inputs are not sampled: toolkit deployments update -n {deployment.name} --config sample_rate=0.1"
