@@ -49,10 +49,11 @@ class ClusterApi:
             told = "applying to Kubernetes takes its Python client: install toolkit[kubernetes]"
             raise MissingTool(f"{told}, or leave apply=true away to have files") from None
         self.namespace = namespace
+        settings: Any = client.Configuration()  # some of it has types, most has not
+        load: Any = config.load_kube_config
         try:
-            settings = client.Configuration()
             if kubeconfig or context or not _inside(config, settings):
-                config.load_kube_config(
+                load(
                     config_file=kubeconfig or None,
                     context=context or None,
                     client_configuration=settings,

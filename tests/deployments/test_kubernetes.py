@@ -129,7 +129,7 @@ def test_files_in_a_folder_of_the_users(tmp_path: Path) -> None:
         ("service_type", "Ingress", "ClusterIP or LoadBalancer or NodePort"),
         ("allow_cidrs", "10.0.0.0", "networks such as"),
         ("apply", "yes", "true or false"),
-        ("image", "reg.example/wine:{tag}", "in braces only"),
+        ("image", "reg.example/wine:{latest}", "in braces only"),
     ],
 )
 def test_options_that_do_not_fit(option: str, value: str, wanted: str) -> None:
