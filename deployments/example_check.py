@@ -90,18 +90,22 @@ def difference(one: Any, other: Any, place: str = "") -> str | None:  # noqa: AN
     """Return where two answers differ, in words; ``None``: nowhere. Numbers may be rounded otherwise."""
     if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
-            return f"{place or 'the answer'} has the fields {_shown(sorted(one))}, not {_shown(sorted(other))}"
+            return f"{_named(place)} has the fields {_shown(sorted(one))}, not {_shown(sorted(other))}"
         return next((found for key in one if (found := difference(one[key], other[key], f"{place}.{key}"))), None)
     if isinstance(one, list) and isinstance(other, list):
         if len(one) != len(other):
-            return f"{place or 'the answer'} holds {len(one)} values, not {len(other)}"
+            return f"{_named(place)} holds {len(one)} values, not {len(other)}"
         pairs = enumerate(zip(one, other, strict=True))
         return next((found for at, (a, b) in pairs if (found := difference(a, b, f"{place}[{at}]"))), None)
     if _is_number(one) and _is_number(other):
         same = math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_NEAR_ZERO)
     else:
         same = one == other
-    return None if same else f"{place.lstrip('.') or 'the answer'} is {_shown(one)}, not {_shown(other)}"
+    return None if same else f"{_named(place)} is {_shown(one)}, not {_shown(other)}"
+
+
+def _named(place: str) -> str:
+    return place.lstrip(".") or "the answer"
 
 
 def _is_number(value: object) -> bool:

@@ -338,6 +338,17 @@ def test_the_example_of_several_steps_has_the_edges_of_its_references() -> None:
         ("r: {register: {model: m, from: a, tag: b}}", "'register' of step 'r' has the unknown key 'tag'"),
         ("r: {register: m}", "'register' of step 'r' must be a mapping"),
         ("r: {register: {model: [m], from: a}}", "'model' in 'register' of step 'r' must be a text"),
+        ("d: {deploy: {name: a}}", "'deploy' of step 'd' needs 'model': write {name: NAME, model:"),
+        ("d: {deploy: {model: m/1}}", "'deploy' of step 'd' needs 'name'"),
+        ("d: {deploy: {name: a, model: m/1, port: 3}}", "'deploy' of step 'd' has the unknown key 'port'"),
+        ("d: {deploy: {name: a, model: [m]}}", "'model' in 'deploy' of step 'd' is one value, not a list"),
+        ("d: {deploy: {name: a, model: m/1, options: {a b: 1}}}", "'a b' in 'options' in 'deploy' of step 'd': wanted"),
+        ("d: {deploy: {name: a, model: m/1, options: {p: [1]}}}", "'p' in 'options' in 'deploy' of step 'd' is one"),
+        ("prepare: {deploy: {name: a, model: m/1}}", "step 'prepare' deploys, and has an entry point of its name"),
+        ("d: {deploy: {name: a, model: m/1}, foreach: {x: [1]}}", "step 'd' deploys, and has 'foreach' as well: give"),
+        ("d: {deploy: {name: a, model: '${{ steps.p.parameters.uri }}'}}", "'p'"),
+        ("d: {deploy: {name: a, model: m/1}}\nprepare: {when: '${{ steps.d.outputs.x }}'}",
+         "entry point 'd' declares no output 'x'"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said_in_one_line_with_its_place(steps: str, message: str) -> None:
