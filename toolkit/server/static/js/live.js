@@ -1,0 +1,61 @@
+// A page of a run that goes on: the server tells what is new, and the parts that show it are fetched again.
+import { refresh } from "./charts.js";
+
+const AT_MOST_EVERY = 1000;
+const PARTS = "[data-live]";
+
+let source = null;
+let last = 0;
+let planned = null;
+
+async function update() {
+  planned = null;
+  last = Date.now();
+  if (document.querySelector("[data-chart]")) {
+    refresh();
+  }
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (!answer.ok) {
+    return;
+  }
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of document.querySelectorAll(PARTS)) {
+    const other = fresh.getElementById(part.id);
+    const busy = part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
+    if (!other || busy || part.querySelector("details[open]") || part.innerHTML === other.innerHTML) {
+      continue;
+    }
+    const follows = part.dataset.live === "follow" && part.scrollTop + part.clientHeight >= part.scrollHeight - 4;
+    part.replaceChildren(...other.childNodes);
+    if (follows) {
+      part.scrollTop = part.scrollHeight;
+    }
+  }
+}
+
+function plan() {
+  planned ??= setTimeout(update, Math.max(0, AT_MOST_EVERY - (Date.now() - last)));
+}
+
+function open() {
+  const place = document.querySelector("[data-events]")?.dataset.events;
+  if (!place || source) {
+    return;
+  }
+  source = new EventSource(place);
+  source.addEventListener("run", plan); // the first one too: the run went on while the page came
+  source.addEventListener("end", () => {
+    close();
+    plan();
+    document.getElementById("said").textContent = "The run has ended";
+  });
+}
+
+function close() {
+  source?.close();
+  source = null;
+}
+
+document.addEventListener("visibilitychange", () => (document.visibilityState === "visible" ? open() : close()));
+addEventListener("pagehide", close);
+open();
