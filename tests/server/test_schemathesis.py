@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from server import Server, serving
 
+from toolkit.testing.deployment_store import new_deployment, serve
 from toolkit.testing.runs import add_run
 from toolkit.tracking.records import ArtifactEntry, Metric, RunStatus
+from toolkit.wiring import open_deployment_store
 
 EXAMPLES = int(os.environ.get("FAULT_ROUNDS", "5"))
 """Requests to each endpoint, right and wrong ones each."""
@@ -46,7 +48,11 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server
         runs.log_batch(parent, metrics=[Metric(key="n", value=float("nan"), timestamp=1, step=0)])
         runs.record_artifacts(parent, [ArtifactEntry(path="a/b", size=1, sha256="0" * 64, created=1)])
         runs.update_run(parent, status=RunStatus.FINISHED)
+        deployments = open_deployment_store(server.stores)
+        made = deployments.create(new_deployment("journal"))
+        serve(deployments, made, 1)
         there = {"run_id": parent, "experiment_id": "0", "key": "m", "name": "journal", "prefix": "a"}
+        there["deployment_id"] = made.id
         document = server.call("GET", "/api/v1/openapi.json").json
         endless = "/api/v1/registry/events/stream"
         yield server, schemathesis.openapi.from_dict(document).exclude(path=endless), there
