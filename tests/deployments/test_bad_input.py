@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.served import Answer, Served, Workshop, serving
+from served import Answer, Served, Workshop, serving
 
 SCRIPT = Path(__file__).parent / "scripts" / "train_people.py"
 JSON = "application/json"

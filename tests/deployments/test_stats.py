@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support.served import Workshop, wait_for
+from served import Workshop, wait_for
 
 import toolkit
 from toolkit.deployments.drift import Verdict
@@ -44,7 +44,8 @@ def used(frame: pd.DataFrame, context: str) -> DatasetInput:
 
 def test_what_cannot_be_known_is_said() -> None:
     nowhere = stats_of(deployment(state=DeploymentState.FAILED), None, rows=lambda _: [], inputs=lambda _: [])
-    assert nowhere.traffic is nowhere.drift is None
+    assert nowhere.traffic is None
+    assert nowhere.drift is None
     assert "serves nowhere now (failed)" in nowhere.notes[0]
     gone = stats_of(deployment(address="http://127.0.0.1:9"), RELEASE, rows=lambda _: [], inputs=lambda _: [])
     assert gone.notes[0].startswith("http://127.0.0.1:9 does not answer")

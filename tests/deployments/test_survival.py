@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.served import Answer, Served, Workshop, serving, wait_for
+from served import Answer, Served, Workshop, serving, wait_for
 
 SCRIPT = Path(__file__).parent / "scripts" / "train_gate.py"
 HELD = 4
