@@ -141,7 +141,7 @@ def served(command: list[str], environment: dict[str, str], log: Path) -> Iterat
             running.start = time.perf_counter() - began
             yield running
         finally:
-            family = [process]
+            family: list[psutil.Process] = [process]
             with contextlib.suppress(psutil.NoSuchProcess):
                 family += process.children(recursive=True)
             for one in family:

@@ -12,27 +12,28 @@ import pytest
 
 from toolkit.deployments.config import ServiceConfig
 from toolkit.deployments.serving.template import service_code
+from toolkit.models.datatypes import DataType
 from toolkit.models.params import ParamSchema, ParamSpec
 from toolkit.models.schema import ColSpec, Schema, TensorSpec
 from toolkit.models.signature import Signature
 
 NASTY = 'a"b\\c\n"""x{y}'
 COLUMNS = {
-    "fixed acidity": "double",
-    NASTY: "string",
-    "when": "datetime",
-    "class": "binary",
-    "model_x": "long",
-    "1st": "integer",
-    "_private": "boolean",
-    "fixed-acidity": "float",
-    "json": "double",
-    "ä": "double",
+    "fixed acidity": DataType.double,
+    NASTY: DataType.string,
+    "when": DataType.datetime,
+    "class": DataType.binary,
+    "model_x": DataType.long,
+    "1st": DataType.integer,
+    "_private": DataType.boolean,
+    "fixed-acidity": DataType.float,
+    "json": DataType.double,
+    "ä": DataType.double,
 }
 SIGNATURE = Signature(
     Schema([ColSpec(kind, name, required=name != "when") for name, kind in COLUMNS.items()]),
-    Schema([ColSpec("double")]),
-    ParamSchema([ParamSpec("temperature", "double", 0.5), ParamSpec("stop", "string", ["a"], (-1,))]),
+    Schema([ColSpec(DataType.double)]),
+    ParamSchema([ParamSpec("temperature", DataType.double, 0.5), ParamSpec("stop", DataType.string, ["a"], (-1,))]),
 )
 
 
@@ -42,7 +43,7 @@ OTHERS: dict[str, tuple[Signature | None, bool, str]] = {
     "tensor": (Signature(Schema([TensorSpec("float32", (-1, 4))])), False, "inputs: list[list[float]]"),
     "named-tensors": (Signature(Schema([TensorSpec("int64", (-1,), "x")])), False, "inputs: dict[str, Any]"),
     "unnamed-columns": (
-        Signature(Schema([ColSpec("double"), ColSpec("string")])),
+        Signature(Schema([ColSpec(DataType.double), ColSpec(DataType.string)])),
         False,
         "rows: list[list[Any]]",
     ),
@@ -140,7 +141,9 @@ def test_other_models(found: dict[str, Any], name: str) -> None:
 
 
 def test_what_has_no_plain_text_is_no_example() -> None:
-    signature = Signature(Schema([ColSpec("double", "a")]), None, ParamSchema([ParamSpec("p", "double", float("inf"))]))
+    signature = Signature(
+        Schema([ColSpec(DataType.double, "a")]), None, ParamSchema([ParamSpec("p", DataType.double, float("inf"))])
+    )
     code = service_code("m:1", ServiceConfig(), signature, example={"a": float("nan")})
     assert "nan" not in code.replace("name", "")
     assert "inf" not in code
