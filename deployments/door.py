@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from toolkit.errors import Conflict
@@ -20,7 +21,9 @@ def listen(host: str, port: int | None) -> socket.socket:
     try:
         family, _, _, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
-        raise Conflict(f"{host!r} is no address of this machine: {error.strerror}") from None
+        raise Conflict(
+            f"{host!r} is no address of this machine ({error.strerror}): wanted one in option host, such as 127.0.0.1"
+        ) from None
     failure: OSError | None = None
     for each in (PORT, 0) if port is None else (port,):
         door = socket.socket(family, socket.SOCK_STREAM)
@@ -34,6 +37,10 @@ def listen(host: str, port: int | None) -> socket.socket:
         else:
             return door
     assert failure is not None
+    if failure.errno == errno.EADDRNOTAVAIL:
+        raise Conflict(f"{host} is no address of this machine: wanted one in option host, such as 127.0.0.1")
+    if failure.errno == errno.EACCES:
+        raise Conflict(f"port {port} on {host} is not for everybody to listen on: name another with --option port=")
     raise Conflict(
         f"port {port} on {host} cannot be listened on: {failure.strerror}. Another program may have it: end that, or "
         "name another with --option port="

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -23,7 +24,6 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
-import bentoml
 import uvicorn
 
 KEEP_ALIVE = 5
@@ -112,6 +112,8 @@ class Worker:
             if serving.done():
                 return await serving  # it has said why
             await asyncio.sleep(0.01)
+        gc.freeze()
+        gc.enable()
         self._control.setblocking(False)
         loop.add_reader(self._control, self._heard)
         self._say(b"R")
@@ -177,6 +179,8 @@ def load(bento: str, number: int) -> App:
         bento: The Bento's tag.
         number: Which worker of the release this is, from 1.
     """
+    import bentoml  # noqa: PLC0415 - once the collector is off
+
     context = bentoml.server_context
     context.worker_index = number
     context.service_type = "entry_service"
@@ -200,6 +204,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     private, control = socket.socket(fileno=given.private), socket.socket(fileno=given.control)
+    gc.disable()  # the collector would look again and again through imports that stay: a sixth of the start
     app = load(given.bento, given.number)
     worker = Worker(app, private, control)
     loop = uvicorn.Config(app, log_config=None).get_loop_factory()
@@ -207,6 +212,7 @@ def main() -> None:
         runner.run(worker.run())
     logger.info("worker %d has ended in order", given.number)
     sys.stdout.flush()
+    gc.freeze()  # what was imported is not looked through once more: the process goes
 
 
 if __name__ == "__main__":

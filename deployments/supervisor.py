@@ -112,7 +112,7 @@ class Supervisor:
             if wanted.id in self._releases:
                 raise Conflict(f"release {wanted.id} runs already")
             opened = self._doors.get(wanted.deployment)
-            if wanted.port is not None and not (opened is not None and _stays(opened, wanted)):
+            if opened is None or not _stays(opened, wanted):
                 door.listen(wanted.host, wanted.port).close()  # better known now than when it is to serve
             self._releases[wanted.id] = KeptRelease(wanted, served=False)
             return self.one(wanted.id)
@@ -237,7 +237,9 @@ async def serve(home: Path, port: int) -> None:
     serving = asyncio.create_task(listening.serve())
     waiting = asyncio.create_task(ended.wait())
     await asyncio.wait((waiting, serving), return_when=asyncio.FIRST_COMPLETED)
+    logger.info("told to end")
     await supervisor.end()
+    logger.info("all deployments have ended")
     listening.should_exit = True
     with contextlib.suppress(SystemExit):
         await serving

@@ -311,6 +311,8 @@ def test_a_port_that_is_taken_is_told_before_and_after(home: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(TargetFailed, match=f"port {port} on 127.0.0.1 cannot be listened on"):
             target.start(placement(home, "taken", 1, "one", port=str(port)))
+    with pytest.raises(TargetFailed, match="192.0.2.1 is no address of this machine"):  # it is nobody's
+        target.start(placement(home, "taken", 1, "one", host="192.0.2.1"))
     assert target.found("taken", 1) == []
     one = target.switch(started(home, "taken", 1, "one", port=str(port)), None)
     assert one.address == f"http://127.0.0.1:{port}"
