@@ -1,80 +1,42 @@
-"""Releases: a version is built, started beside the one that serves, checked, and takes the traffic; or it does not.
-
-Whatever fails, the release before goes on serving, and the rows say so. A process that is killed in the middle leaves a
-release that is being started: who comes next ends it, or brings it to its end where traffic had begun to move.
-"""
+"""Deployments as users ask for them: created, updated, rolled back and deleted; following an alias; asked."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from toolkit.deployments.changeover import (
+    INTERRUPTED,
+    ON_A_MACHINE,
+    PATIENCE,
+    SETTLED,
+    Changeover,
+    Means,
+    Plan,
+    mapping,
+)
 from toolkit.deployments.config import ServiceConfig
 from toolkit.deployments.endpoint import JSON, Answer, ask
-from toolkit.deployments.example_check import Asking, check_example
 from toolkit.deployments.names import check_name
 from toolkit.deployments.records import Deployment, DeploymentState, Release, ReleaseState
-from toolkit.deployments.starter import Starter, check_host, starter_of
-from toolkit.deployments.target import AsksItself, FindsStarted, Instance, Placement
-from toolkit.errors import AlreadyExists, Conflict, InvalidValue, NotFound, ReleaseRefused, TargetFailed, ToolkitError
+from toolkit.deployments.starter import check_host
+from toolkit.deployments.target import AsksItself, Instance
+from toolkit.errors import AlreadyExists, Conflict, InvalidValue, NotFound, TargetFailed, ToolkitError
 from toolkit.ids import now_ms
 from toolkit.recording.process import host_name
 
 if TYPE_CHECKING:
     from toolkit.deployments.bento import BuiltBento
-    from toolkit.deployments.store import DeploymentStore
-    from toolkit.deployments.target import Target
     from toolkit.registry.records import ModelVersion
 
-PATIENCE = 300.0
-"""Seconds that a release has to become healthy, unless the user says otherwise."""
 
-ON_A_MACHINE = ("local", "docker")
-"""Targets whose processes are on the machine that started them."""
-
-_UNFINISHED = (DeploymentState.CREATING, DeploymentState.UPDATING)
-_SETTLED = tuple(state for state in DeploymentState if state not in (*_UNFINISHED, DeploymentState.DELETED))
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between two questions for its health
-_INTERRUPTED = ("it was interrupted", "the process that released it was interrupted")
 _LOCKS = ".locks"  # no deployment can be called so
-_LOG_LINES = 20
-_SCORED_WITHIN = 60.0  # seconds, at least: the first answer of some models takes long
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Means:
-    """What releases are made with.
-
-    Attributes:
-        store: Where deployments are remembered.
-        target: Gives the target of a name, as it is with some options.
-        find: Gives the version that a text names: ``models:/wine/3``, ``wine@champion``.
-        build: Makes the Bento of a version.
-        folder: Where files of deployments are kept on this machine.
-        user: Who asks for it.
-        check: Scores the example of a Bento's model by asking a service, and tells what was found.
-        report: Takes lines of progress.
-        changed: Takes a deployment whenever it may follow another alias than before, or none any more.
-    """
-
-    store: DeploymentStore
-    target: Callable[[str, Mapping[str, str]], Target]
-    find: Callable[[str], ModelVersion]
-    build: Callable[[ModelVersion, ServiceConfig], BuiltBento]
-    folder: Path
-    user: str
-    check: Callable[[BuiltBento, Asking], str] = check_example
-    report: Callable[[str], None] = field(default=lambda _: None)
-    changed: Callable[[Deployment], None] = field(default=lambda _: None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,17 +85,6 @@ class Change:
     patience: float = PATIENCE
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Plan:
-    """A release that is to be made of a deployment."""
-
-    version: ModelVersion
-    config: ServiceConfig
-    options: Mapping[str, str]
-    why: str
-    patience: float
-
-
 class Releases:
     """Makes releases of deployments, and takes them away. One at a time for each deployment.
 
@@ -144,6 +95,7 @@ class Releases:
     def __init__(self, means: Means) -> None:
         self._means = means
         self._store = means.store
+        self._changeover = Changeover(means)
 
     # -- what users ask for --------------------------------------------------------------------------
 
@@ -185,14 +137,14 @@ class Releases:
                 )
             )
             self._means.changed(deployment)
-            plan = _Plan(
+            plan = Plan(
                 version=version,
                 config=wanted.config,
                 options=dict(wanted.options),
                 why=wanted.why,
                 patience=wanted.patience,
             )
-            return self._release(deployment, target, plan, bento)
+            return self._changeover.make(deployment, target, plan, bento)
 
     def update(self, name: str, change: Change) -> Deployment:
         """Release another version, or the same one otherwise, beside the one that serves.
@@ -205,7 +157,7 @@ class Releases:
             ReleaseRefused: The release failed its checks: the one before still serves.
         """
         with self._alone(name):
-            deployment = self._mended(self._store.get(name))
+            deployment = self._changeover.mended(self._store.get(name))
             config = ServiceConfig.from_dict({**deployment.config, **change.config})
             options = _with(deployment, change)
             follow = deployment.follow_alias
@@ -215,7 +167,7 @@ class Releases:
                 if follow and change.model is None:
                     version = self._means.find(follow)
             if change.follow_alias is None or not self._serves(deployment, version, change):
-                plan = _Plan(version=version, config=config, options=options, why=change.why, patience=change.patience)
+                plan = Plan(version=version, config=config, options=options, why=change.why, patience=change.patience)
                 deployment = self._updated(deployment, plan)
             if change.follow_alias is not None:
                 deployment = self._store.change(deployment.id, follow_alias=follow)
@@ -255,7 +207,7 @@ class Releases:
 
     def _serves(self, there: Deployment, version: ModelVersion, change: Change) -> bool:
         """Tell whether a deployment serves a version as it would after a change."""
-        serving = self._serving(there)
+        serving = self._changeover.serving(there)
         if serving is None or there.state not in (DeploymentState.SERVING, DeploymentState.WRITTEN):
             return False
         same = (version.name, version.version) == (serving.model, serving.version)
@@ -276,12 +228,12 @@ class Releases:
             ToolkitError: As `update` does.
         """
         with self._alone(name):
-            deployment = self._mended(self._store.get(name))
+            deployment = self._changeover.mended(self._store.get(name))
             earlier = _earlier(deployment, self._store.releases(deployment.id), to)
             version = self._means.find(f"models:/{earlier.model}/{earlier.version}")
-            config = ServiceConfig.from_dict(_mapping(earlier.instance.get("config")) or deployment.config)
+            config = ServiceConfig.from_dict(mapping(earlier.instance.get("config")) or deployment.config)
             told = f"rollback to release {earlier.number}" + (f": {why}" if why else "")
-            plan = _Plan(version=version, config=config, options=deployment.options, why=told, patience=patience)
+            plan = Plan(version=version, config=config, options=deployment.options, why=told, patience=patience)
             done = self._updated(deployment, plan)
             if done.follow_alias:  # else the alias would take it forward again at once
                 self._means.report(f"{name} follows {done.follow_alias} no longer: it was rolled back")
@@ -306,11 +258,11 @@ class Releases:
             if not force:
                 check_host(deployment)
             try:
-                deployment = self._mended(deployment)
-                target = self._target(deployment)
+                deployment = self._changeover.mended(deployment)
+                target = self._changeover.target_of(deployment)
                 for release in self._store.releases(deployment.id):
                     if release.state in (ReleaseState.SERVING, ReleaseState.WRITTEN, ReleaseState.STARTING):
-                        self._end(target, deployment, release, ReleaseState.STOPPED)
+                        self._changeover.end(target, deployment, release, ReleaseState.STOPPED)
             except (TargetFailed, Conflict) as error:
                 if not force:
                     raise
@@ -336,8 +288,8 @@ class Releases:
             return None
         version = self._means.find(deployment.follow_alias)
         latest = next(iter(self._store.releases(deployment.id)), None)
-        known = [self._serving(deployment)]
-        if latest is not None and latest.state is ReleaseState.REFUSED and latest.message not in _INTERRUPTED:
+        known = [self._changeover.serving(deployment)]
+        if latest is not None and latest.state is ReleaseState.REFUSED and latest.message not in INTERRUPTED:
             known.append(latest)
         if any(each is not None and (each.model, each.version) == (version.name, version.version) for each in known):
             return None
@@ -375,7 +327,7 @@ class Releases:
             TargetFailed: It does not answer.
         """
         deployment = self._store.get(name)
-        target, release = self._target(deployment), self._serving(deployment)
+        target, release = self._changeover.target_of(deployment), self._changeover.serving(deployment)
         if isinstance(target, AsksItself) and release is not None and release.state is ReleaseState.SERVING:
             instance = Instance.from_dict(release.instance)
             return target.ask(instance, "/invocations", body, content_type=content_type, timeout=timeout)
@@ -406,7 +358,7 @@ class Releases:
             raise NotFound(f"deployment {name} has no release {wanted or ''}: it has had {len(found)}")
         if not one.instance.get("id"):
             raise InvalidValue(f"release {one.number} of {name} printed nothing: it was not started ({one.message})")
-        return self._target(deployment).logs(Instance.from_dict(one.instance), lines=lines, follow=follow)
+        return self._changeover.target_of(deployment).logs(Instance.from_dict(one.instance), lines=lines, follow=follow)
 
     # -- one at a time -------------------------------------------------------------------------------
 
@@ -462,247 +414,18 @@ class Releases:
             raise InvalidValue(f"deployment {deployment.name} has had no release: name a version with --model")
         return f"models:/{serving[0].model}/{serving[0].version}"
 
-    # -- a release -----------------------------------------------------------------------------------
-
-    def _updated(self, deployment: Deployment, plan: _Plan) -> Deployment:
+    def _updated(self, deployment: Deployment, plan: Plan) -> Deployment:
         check_host(deployment)
         target = self._means.target(deployment.target, plan.options)
         target.require(plan.options)
         bento = self._built(plan.version, plan.config)
-        deployment = self._store.change(deployment.id, expected=_SETTLED, state=DeploymentState.UPDATING)
-        return self._release(deployment, target, plan, bento)
+        deployment = self._store.change(deployment.id, expected=SETTLED, state=DeploymentState.UPDATING)
+        return self._changeover.make(deployment, target, plan, bento)
 
     def _built(self, version: ModelVersion, config: ServiceConfig) -> BuiltBento:
         bento = self._means.build(version, config)
         self._means.report(f"{bento.tag}: {'built' if bento.made else 'was built already'}")
         return bento
-
-    def _release(self, deployment: Deployment, target: Target, plan: _Plan, bento: BuiltBento) -> Deployment:
-        """Make a release of a deployment that is marked as being changed.
-
-        Raises:
-            ReleaseRefused: It failed its checks, and is taken away; what served before serves.
-        """
-        kept = {"config": plan.config.to_dict(), "options": dict(plan.options), "starter": Starter.here().to_dict()}
-        release = self._store.begin_release(
-            Release(
-                deployment_id=deployment.id,
-                number=0,
-                model=plan.version.name,
-                version=plan.version.version,
-                run_id=plan.version.run_id,
-                bento=bento.tag,
-                bento_digest=bento.digest,
-                instance=kept,
-                created_at=now_ms(),
-                created_by=self._means.user,
-                why=plan.why,
-            )
-        )
-        try:
-            return self._brought_to_traffic(deployment, target, release, plan, bento)
-        except BaseException as error:
-            self._refuse(deployment, target, self._latest(release), _told(error))
-            if isinstance(error, ToolkitError):
-                raise ReleaseRefused(self._refusal(deployment, release, error)) from error
-            raise
-
-    def _brought_to_traffic(
-        self, deployment: Deployment, target: Target, release: Release, plan: _Plan, bento: BuiltBento
-    ) -> Deployment:
-        old = self._serving(deployment)
-        placement = Placement(
-            deployment=deployment.name,
-            release=release.number,
-            bento=bento,
-            config=plan.config,
-            options=plan.options,
-            folder=self._folder(deployment, release),
-            address=deployment.address,
-        )
-        placement.folder.mkdir(parents=True, exist_ok=True)
-        self._means.report(f"{deployment.name}: starting release {release.number}, {release.model}/{release.version}")
-        instance = target.start(placement)
-        release = self._remember(release, instance)
-        if not target.serves and instance.private_address is None and instance.address is None:
-            for line in target.logs(instance):  # where the files are, and what applies them
-                self._means.report(f"{deployment.name}: {line}")
-            return self._concluded(deployment, target, release, instance, old)
-        found = self._checked(target, instance, bento, plan)
-        self._means.report(f"{deployment.name}: release {release.number} {found}")
-        release = self._remember(release, instance, switching=True)
-        instance = target.switch(instance, None if old is None else Instance.from_dict(old.instance))
-        return self._concluded(deployment, target, release, instance, old)
-
-    def _checked(self, target: Target, instance: Instance, bento: BuiltBento, plan: _Plan) -> str:
-        """Wait until a release is healthy, let it score its example, and return what was found.
-
-        Raises:
-            ReleaseRefused: It fails, or takes too long.
-        """
-        deadline, pause = time.monotonic() + plan.patience, _FIRST_PAUSE
-        while (health := target.health(instance)).state != "ready":
-            if health.state == "gone":
-                raise ReleaseRefused(f"it ended before it was ready{_because(health.message, target, instance)}")
-            if time.monotonic() > deadline:
-                told = _because(health.message, target, instance)
-                raise ReleaseRefused(f"it was not ready after {plan.patience:g} s{told}")
-            time.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
-        timeout = max(plan.config.timeout, _SCORED_WITHIN)
-        if isinstance(target, AsksItself):
-            asking = partial(target.ask, instance, "/invocations", content_type=JSON, timeout=timeout)
-        elif instance.private_address is not None:
-            asking = partial(ask, instance.private_address, "/invocations", timeout=timeout)
-        else:
-            return "is ready; not scored, for the target gives it no address before traffic moves"
-        return self._means.check(bento, asking)
-
-    def _concluded(
-        self, deployment: Deployment, target: Target, release: Release, instance: Instance, old: Release | None
-    ) -> Deployment:
-        """Record a release that has the traffic, or whose files are written, and end the one before."""
-        served = target.serves or instance.address is not None
-        done = ReleaseState.SERVING if served else ReleaseState.WRITTEN
-        self._remember(release, instance, state=done)
-        deployment = self._store.change(
-            deployment.id,
-            state=DeploymentState.SERVING if served else DeploymentState.WRITTEN,
-            message="",
-            address=instance.address or "",
-            release=release.number,
-            config=_mapping(release.instance.get("config")),
-            options={key: str(value) for key, value in (_mapping(release.instance.get("options")) or {}).items()},
-        )
-        if old is not None:
-            self._retire(target, deployment, old)
-        return deployment
-
-    def _remember(
-        self, release: Release, instance: Instance, *, switching: bool = False, state: ReleaseState | None = None
-    ) -> Release:
-        kept: dict[str, object] = {name: release.instance.get(name) for name in ("config", "options")}
-        kept |= instance.to_dict()
-        if state is None:
-            kept |= {"starter": release.instance.get("starter"), "switching": switching}
-        return self._store.change_release(
-            release.deployment_id,
-            release.number,
-            state=state,
-            instance=kept,
-            image=instance.image,
-            image_digest=instance.image_digest,
-        )
-
-    # -- what did not go well ------------------------------------------------------------------------
-
-    def _refuse(self, deployment: Deployment, target: Target, release: Release, why: str) -> Deployment:
-        """Take a release away that never had traffic, and say so in the rows."""
-        self._stop(target, deployment, release)
-        self._store.change_release(release.deployment_id, release.number, state=ReleaseState.REFUSED, message=why)
-        shutil.rmtree(self._folder(deployment, release), ignore_errors=True)
-        message = f"release {release.number} ({release.model}/{release.version}) was refused: {why}"
-        return self._store.change(deployment.id, state=self._state_without(deployment), message=message)
-
-    def _state_without(self, deployment: Deployment) -> DeploymentState:
-        """Return the state of a deployment but for the release that is being made."""
-        old = self._serving(deployment)
-        if old is None:
-            return DeploymentState.FAILED
-        return DeploymentState.WRITTEN if old.state is ReleaseState.WRITTEN else DeploymentState.SERVING
-
-    def _refusal(self, deployment: Deployment, release: Release, error: ToolkitError) -> str:
-        old = self._serving(deployment)
-        still = (
-            f"release {old.number} ({old.model}/{old.version}) still serves"
-            if old is not None
-            else f"nothing serves; toolkit deployments update -n {deployment.name} tries again, logs shows its output"
-        )
-        number = f"release {release.number} of {deployment.name} ({release.model}/{release.version})"
-        return f"{number} was refused: {error.message}; {still}"
-
-    def _mended(self, deployment: Deployment) -> Deployment:
-        """Bring a deployment to an end that another process has left in the middle, and return it.
-
-        Raises:
-            Conflict: That process still is at it, or may be.
-        """
-        releases = self._store.releases(deployment.id)
-        target = self._target(deployment)
-        if deployment.state in _UNFINISHED:
-            check_host(deployment)
-            starting = next((each for each in releases if each.state is ReleaseState.STARTING), None)
-            starter_of(deployment, starting).check_gone()
-            self._means.report(f"{deployment.name}: mending what another process has left in the middle")
-            deployment = self._resumed(deployment, target, releases, starting)
-            releases = self._store.releases(deployment.id)
-        for each in releases:
-            if each.state in (ReleaseState.SERVING, ReleaseState.WRITTEN) and each.number != deployment.release:
-                self._retire(target, deployment, each)
-        return deployment
-
-    def _resumed(
-        self, deployment: Deployment, target: Target, releases: Sequence[Release], starting: Release | None
-    ) -> Deployment:
-        """Go on with, or take back, what was left in the middle."""
-        interrupted = _INTERRUPTED[1]
-        if starting is not None and starting.instance.get("switching"):
-            old = self._serving(deployment)
-            instance = Instance.from_dict(starting.instance)
-            try:
-                instance = target.switch(instance, None if old is None else Instance.from_dict(old.instance))
-            except TargetFailed as error:
-                return self._refuse(deployment, target, starting, f"{interrupted}, and {error.message}")
-            return self._concluded(deployment, target, starting, instance, old)
-        if starting is not None:
-            return self._refuse(deployment, target, starting, interrupted)
-        done = (ReleaseState.SERVING, ReleaseState.WRITTEN)
-        newest = next((each for each in releases if each.state in done), None)
-        if newest is not None and newest.number != deployment.release:
-            old = self._serving(deployment)
-            return self._concluded(deployment, target, newest, Instance.from_dict(newest.instance), old)
-        return self._store.change(deployment.id, state=self._state_without(deployment), message=interrupted)
-
-    # -- ends ----------------------------------------------------------------------------------------
-
-    def _target(self, deployment: Deployment) -> Target:
-        return self._means.target(deployment.target, deployment.options)
-
-    def _serving(self, deployment: Deployment) -> Release | None:
-        """Return the release that a deployment's row says serves."""
-        if deployment.release is None:
-            return None
-        there = (ReleaseState.SERVING, ReleaseState.WRITTEN)
-        found = self._store.releases(deployment.id)
-        return next((each for each in found if each.number == deployment.release and each.state in there), None)
-
-    def _latest(self, release: Release) -> Release:
-        found = self._store.releases(release.deployment_id)
-        return next(each for each in found if each.number == release.number)
-
-    def _retire(self, target: Target, deployment: Deployment, release: Release) -> None:
-        """End a release whose place another one has taken; where that fails, the next command does it."""
-        try:
-            self._end(target, deployment, release, ReleaseState.REPLACED)
-        except TargetFailed as error:
-            self._means.report(f"{deployment.name}: release {release.number} could not be ended: {error}")
-
-    def _end(self, target: Target, deployment: Deployment, release: Release, state: ReleaseState) -> None:
-        for each in _started(target, deployment, release):
-            target.stop(each)
-        self._store.change_release(release.deployment_id, release.number, state=state)
-        shutil.rmtree(self._folder(deployment, release), ignore_errors=True)
-
-    def _stop(self, target: Target, deployment: Deployment, release: Release) -> None:
-        """End what was started of a release that is refused, as far as that can be done."""
-        try:
-            for each in _started(target, deployment, release):
-                target.stop(each)
-        except TargetFailed as error:
-            self._means.report(f"{deployment.name}: what was started of release {release.number} may run on: {error}")
-
-    def _folder(self, deployment: Deployment, release: Release) -> Path:
-        return self._means.folder / deployment.name / str(release.number)
 
 
 def _earlier(deployment: Deployment, releases: Sequence[Release], to: int | None) -> Release:
@@ -731,29 +454,3 @@ def _earlier(deployment: Deployment, releases: Sequence[Release], to: int | None
 def _with(deployment: Deployment, change: Change) -> dict[str, str]:
     """Return the options of a deployment after a change."""
     return {key: value for key, value in {**deployment.options, **change.options}.items() if value != ""}
-
-
-def _started(target: Target, deployment: Deployment, release: Release) -> Sequence[Instance]:
-    """Return what was started of a release, also where its process had no time to write it down."""
-    if release.instance.get("id"):
-        return [Instance.from_dict(release.instance)]
-    return target.found(deployment.name, release.number) if isinstance(target, FindsStarted) else []
-
-
-def _because(message: str, target: Target, instance: Instance) -> str:
-    """Return why a release does not serve: what its target says, else the last line of its output."""
-    if not message:
-        with contextlib.suppress(ToolkitError, OSError):
-            lines = [line.strip() for line in target.logs(instance, lines=_LOG_LINES) if line.strip()]
-            message = lines[-1] if lines else ""
-    return f": {message[:500]}" if message else ""
-
-
-def _mapping(value: object) -> Mapping[str, object] | None:
-    return value if isinstance(value, Mapping) else None
-
-
-def _told(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt | SystemExit):
-        return _INTERRUPTED[0]
-    return error.message if isinstance(error, ToolkitError) else f"{type(error).__name__}: {error}"

@@ -252,7 +252,8 @@ def open_releases(
     """
     from toolkit.deployments import following  # noqa: PLC0415 - where something is released
     from toolkit.deployments.bento import build, said_in  # noqa: PLC0415 - where something is released
-    from toolkit.deployments.release import Means, Releases  # noqa: PLC0415 - the same
+    from toolkit.deployments.changeover import Means  # noqa: PLC0415 - the same
+    from toolkit.deployments.release import Releases  # noqa: PLC0415 - the same
     from toolkit.deployments.targets.lookup import target_named  # noqa: PLC0415 - the same
     from toolkit.recording.context import user_name  # noqa: PLC0415 - the same
     from toolkit.registry.history import Author  # noqa: PLC0415 - the same

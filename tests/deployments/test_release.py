@@ -268,7 +268,7 @@ def test_a_killed_update_that_had_moved_traffic_is_brought_to_its_end(place: Pla
     place.create()
     place.dies("update", where)
     assert place.shelf.traffic == "wine-2"
-    mended = place.releases._mended(place.store.get("wine"))
+    mended = place.releases._changeover.mended(place.store.get("wine"))
     assert (mended.state, mended.release, mended.message) == (DeploymentState.SERVING, 2, "")
     back = place.releases.rollback("wine")
     assert place.states() == [(1, 1, "replaced"), (2, 2, "replaced"), (3, 1, "serving")]

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from toolkit.db.engine import open_database
 from toolkit.deployments.bento import BuiltBento
+from toolkit.deployments.changeover import Means
 from toolkit.deployments.config import ServiceConfig
 from toolkit.deployments.endpoint import Answer
 from toolkit.deployments.example_check import Asking
-from toolkit.deployments.release import Means, Releases
+from toolkit.deployments.release import Releases
 from toolkit.deployments.sql import SqlDeploymentStore
 from toolkit.deployments.target import Health, Instance, Placement
 from toolkit.errors import InvalidValue, MissingTool, NotFound, ReleaseRefused, TargetFailed

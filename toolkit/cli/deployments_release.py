@@ -16,9 +16,10 @@ import typer
 from toolkit.cli.registered import pairs, registry
 from toolkit.cli.render import moment, say, show, show_json
 from toolkit.cli.service_config import SETTINGS, WORKERS, configured
+from toolkit.deployments.changeover import PATIENCE
 from toolkit.deployments.config import ServiceConfig
 from toolkit.deployments.records import Deployment
-from toolkit.deployments.release import PATIENCE, Change, Releases, Wanted
+from toolkit.deployments.release import Change, Releases, Wanted
 from toolkit.errors import InvalidValue
 from toolkit.settings import load
 from toolkit.wiring import open_releases
