@@ -175,7 +175,8 @@ def test_another_configuration_gets_a_tag_of_its_own_unless_it_is_to_take_the_pl
     here: Opened, wine: BuiltBento, tmp_path: Path
 ) -> None:
     home = tmp_path / "bentoml"
-    first, told = built(here, home), []
+    told: list[str] = []
+    first = built(here, home)
     two = built(here, home, config=ServiceConfig(workers=2), report=told.append)
     assert (first.tag, two.tag) == ("wine-quality:1", f"wine-quality:1-{two.digest[:8]}")
     assert any("wine-quality:1 is there, built otherwise" in line for line in told)
