@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolkit.deployments.serving import errors, odd_values, rows
+from toolkit.deployments.serving.arrays import array_function
 from toolkit.deployments.serving.errors import Answer
 from toolkit.errors import InvalidPayload, ToolkitError, UnsupportedContentType
 from toolkit.models import payload
@@ -70,6 +71,8 @@ class Scorer:
         self._schema = None if self._signature is None else self._signature.inputs
         self._raw = bool(model.metadata.extra.get("is_signature_from_type_hint"))
         self._merges = rows.mergeable(model)
+        self._by_array = array_function(model) if self._merges else None
+        self._names = () if self._schema is None else tuple(self._schema.input_names())
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - of any model
         """Return what the model says of data; raises what `LoadedModel.predict` does."""
@@ -177,23 +180,32 @@ class Scorer:
         assert self._schema is not None
         if len(group) == 1:
             table = rows.frame(names, group[0].rows, self._schema)
-            return table, [self._in_pieces(table)]
+            return table, [self._in_pieces(names, table)]
         table = rows.frame(names, [row for part in group for row in part.rows], self._schema)
-        return table, rows.parts(self._in_pieces(table), counts)
+        return table, rows.parts(self._in_pieces(names, table), counts)
 
-    def _in_pieces(self, table: pd.DataFrame) -> Any:  # noqa: ANN401 - of any model
+    def _in_pieces(self, names: rows.Names, table: pd.DataFrame) -> Any:  # noqa: ANN401 - of any model
         """Return the predictions of a table's rows, of which the model is given so many at once."""
         if len(table) > self._most:
             pieces = []
             for first in range(0, len(table), self._most):
                 piece = table.iloc[first : first + self._most]
-                pieces.append(self._predicted(piece))
+                pieces.append(self._of_table(names, piece))
                 self._count(len(piece))
             if (whole := rows.joined(pieces)) is not None:
                 return whole
-        prediction = self._predicted(table)
+        prediction = self._of_table(names, table)
         self._count(len(table))
         return prediction
+
+    def _of_table(self, names: rows.Names, table: pd.DataFrame) -> Any:  # noqa: ANN401 - of any model
+        """Return the predictions of a table's rows, by an array of them where that does."""
+        if self._by_array is not None and names == self._names:
+            try:
+                return self._by_array(table.to_numpy())
+            except Exception:  # what is wrong with them is told below
+                logger.debug("the model takes no array of these rows", exc_info=True)
+        return self._predicted(table)
 
     def _again(self, part: _Part) -> Answer:
         """Return the answer to a request of several that could not be asked about at once: in the long way."""

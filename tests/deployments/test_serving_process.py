@@ -69,7 +69,7 @@ def test_it_answers_without_what_trains_and_records(model: Path) -> None:
         *(
             f"toolkit.deployments.serving.{name}"
             for name in (
-                "app", "errors", "metrics", "odd_values", "openapi", "quick_skops", "rows", "sample_files",
+                "app", "arrays", "errors", "metrics", "odd_values", "openapi", "quick_skops", "rows", "sample_files",
                 "sampled_rows", "sampling", "scorer", "scoring", "service", "template", "worker",
             )
         ),
