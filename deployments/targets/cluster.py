@@ -125,6 +125,8 @@ class ClusterTarget:
         Raises:
             TargetFailed: The cluster refused it, or does not answer.
         """
+        if "deployment" not in instance.detail:  # files, of the time before apply=true
+            return
         api, service = _api(instance.detail), instance.detail["deployment"]
         found = api.find("Service", service)
         chosen = found["spec"].get("selector", {}).get(RELEASE) if found else None

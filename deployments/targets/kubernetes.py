@@ -16,6 +16,7 @@ from toolkit.deployments.targets.options import (
     read_options,
     switch,
 )
+from toolkit.errors import TargetFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,9 +94,14 @@ class Kubernetes(FilesTarget):
 
         Raises:
             InvalidValue: The processor or the memory of its configuration is nothing that Kubernetes knows.
-            TargetFailed: They cannot be written.
+            TargetFailed: They cannot be written, or the deployment serves in a cluster: nobody would end that.
         """
         options = read(placement.options)
+        if placement.address:
+            raise TargetFailed(
+                f"{placement.deployment} serves in a cluster, where files would not replace it: delete it first, or "
+                "leave apply=true as it is"
+            )
         work = workload(placement, options, own=False)
         files = {name: yaml_text(placement, each) for name, each in objects(work).items()}
         return write_files(placement, options["output"], files, apply="kubectl apply -f {folder}", image=work.image)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,19 @@ def test_a_release_that_was_left_in_the_middle_is_taken_away(
 
     assert cluster.names("deployments") == ["wine-r3"]
     assert target.health(third).state == "ready"
+
+
+def test_from_files_to_a_cluster_and_not_back(cluster: FakeCluster, options: dict[str, str], tmp_path: Path) -> None:
+    files = target_named("kubernetes").start(placement(tmp_path, IMAGE))
+    target = target_named("kubernetes", options)
+    second = target.switch(target.start(placement(tmp_path, options, release=2)), files)
+
+    target.stop(files)
+
+    assert cluster.names("deployments") == ["wine-r2"]
+    third = replace(placement(tmp_path, IMAGE, release=3), address=second.address)
+    with pytest.raises(TargetFailed, match="wine serves in a cluster, where files would not replace it"):
+        target_named("kubernetes").start(third)
 
 
 def test_a_pod_that_cannot_start_says_why(cluster: FakeCluster, options: dict[str, str], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ A Deployment's pods are ready at once, or not, as `FakeCluster.pods` says; what 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import kubernetes_validate
+import kubernetes_validate.utils
 import yaml
 
 VERSIONS = ("1.33.0", "1.37.0")
 TOKEN = "a-token-of-the-cluster"
 Objects = dict[str, dict[str, Any]]
+
+# A megabyte of JSON each time that something is held against it.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 
 
 def check_manifest(manifest: dict[str, Any]) -> None:
