@@ -98,7 +98,7 @@ class BentoCloud:
         at = instance.detail["at"]
         try:
             found = _find(instance.detail, at)
-        except (TargetFailed, MissingTool) as error:
+        except TargetFailed as error:
             return Health(state="failing", message=error.message)
         status = "terminated" if found is None else str(found["status"]["status"])
         if status in _READY:

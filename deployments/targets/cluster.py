@@ -96,7 +96,7 @@ class ClusterTarget:
     def health(self, instance: Instance) -> Health:
         """Tell how its pods are."""
         try:
-            api = _api(instance.detail)
+            api = _again(instance)
             found = api.find("Deployment", _name(instance))
             if found is None:
                 return Health(state="gone", message=f"there is no Deployment {instance.id}")
@@ -105,7 +105,7 @@ class ClusterTarget:
             if seen and status.get("availableReplicas", 0) >= max(1, wanted):
                 return Health(state="ready")
             trouble = _refusal(status) or _trouble(api.list("Pod", _labels(instance)))
-        except (TargetFailed, MissingTool) as error:
+        except TargetFailed as error:
             return Health(state="failing", message=error.message)
         return Health(state="failing" if trouble else "starting", message=trouble)
 
@@ -115,7 +115,7 @@ class ClusterTarget:
         Raises:
             TargetFailed: The cluster refused it.
         """
-        api = _api(new.detail)
+        api = _again(new)
         api.apply(json.loads(new.detail["policy"]))
         return replace(new, address=_address(api.apply(json.loads(new.detail["service"]))))
 
@@ -127,7 +127,7 @@ class ClusterTarget:
         """
         if "deployment" not in instance.detail:  # files, of the time before apply=true
             return
-        api, service = _api(instance.detail), instance.detail["deployment"]
+        api, service = _again(instance), instance.detail["deployment"]
         found = api.find("Service", service)
         chosen = found["spec"].get("selector", {}).get(RELEASE) if found else None
         _remove(api, _name(instance))
@@ -145,7 +145,7 @@ class ClusterTarget:
         Raises:
             TargetFailed: None is ready, or the cluster does not answer.
         """
-        api = _api(instance.detail)
+        api = _again(instance)
         ready = [pod for pod in api.list("Pod", _labels(instance)) if _is_ready(pod)]
         if not ready:
             raise TargetFailed(f"no pod of {instance.id} is ready")
@@ -159,7 +159,7 @@ class ClusterTarget:
         Raises:
             TargetFailed: The cluster does not answer.
         """
-        api = _api(instance.detail)
+        api = _again(instance)
         pods = [pod["metadata"]["name"] for pod in api.list("Pod", _labels(instance))]
         for pod in pods:
             for line in api.lines(f"{api.path('Pod', pod)}/log?tailLines={lines}"):
@@ -170,6 +170,18 @@ class ClusterTarget:
 
 def _api(options: Mapping[str, str]) -> ClusterApi:
     return ClusterApi(options["namespace"], options.get("context", ""), options.get("kubeconfig", ""))
+
+
+def _again(instance: Instance) -> ClusterApi:
+    """Reach the cluster of a release.
+
+    Raises:
+        TargetFailed: The kubeconfig, or its context, is not there any more.
+    """
+    try:
+        return _api(instance.detail)
+    except MissingTool as error:
+        raise TargetFailed(error.message) from None
 
 
 def _name(instance: Instance) -> str:

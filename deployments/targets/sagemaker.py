@@ -132,8 +132,8 @@ class SageMaker:
     def health(self, instance: Instance) -> Health:
         """Tell how its endpoint is."""
         try:
-            found = _endpoint(_aws(instance.detail), instance.detail["at"])
-        except (TargetFailed, MissingTool) as error:
+            found = _endpoint(_again(instance), instance.detail["at"])
+        except TargetFailed as error:
             return Health(state="failing", message=error.message)
         status = "Deleting" if found is None else found["EndpointStatus"]
         if found is None or status in ("Deleting", "Failed"):
@@ -149,7 +149,7 @@ class SageMaker:
         Raises:
             TargetFailed: AWS refused it, or went back to the one before.
         """
-        aws, public, own = _aws(new.detail), new.detail["public"], new.detail["own"]
+        aws, public, own = _again(new), new.detail["public"], new.detail["own"]
         there = _endpoint(aws, public)
         if there is None:
             raise TargetFailed(f"region {aws.region} has no endpoint {public} any more")
@@ -166,7 +166,7 @@ class SageMaker:
         Raises:
             TargetFailed: AWS refused it.
         """
-        aws, public, own = _aws(instance.detail), instance.detail["public"], instance.detail["own"]
+        aws, public, own = _again(instance), instance.detail["public"], instance.detail["own"]
         there = _endpoint(aws, public)
         if there is not None and there["EndpointConfigName"] == own and _is_ours(aws, there):
             _delete(aws, "endpoint", EndpointName=public)
@@ -184,7 +184,7 @@ class SageMaker:
         """
         if path != "/invocations":
             raise InvalidValue(f"an endpoint of SageMaker answers /invocations only, not {path}")
-        return _aws(instance.detail).invoke(instance.detail["at"], body, content_type=content_type, timeout=timeout)
+        return _again(instance).invoke(instance.detail["at"], body, content_type=content_type, timeout=timeout)
 
     def logs(self, instance: Instance, *, lines: int = 200, follow: bool = False) -> Iterator[str]:
         """Yield the last lines that CloudWatch has of its endpoint, and, if asked for, those that come.
@@ -192,12 +192,24 @@ class SageMaker:
         Raises:
             TargetFailed: AWS does not give them out.
         """
-        aws = _aws(instance.detail)
+        aws = _again(instance)
         yield from aws.log_lines(f"/aws/sagemaker/Endpoints/{instance.detail['at']}", lines=lines, follow=follow)
 
 
 def _aws(options: Mapping[str, str]) -> Aws:
     return Aws(options.get("region", ""), options.get("profile", ""))
+
+
+def _again(instance: Instance) -> Aws:
+    """Reach the account of a release.
+
+    Raises:
+        TargetFailed: The profile, or boto3, is not there any more.
+    """
+    try:
+        return _aws(instance.detail)
+    except MissingTool as error:
+        raise TargetFailed(error.message) from None
 
 
 def _variant(model: str, options: Mapping[str, str], placement: Placement) -> dict[str, Any]:

@@ -304,3 +304,7 @@ def test_a_cluster_that_is_gone(options: dict[str, str], cluster: FakeCluster, t
         target.require(options)
     with pytest.raises(TargetFailed, match="does not answer"):
         target.stop(instance)
+    Path(options["kubeconfig"]).unlink()
+    with pytest.raises(TargetFailed, match="no cluster is known"):
+        target.stop(instance)
+    assert target.health(instance).state == "failing"
