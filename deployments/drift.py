@@ -154,7 +154,7 @@ class _Tally:
         reference, present = self.reference, self.rows - self.missing
         spread = reference.edges is not None or reference.values is not None
         shares = reference.shares if reference.values is None else [*reference.values.values(), 0.0]
-        index = _index(self.counts, shares, reference_rows) if spread and sum(self.counts) else None
+        index = _index(self.counts, shares, reference_rows) if spread and any(self.counts) else None
         missing = self.missing / self.rows if self.rows else 0.0
         outside = self.outside / present if spread and present else None
         return ColumnDrift(

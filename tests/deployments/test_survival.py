@@ -50,7 +50,8 @@ def ask(served: Served, word: str) -> Answer:
 def answers(served: Served, word: str = "hello") -> bool:
     """Tell whether it answers well; no answer, or one that it cannot give now, is none."""
     with contextlib.suppress(OSError, http.client.HTTPException):
-        return ask(served, word).json == {"predictions": [word.upper()]}
+        answer = ask(served, word)
+        return answer.status == 200 and bool(answer.json == {"predictions": [word.upper()]})
     return False
 
 
