@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 
-from toolkit.server.pages import artifacts, charts, compare, experiment, experiments, home, logs, static
+from toolkit.server.pages import artifacts, charts, compare, deployments, experiment, experiments, home, logs, static
 from toolkit.server.pages import run as run_page
 from toolkit.server.pages.asked import Asked
 
@@ -16,7 +16,7 @@ Handler = Callable[[Asked], Response]
 Entry = tuple[str, str, Handler]
 """A method, a path (``/runs/{run_id}``; ``{path*}`` takes the rest), and the function."""
 
-MODULES = (home, experiments, experiment, run_page, charts, artifacts, logs, compare)
+MODULES = (home, experiments, experiment, run_page, charts, artifacts, logs, compare, deployments)
 
 
 class Table:

@@ -1,0 +1,177 @@
+"""What the files of a version say: its signature, its example, what it needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import ToolkitError
+from toolkit.models.metadata import FILE, ModelMetadata
+from toolkit.server.artifacts.files import Files
+
+if TYPE_CHECKING:
+    from toolkit.models.params import ParamSchema
+    from toolkit.models.schema import Schema
+    from toolkit.registry.records import ModelVersion
+    from toolkit.server.artifacts.address import Address
+    from toolkit.server.pages.asked import Asked
+
+LARGEST = 512 * 1024
+"""Bytes of a file that is shown."""
+
+REQUIREMENTS = "requirements.txt"
+_EXAMPLE = "input_example.json"
+_MOST_ROWS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """A line of a signature.
+
+    Attributes:
+        part: ``input``, ``output`` or ``parameter``.
+        name: The column's, the tensor's or the parameter's; its place where it has none.
+        type: What it is.
+        required: Whether it must be given.
+        default: What a parameter is that is not given.
+    """
+
+    part: str
+    name: str
+    type: str
+    required: bool = True
+    default: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contract:
+    """What a version takes, gives and needs, as its files say.
+
+    Attributes:
+        fields: The lines of its signature; empty: it has none.
+        flavors: The libraries whose model it is.
+        size: Bytes of all its files; None where nobody has said.
+        example: Its input example, as text; empty where it has none.
+        request: What its example is as a request to a service.
+        requirements: The lines of what it needs.
+        fault: Why its files are not shown; empty where they are.
+    """
+
+    fields: Sequence[Field] = ()
+    flavors: Sequence[str] = ()
+    size: int | None = None
+    example: str = ""
+    request: str = ""
+    requirements: Sequence[str] = ()
+    fault: str = ""
+
+    def of(self, part: str) -> Sequence[Field]:
+        """Return the lines of a part of the signature."""
+        return [field for field in self.fields if field.part == part]
+
+
+def contract_of(asked: Asked, version: ModelVersion) -> Contract:
+    """Return what the files of a version say; one whose files cannot be read says why.
+
+    Args:
+        asked: The request.
+        version: The version.
+    """
+    try:
+        metadata = ModelMetadata.from_text(_text(asked, version, FILE))
+    except (ToolkitError, UnicodeDecodeError) as error:
+        return Contract(fault=error.message if isinstance(error, ToolkitError) else f"{FILE} is no text")
+    info = metadata.saved_input_example_info or {}
+    return Contract(
+        fields=_fields(metadata),
+        flavors=[name for name in metadata.flavors if name != "python_function"] or list(metadata.flavors),
+        size=metadata.model_size_bytes if isinstance(metadata.model_size_bytes, int) else None,
+        example=_example(asked, version, str(info.get("artifact_path", _EXAMPLE))) if info else "",
+        request=_example(asked, version, str(info["serving_input_path"])) if info.get("serving_input_path") else "",
+        requirements=_requirements(asked, version),
+    )
+
+
+def _text(asked: Asked, version: ModelVersion, path: str) -> str:
+    """Return a file of a version.
+
+    Raises:
+        ToolkitError: It is not there, or too large, or not where this server reads.
+    """
+    files = Files(asked.stores, asked.catalog)
+    opened = files.open(_address(files, asked, version, path))
+    with opened.stream as stream:
+        if opened.size > LARGEST:
+            raise ToolkitError(f"{path} has {opened.size} bytes: more than are shown")
+        return stream.read(LARGEST).decode()
+
+
+def _address(files: Files, asked: Asked, version: ModelVersion, path: str) -> Address:
+    """Return where a file of a version is; older clients register the run or the logged model that it is of."""
+    from toolkit.registry.locating import locate  # noqa: PLC0415 - for versions whose files are looked at
+
+    if version.location.startswith(("runs:", "models:")):
+        located = locate(version.location, asked.stores, asked.catalog)
+        if located.model_id is not None:
+            return files.of_model(located.model_id, path)
+        if located.run_id is not None and located.path is not None:
+            return files.of_run(located.run_id, f"{located.path}/{path}".lstrip("/"))
+    return files.of_version(version.name, version.version, path)
+
+
+def _fields(metadata: ModelMetadata) -> Sequence[Field]:
+    signature = metadata.signature
+    if signature is None:
+        return []
+    return [
+        *_of_schema("input", signature.inputs),
+        *_of_schema("output", signature.outputs),
+        *_of_params(signature.params),
+    ]
+
+
+def _of_schema(part: str, schema: Schema | None) -> Sequence[Field]:
+    if schema is None:
+        return []
+    return [
+        Field(part=part, name=str(name), type=_type(each), required=each.required)
+        for name, each in zip(schema.input_names(), schema.inputs, strict=True)
+    ]
+
+
+def _type(spec: Any) -> str:  # noqa: ANN401 - a column or a tensor
+    shape = getattr(spec, "shape", None)
+    if shape is not None:
+        return f"tensor of {spec.type} ({', '.join('any' if size == -1 else str(size) for size in shape)})"
+    return repr(spec.type)
+
+
+def _of_params(params: ParamSchema | None) -> Sequence[Field]:
+    return [
+        Field(
+            part="parameter",
+            name=each.name,
+            type=f"{'list of ' if each.shape else ''}{each.dtype!r}",
+            required=False,
+            default=repr(each.default)[:200],
+        )
+        for each in (params.params if params is not None else ())
+    ]
+
+
+def _example(asked: Asked, version: ModelVersion, path: str) -> str:
+    try:
+        text = _text(asked, version, path)
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ToolkitError, ValueError, RecursionError):  # it is shown if it can be: the rest of the page does not need it
+        return ""
+
+
+def _requirements(asked: Asked, version: ModelVersion) -> Sequence[str]:
+    try:
+        lines = _text(asked, version, REQUIREMENTS).splitlines()
+    except (ToolkitError, UnicodeDecodeError):  # not every model has some
+        return []
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")][:_MOST_ROWS]

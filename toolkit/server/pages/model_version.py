@@ -1,0 +1,405 @@
+"""A version of a model: what is to be decided of it, what it takes and gives, where it comes from, how it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import InvalidValue, NotFound, ToolkitError
+from toolkit.registry.gates import Example
+from toolkit.registry.history import Held
+from toolkit.registry.promotion import NewRequest, Policy, Request, RequestQuery, RequestState, Target
+from toolkit.registry.records import ModelVersion, RegisteredModel, Stage
+from toolkit.server.pages import numbers
+from toolkit.server.pages.model import changes_of, measures
+from toolkit.server.pages.model_files import Contract, contract_of
+from toolkit.server.pages.models import deployed
+from toolkit.server.pages.person import Person, acting, person_of, remember
+from toolkit.server.pages.render import page, redirect
+from toolkit.server.wire.errors import answer
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from toolkit.registry.judging import Report
+    from toolkit.server.pages.asked import Asked
+
+TABS = (
+    ("", "Overview"),
+    ("gates", "Gates"),
+    ("contract", "Signature and files"),
+    ("lineage", "Lineage"),
+    ("history", "History"),
+    ("use", "Use"),
+)
+_LISTED = 500
+_REQUESTS = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """A request, and what whoever looks at it may do.
+
+    Attributes:
+        request: The request.
+        report: How the version does at the gates; None: they were not judged yet.
+        effect: What will change, in words.
+        off: Why who looks may not decide; empty: they may.
+        own: Whether it is their own.
+    """
+
+    request: Request
+    report: Report | None
+    effect: str
+    off: str
+    own: bool
+
+
+def head(asked: Asked, tab: str) -> Mapping[str, Any]:
+    """Return what the top of each page of a version shows."""
+    registered = asked.catalog.registered
+    version = registered.get_version(asked.path["name"], _number(asked.path["version"]))
+    return {
+        "model": registered.get_model(version.name),
+        "version": version,
+        "uri": f"models:/{version.name}/{version.version}",
+        "tab": tab,
+        "tabs": TABS,
+        "person": person_of(asked),
+        "problem": "",
+    }
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise NotFound(f"{text[:50]!r} is no number of a version")
+    return int(text)
+
+
+def show(asked: Asked) -> Response:
+    """Return the overview."""
+    return _shown(asked)
+
+
+def _shown(asked: Asked, problem: str = "", status: int = 200) -> Response:
+    values = {**head(asked, ""), "problem": problem}
+    model, version = values["model"], values["version"]
+    promotions = asked.catalog.promotions
+    held = promotions.held(model.name)
+    policies = promotions.policies(model.name)
+    requests = _requests(asked, version)
+    pending = [each for each in requests if each.state is RequestState.PENDING]
+    serving = [each for each in deployed(asked, model.name) if each[1].version == version.version]
+    return page(
+        asked,
+        "model_version.html",
+        status=status,
+        **values,
+        contract=contract_of(asked, version),
+        policies=policies,
+        decisions=[_decision(asked, each, policies, held, values["person"]) for each in pending],
+        closed=[each for each in requests if each.state is not RequestState.PENDING][:20],
+        compared=_compared(asked, version, _base(model, held, version)),
+        run=_run(asked, version),
+        serving=serving,
+        stages=tuple(Stage),
+        typed=asked.form if asked.request.method == "POST" else {},
+    )
+
+
+def _requests(asked: Asked, version: ModelVersion) -> Sequence[Request]:
+    found = asked.catalog.promotions.requests(RequestQuery(name=version.name, limit=_REQUESTS)).items
+    return [each for each in found if each.version == version.version]
+
+
+def _run(asked: Asked, version: ModelVersion) -> Any:  # noqa: ANN401 - a run, or nothing
+    try:
+        return asked.stores.runs.get_run(version.run_id) if version.run_id else None
+    except NotFound:  # it was removed for good, and the version stays
+        return None
+
+
+def _decision(asked: Asked, request: Request, policies: Sequence[Policy], held: Held, person: Person) -> Decision:
+    policy = next((each for each in policies if each.target == request.target), None)
+    return Decision(
+        request=request,
+        report=judged(asked, request.name, request.version, policy) if policy else None,
+        effect=effect(asked, request, held),
+        off=_off(request, person),
+        own=bool(person.name) and person.name == request.user,
+    )
+
+
+def _off(request: Request, person: Person) -> str:
+    """Return why somebody may not decide on a request; empty: they may."""
+    if person.name and person.name == request.user:
+        return f"{person.name} asked for this, and nobody decides on a request of their own."
+    if person.name and request.approvers and person.name not in request.approvers:
+        return f"Only {', '.join(request.approvers)} may decide, and you are {person.name}."
+    if any(each.user == person.name for each in request.approvals):
+        return f"{person.name} has approved already."
+    return ""
+
+
+def effect(asked: Asked, request: Request, held: Held) -> str:
+    """Return what changes when a request is done."""
+    target, number = request.target, request.version
+    told = []
+    if target.alias is not None:
+        before = held.aliases.get(target.alias)
+        told.append(f"{target} moves from version {before} to {number}" if before else f"{target} is version {number}")
+        follows = f"{request.name}@{target.alias}"
+        names = [each.name for each, _ in deployed(asked, request.name) if each.follow_alias == follows]
+        told += [f"deployment {name} follows it" for name in names]
+    else:
+        told.append(f"version {number} takes {target}")
+        others = [each for each in held.holders(Stage(str(target))) if each != number]
+        if others:
+            listed = ", ".join(map(str, others))
+            told.append(f"version {listed} {'goes to Archived' if request.archive_existing else 'stays there, too'}")
+    return "; ".join(told)
+
+
+def judged(asked: Asked, name: str, number: int, policy: Policy) -> Report | None:
+    """Return how a version does at gates. A model is loaded for them only when that is asked for: None, if it is not.
+
+    Args:
+        asked: The request; its ``judge`` names a target.
+        name: The model.
+        number: Of the version.
+        policy: What is wanted.
+    """
+    loads = any(isinstance(gate, Example) for gate in policy.gates)
+    if loads and asked.query.get("judge") != str(policy.target):
+        return None
+    return asked.catalog.promotions.check(name, number, policy.target)
+
+
+def _base(model: RegisteredModel, held: Held, version: ModelVersion) -> tuple[int, str] | None:
+    """Return with which version one is compared, and why with that."""
+    for number in held.holders(Stage.PRODUCTION):
+        if number != version.version:
+            return number, "Production"
+    for alias, number in sorted(model.aliases.items()):
+        if number != version.version:
+            return number, f"@{alias}"
+    return None
+
+
+def _compared(asked: Asked, version: ModelVersion, base: tuple[int, str] | None) -> Mapping[str, Any]:
+    """Return what was measured of a version, beside another one."""
+    other = None
+    if base is not None:
+        try:
+            other = asked.catalog.registered.get_version(version.name, base[0])
+        except NotFound:  # deleted meanwhile
+            base = None
+    told = measures(asked, [version, *([other] if other else [])])
+    ours = told[version.version][0]
+    theirs = told[other.version][0] if other else {}
+    rows = []
+    for key in sorted({*ours, *theirs}):
+        pair = [values[key] for values in (ours, theirs) if key in values]
+        digits = numbers.digits_of(pair)
+        both = len(pair) == 2
+        rows.append(
+            {
+                "key": key,
+                "ours": numbers.metric(ours[key], digits) if key in ours else "",
+                "theirs": numbers.metric(theirs[key], digits) if key in theirs else "",
+                "gap": numbers.difference(ours[key], theirs[key]) if both else "",
+            }
+        )
+    return {"rows": rows, "base": base}
+
+
+def gates(asked: Asked) -> Response:
+    """Return how a version does at the gates of each stage and alias."""
+    values = head(asked, "gates")
+    version = values["version"]
+    policies = asked.catalog.promotions.policies(version.name)
+    return page(
+        asked,
+        "model_version_gates.html",
+        **values,
+        judged=[(policy, judged(asked, version.name, version.version, policy)) for policy in policies],
+    )
+
+
+def contract(asked: Asked) -> Response:
+    """Return what a version takes and gives, its example, what it needs, and its files."""
+    values = head(asked, "contract")
+    files, more = _files(asked, values["version"])
+    return page(
+        asked,
+        "model_version_contract.html",
+        **values,
+        contract=contract_of(asked, values["version"]),
+        files=files,
+        more=more,
+    )
+
+
+def _files(asked: Asked, version: ModelVersion) -> tuple[Sequence[tuple[str, int]], bool]:
+    """Return paths and sizes of a version's files, as they were recorded, and whether there are more."""
+    try:
+        if version.model_id is not None:
+            entries = asked.catalog.logged.files_of(version.model_id)
+            return [(each.path, each.size) for each in entries[:_LISTED]], len(entries) > _LISTED
+        if version.run_id is None:
+            return [], False
+        run = asked.stores.runs.get_run(version.run_id)
+        place, root = version.location.rstrip("/"), run.info.artifact_uri.rstrip("/")
+        path = place.removeprefix(f"{root}/") if place.startswith(f"{root}/") else None
+        if path is None:
+            return [], False
+        found = asked.stores.runs.list_artifacts(version.run_id, prefix=path, limit=_LISTED)
+        listed = [(each.path.removeprefix(f"{path}/"), each.size) for each in found.items]
+        return listed, found.next_page_token is not None
+    except NotFound:  # what made it was removed for good
+        return [], False
+
+
+def history(asked: Asked) -> Response:
+    """Return what was done to a version."""
+    values = head(asked, "history")
+    version = values["version"]
+    return page(asked, "model_version_history.html", **values, **changes_of(asked, version.name, version.version))
+
+
+def use(asked: Asked) -> Response:
+    """Return lines that use a version."""
+    values = head(asked, "use")
+    told = contract_of(asked, values["version"])
+    return page(asked, "model_version_use.html", **values, lines=_lines(asked, values["version"], told))
+
+
+def _lines(asked: Asked, version: ModelVersion, told: Contract) -> Sequence[tuple[str, str]]:
+    uri = f"models:/{version.name}/{version.version}"
+    named = f"models:/{version.name}@{version.aliases[0]}" if version.aliases else uri
+    short = f"'{named}'" if " " in named or "'" in named else named
+    server = f"{asked.request.url.scheme}://{asked.request.headers.get('host', '')}{asked.site.prefix}"
+    name = "".join(letter if letter.isalnum() else "-" for letter in version.name.lower()).strip("-") or "model"
+    body = " ".join(told.request.split())
+    given = f"'{body}'" if body and len(body) < 600 and "'" not in body else "@request.json"
+    lines = [
+        (
+            "Python",
+            f'import toolkit\n\ntoolkit.set_tracking_uri("{server}")\nmodel = toolkit.load_model("{named}")\n'
+            "model.predict(table)",
+        ),
+        ("Code written for MLflow", f'mlflow.set_tracking_uri("{server}")\nmlflow.pyfunc.load_model("{named}")'),
+        ("Score a file", f"toolkit models predict -m {short} -i new.csv -o scored.csv"),
+        ("Serve it", f"toolkit deployments create -n {name} -m {short}"),
+        (
+            "Ask what serves",
+            f"curl -H 'content-type: application/json' -d {given} http://127.0.0.1:PORT/invocations",
+        ),
+        ("Build a Bento", f"toolkit deployments build {short}"),
+        ("Look at it", f"toolkit registry show {version.name}/{version.version}"),
+    ]
+    return [*lines, ("Its place in the store", version.location)]
+
+
+def act(asked: Asked) -> Response:
+    """Change a version: its description, tags, stage or aliases; ask for a move; delete it."""
+    name, number, form = asked.path["name"], _number(asked.path["version"]), asked.form
+    action = form.get("action", "")
+    change = _ACTIONS.get(action)
+    if change is None:
+        raise InvalidValue(f"there is no action {action[:50]!r}: wanted one of {', '.join(_ACTIONS)}")
+    try:
+        change(asked, name, number)
+    except ToolkitError as error:
+        return _shown(asked, error.message, status=answer(error)[0])
+    place = ("models", name) if action == "delete" else ("models", name, "versions", number)
+    return remember(asked, redirect(asked.url(*place), asked=asked))
+
+
+def _describe(asked: Asked, name: str, number: int) -> None:
+    acting(asked).registered.update_version(name, number, description=asked.form.get("description", ""))
+
+
+def _tag(asked: Asked, name: str, number: int) -> None:
+    value = asked.form.get("value", "") if asked.form["action"] == "tag" else None
+    acting(asked).registered.update_version(name, number, tags={asked.form.get("key", "").strip(): value})
+
+
+def _target(asked: Asked) -> Target:
+    """Return what a form names: an alias, if it has one, else a stage."""
+    alias = asked.form.get("alias", "").strip().removeprefix("@")
+    return Target(alias=alias) if "alias" in asked.form else Target.read(asked.form.get("stage", ""))
+
+
+def _move(asked: Asked, name: str, number: int) -> None:
+    target, registered = _target(asked), acting(asked, named=True).registered
+    if target.alias is not None:
+        registered.set_alias(name, target.alias, number)
+    else:
+        registered.set_stage(name, number, Stage(str(target)), archive_existing=asked.form.get("archive") == "1")
+
+
+def _unalias(asked: Asked, name: str, number: int) -> None:  # noqa: ARG001 - the form of all of them
+    acting(asked).registered.delete_alias(name, asked.form.get("alias", ""))
+
+
+def _request(asked: Asked, name: str, number: int) -> None:
+    new = NewRequest(
+        name=name, version=number, target=_target(asked), archive_existing=asked.form.get("archive") == "1"
+    )
+    acting(asked, named=True).promotions.request(new)
+
+
+def _delete(asked: Asked, name: str, number: int) -> None:
+    if asked.form.get("typed", "").strip() != str(number):
+        raise InvalidValue(f"a version is deleted only if its number is typed: {number}")
+    acting(asked).registered.delete_version(name, number)
+
+
+def _who(asked: Asked, name: str, number: int) -> None:  # noqa: ARG001 - the same
+    """Only remember who looks, which `remember` does."""
+    if not asked.form.get("user", "").strip():
+        raise InvalidValue("say your name")
+
+
+_ACTIONS = {
+    "describe": _describe,
+    "tag": _tag,
+    "untag": _tag,
+    "move": _move,
+    "unalias": _unalias,
+    "request": _request,
+    "delete": _delete,
+    "who": _who,
+}
+
+
+def decide(asked: Asked) -> Response:
+    """Approve, reject or withdraw a request."""
+    number, action = _number(asked.path["number"]), asked.form.get("action", "")
+    before = asked.catalog.promotions.get_request(number)
+    if before.name != asked.path["name"]:
+        raise NotFound(f"there is no request {number} of model {asked.path['name'][:200]}")
+    if action not in ("approve", "reject", "withdraw"):
+        raise InvalidValue(f"there is no action {action[:50]!r}: wanted approve, reject or withdraw")
+    try:
+        promotions = acting(asked, named=True).promotions
+        {"approve": promotions.approve, "reject": promotions.reject, "withdraw": promotions.withdraw}[action](number)
+    except ToolkitError as error:
+        inner = type(asked)(
+            site=asked.site, request=asked.request, path={"name": before.name, "version": str(before.version)}
+        )
+        return _shown(inner, error.message, status=answer(error)[0])
+    return remember(asked, redirect(asked.url("models", before.name, "versions", before.version), asked=asked))
+
+
+PAGES = [
+    ("GET", "/models/{name}/versions/{version}", show),
+    ("POST", "/models/{name}/versions/{version}", act),
+    ("GET", "/models/{name}/versions/{version}/gates", gates),
+    ("GET", "/models/{name}/versions/{version}/contract", contract),
+    ("GET", "/models/{name}/versions/{version}/history", history),
+    ("GET", "/models/{name}/versions/{version}/use", use),
+    ("POST", "/models/{name}/requests/{number}", decide),
+]

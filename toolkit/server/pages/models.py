@@ -1,0 +1,119 @@
+"""The list of registered models, and what makes one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from toolkit.errors import InvalidValue, ToolkitError
+from toolkit.registry.promotion import Request, RequestQuery, RequestState
+from toolkit.registry.records import RegisteredModel, Stage
+from toolkit.registry.registering import Registration, register
+from toolkit.server.pages.person import acting, author, person_of, remember
+from toolkit.server.pages.render import page, redirect
+from toolkit.tracking.records import SearchQuery
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from toolkit.deployments.records import Deployment, Release
+    from toolkit.deployments.store import DeploymentStore
+    from toolkit.server.pages.asked import Asked
+
+_PAGE = 100
+_REQUESTS = 50
+
+
+def show(asked: Asked) -> Response:
+    """Return the list."""
+    return _list(asked)
+
+
+def _list(asked: Asked, problem: str = "", status: int = 200) -> Response:
+    wanted = asked.query.get("q", "").strip()
+    text = wanted.replace("'", "''")
+    found = asked.catalog.registered.search_models(
+        SearchQuery(
+            filter=f"name ILIKE '%{text}%'" if wanted else "",
+            order_by=["last_updated_timestamp DESC"],
+            limit=_PAGE,
+            page_token=asked.query.get("after") or None,
+        )
+    )
+    requests = asked.catalog.promotions.requests(RequestQuery(state=RequestState.PENDING, limit=_REQUESTS)).items
+    serving = Counter(release.model for _, release in deployed(asked))
+    return page(
+        asked,
+        "models.html",
+        status=status,
+        found=found,
+        wanted=wanted,
+        requests=requests,
+        waiting=Counter(each.name for each in requests),
+        serving=serving,
+        stages=stages_of,
+        newest=newest_of,
+        person=person_of(asked),
+        problem=problem,
+        typed=asked.form if asked.request.method == "POST" else {},
+    )
+
+
+def stages_of(model: RegisteredModel) -> Mapping[str, int]:
+    """Return the newest version in each stage that is in use."""
+    return {str(each.stage): each.version for each in model.latest_versions if each.stage.active}
+
+
+def newest_of(model: RegisteredModel) -> int | None:
+    """Return the highest number; None: it has no version."""
+    return max((each.version for each in model.latest_versions), default=None)
+
+
+def deployment_store(asked: Asked) -> DeploymentStore:
+    """Return where it is remembered what serves where."""
+    from toolkit.wiring import open_deployment_store  # noqa: PLC0415 - it composes all there is
+
+    return open_deployment_store(asked.stores)
+
+
+def deployed(asked: Asked, model: str | None = None) -> Sequence[tuple[Deployment, Release]]:
+    """Return what is deployed, with the release that serves or was begun last; of one model, if it is named."""
+    store = deployment_store(asked)
+    there = {each.id: each for each in store.list(model=model)}
+    return [
+        (there[release.deployment_id], release)
+        for release in store.current()
+        if release.deployment_id in there and model in (None, release.model)
+    ]
+
+
+def act(asked: Asked) -> Response:
+    """Make a model, or register a version of one."""
+    form = asked.form
+    action, name = form.get("action", ""), form.get("name", "").strip()
+    if action not in ("create", "register"):
+        raise InvalidValue(f"there is no action {action[:50]!r}: wanted create or register")
+    try:
+        if action == "create":
+            catalog = acting(asked)
+            made = catalog.registered.create_model(name, description=form.get("description", "").strip() or None)
+            place = asked.url("models", made.name)
+        else:
+            who = author(asked)
+            wanted = Registration(uri=form.get("uri", "").strip(), name=name, user_id=who.user or "unknown")
+            version = register(wanted, asked.stores, asked.site.catalog.acting(who))
+            place = asked.url("models", version.name, "versions", version.version)
+    except ToolkitError as error:
+        return _list(asked, error.message, status=409)
+    return remember(asked, redirect(place, asked=asked))
+
+
+def request_of(requests: Sequence[Request], number: int) -> Request | None:
+    """Return the request of a number."""
+    return next((each for each in requests if each.id == number), None)
+
+
+ACTIVE = tuple(stage for stage in Stage if stage.active)
+
+PAGES = [("GET", "/models", show), ("POST", "/models", act)]
