@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -54,7 +56,10 @@ if WORD == "bad":
 
 async def word(request):
     await asyncio.sleep(float(request.query_params.get("wait", "0")))
-    return PlainTextResponse(f"{WORD} {os.getpid()} {os.environ.get('TOOLKIT_HOME', 'no-home')}")
+    return PlainTextResponse(
+        f"{WORD} {os.getpid()} {os.environ.get('TOOLKIT_HOME', '-')} "
+        f"{os.environ.get('TOOLKIT_SAMPLES', '-')}"
+    )
 
 
 @bentoml.service(name="words", logging={"access": {"enabled": False}})
@@ -126,7 +131,9 @@ def control(home: Path) -> Control:
     return Control(home, port)
 
 
-def placement(home: Path, name: str, release: int, word: str, workers: int = 1, **options: str) -> Placement:
+def placement(
+    home: Path, name: str, release: int, word: str, workers: int = 1, sample_rate: float = 0.0, **options: str
+) -> Placement:
     folder = home / "deployments" / name / str(release)
     folder.mkdir(parents=True, exist_ok=True)
     bento = BuiltBento(
@@ -139,7 +146,7 @@ def placement(home: Path, name: str, release: int, word: str, workers: int = 1, 
         model_path=folder,
         made=True,
     )
-    config = ServiceConfig(workers=workers)
+    config = ServiceConfig(workers=workers, sample_rate=sample_rate)
     return Placement(deployment=name, release=release, bento=bento, config=config, options=options, folder=folder)
 
 
@@ -167,6 +174,14 @@ def get(url: str | None) -> str:
 
 def word(url: str | None) -> str:
     return get(f"{url}/word").split()[0]
+
+
+def free_port() -> int:
+    """Return a port that is free, and none of those that the system gives out."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), closing(socket.create_server(("127.0.0.1", port))):
+            return port
 
 
 class Asking:
@@ -198,13 +213,17 @@ class Asking:
             time.sleep(0.01)
 
     def _ask(self, keep: bool) -> None:
-        connection = http.client.HTTPConnection(self._where, timeout=LONG)
+        connection, answered = http.client.HTTPConnection(self._where, timeout=LONG), 0.0
         while not self._stop.is_set():
+            idle = time.monotonic() - answered
             try:
                 connection.request("GET", "/word")
                 self.words.append(connection.getresponse().read().decode().split()[0])
             except (OSError, http.client.HTTPException) as error:
-                self.problems.append(repr(error))
+                connection.close()
+                if not answered or idle < 3:  # a server may end a connection that is idle for 5 s
+                    self.problems.append(repr(error))
+            answered = time.monotonic() if keep else 0.0
             if not keep:
                 connection.close()
             time.sleep(0.002)
@@ -225,7 +244,7 @@ def test_a_release_serves_on_the_loopback_address_and_its_successor_takes_over_w
     family = [psutil.Process(supervisor.pid), *psutil.Process(supervisor.pid).children(recursive=True)]
     listening = [each.laddr.ip for process in family for each in process.net_connections() if each.status == "LISTEN"]
     assert set(listening) == {"127.0.0.1"}
-    assert get(f"{one.address}/word").split()[2] == "no-home"  # the Bento is told nothing of ours
+    assert get(f"{one.address}/word").split()[2:] == ["-", "-"]  # the Bento is told nothing of ours
 
     assert one.address is not None
     with Asking(one.address) as asking, ThreadPoolExecutor(1) as beside:
@@ -307,11 +326,11 @@ def test_what_served_is_taken_up_again_at_its_address(home: Path) -> None:
 
 def test_a_port_that_is_taken_is_told_before_and_after(home: Path) -> None:
     target = LocalTarget(home)
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(TargetFailed, match=f"port {port} on 127.0.0.1 cannot be listened on"):
-            target.start(placement(home, "taken", 1, "one", port=str(port)))
-    with pytest.raises(TargetFailed, match="192.0.2.1 is no address of this machine"):  # it is nobody's
+    port = free_port()
+    told = f"port {port} on 127.0.0.1 cannot be listened on"
+    with closing(socket.create_server(("127.0.0.1", port))), pytest.raises(TargetFailed, match=told):
+        target.start(placement(home, "taken", 1, "one", port=str(port)))
+    with pytest.raises(TargetFailed, match=r"192\.0\.2\.1 is no address of this machine"):  # it is nobody's
         target.start(placement(home, "taken", 1, "one", host="192.0.2.1"))
     assert target.found("taken", 1) == []
     one = target.switch(started(home, "taken", 1, "one", port=str(port)), None)
@@ -328,8 +347,7 @@ def test_a_port_that_is_taken_is_told_before_and_after(home: Path) -> None:
 def test_an_update_may_move_to_another_port(home: Path) -> None:
     target = LocalTarget(home)
     one = target.switch(started(home, "moved", 1, "one"), None)
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     two = target.switch(started(home, "moved", 2, "two", port=str(port)), one)
     assert word(two.address) == "two"
     assert two.address == f"http://127.0.0.1:{port}"
@@ -354,6 +372,19 @@ def test_lines_that_come_are_followed_until_the_end(home: Path) -> None:
     reading.join(LONG)
     assert "a line" in lines
     assert lines[-1].endswith("worker 1 has ended in order")
+
+
+def test_what_a_release_sampled_is_collected_before_its_files_go(home: Path) -> None:
+    target = LocalTarget(home)
+    one = target.start(placement(home, "sampled", 1, "one", sample_rate=0.5))
+    assert eventually(target, one, "ready", "gone").state == "ready"
+    folder = Path(get(f"{one.private_address}/word").split()[3])
+    assert folder == home / "deployments" / "sampled" / "samples" / "1"
+    folder.mkdir(parents=True)
+    (folder / "a.jsonl").write_text('{"time": 1}\n')
+    target.stop(one)
+    assert not (folder / "a.jsonl").exists()
+    assert (home / "artifacts" / folder.relative_to(home) / "a.jsonl").read_text() == '{"time": 1}\n'
 
 
 def test_commands_say_a_token(home: Path) -> None:
