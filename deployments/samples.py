@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.deployments.serving.sample_files import DONE, FILE_SECONDS, OPEN
-from toolkit.errors import NotFound
+from toolkit.errors import InvalidValue, NotFound
 
 if TYPE_CHECKING:
     from toolkit.artifacts.store import ArtifactStore
@@ -51,8 +51,14 @@ def collect(home: Path, artifacts: ArtifactStore) -> int:
     Several may do it at once. A file goes from here when it is there.
 
     Raises:
+        InvalidValue: The store takes none.
         ArtifactError: The store fails; what could not be moved stays.
     """
+    if not takes(artifacts):
+        raise InvalidValue(
+            f"samples stay in {home / _ROOT}: the server hands on artifacts of runs and models only. With "
+            "TOOLKIT_ARTIFACT_ROOT, such as s3://bucket/folder, they are collected there"
+        )
     moved = 0
     for file in _files(home):
         whole = _whole(file)
@@ -66,6 +72,13 @@ def collect(home: Path, artifacts: ArtifactStore) -> int:
         whole.unlink(missing_ok=True)
         moved += 1
     return moved
+
+
+def takes(artifacts: ArtifactStore) -> bool:
+    """Tell whether a store takes samples: a server that hands artifacts on takes those of runs and models only."""
+    from toolkit.artifacts.proxy import ROOT  # noqa: PLC0415 - not in the supervisor, which asks no store
+
+    return not artifacts.root.startswith(ROOT)
 
 
 def waiting(home: Path) -> bool:
@@ -129,7 +142,8 @@ def _texts(home: Path, artifacts: ArtifactStore, deployment: str, release: int) 
     """Yield what is in the files of a release, the newest first; one that is in both places once."""
     here = {file.name: file for file in folder_of(home, deployment, release).glob("*.jsonl*")}
     prefix = key_of(deployment, release)
-    there = {each.key.rpartition("/")[2]: each for each in artifacts.list(prefix) if each.size <= _LONGEST}
+    collected = artifacts.list(prefix) if takes(artifacts) else ()
+    there = {each.key.rpartition("/")[2]: each for each in collected if each.size <= _LONGEST}
     for name in sorted({*here, *there}, reverse=True):
         file = here.get(name)
         if file is not None:

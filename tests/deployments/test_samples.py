@@ -14,6 +14,7 @@ from toolkit.artifacts.local import LocalArtifactStore
 from toolkit.artifacts.store import ArtifactStore
 from toolkit.deployments import samples
 from toolkit.deployments.serving.sample_files import SampleFiles
+from toolkit.errors import InvalidValue
 
 
 @pytest.fixture
@@ -92,3 +93,16 @@ def test_a_home_without_deployments_has_none(tmp_path: Path, store: ArtifactStor
     assert not samples.waiting(tmp_path)
     assert samples.collect(tmp_path, store) == 0
     assert numbers(tmp_path, store) == []
+
+
+def test_a_server_that_hands_artifacts_on_takes_none_and_they_stay(tmp_path: Path, store: ArtifactStore) -> None:
+    class Server(LocalArtifactStore):
+        """Only its root is a server's."""
+
+    server = Server(tmp_path / "other")
+    server.root = "mlflow-artifacts:/"
+    leave(tmp_path, 1, range(3))
+    with pytest.raises(InvalidValue, match="TOOLKIT_ARTIFACT_ROOT"):
+        samples.collect(tmp_path, server)
+    assert numbers(tmp_path, server) == [2, 1, 0]
+    assert samples.collect(tmp_path, store) == 1
