@@ -117,6 +117,11 @@ def overloaded(held: str) -> Answer:
     )
 
 
+def restarting() -> Answer:
+    """Return the answer to a request that comes while the process ends, for another to take its place."""
+    return refused(503, "TEMPORARILY_UNAVAILABLE", "The service is being started again.", {"Retry-After": "1"})
+
+
 def slow_client(seconds: float) -> Answer:
     """Return the answer to a request whose body does not come to its end in that time."""
     return refused(408, "BAD_REQUEST", f"The body did not come within {seconds:g} s.", {"Connection": "close"})

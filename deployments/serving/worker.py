@@ -131,6 +131,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         if self._lane is None:
             self._lane = self._started(loop)
+        if self._lost and sum(each.since is not None for each in self._lost) >= LOST:
+            return errors.restarting()
         future: asyncio.Future[Answer] = loop.create_future()
         self._lane.jobs.put(_Job(asked, future))
         try:
@@ -154,8 +156,8 @@ class Worker:
     def _look_after(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take the thread's place if it hangs."""
         lane = self._lane
-        if lane is None or lane.since is None or time.monotonic() - lane.since < self._timeout:
-            return
+        if lane is None or lane.since is None or time.monotonic() - lane.since < 0.95 * self._timeout:
+            return  # it is busy with others; what it began with this request, it began a little after it came
         self._lost = [each for each in self._lost if each.since is not None] + [lane]
         logger.error("the model has not answered for %g s: %d threads hang in it", self._timeout, len(self._lost))
         fresh = self._started(loop)

@@ -201,11 +201,15 @@ def test_a_model_that_hangs_gets_another_thread_and_in_the_end_the_process_ends(
 
     async def work() -> None:
         app = held.app()
-        for lost in range(1, LOST + 1):
+        asked = 0
+        while not ended:  # a thread that began late is not taken for one that hangs: then it takes one more
             status, _, body = await ask(app, "/invocations", b"wait")
             assert status == 504
             assert json.loads(body)["error_code"] == "DEADLINE_EXCEEDED"
-            assert len(ended) == (lost == LOST)
+            asked += 1
+            assert asked < 100
+        assert asked >= LOST
+        assert (await ask(app, "/invocations", b"x"))[0] == 503
         held.scorer.go.set()
 
     asyncio.run(work())
