@@ -44,7 +44,11 @@ OPTIONS = (
     Option(name="profile", wanted="a profile of the AWS configuration"),
     Option(name="instance_type", default="ml.m5.large", pattern=r"ml\.[a-z0-9.-]{2,40}", wanted="such as ml.m5.large"),
     number("instances", "1"),
-    number("serverless_memory_mb"),
+    Option(
+        name="serverless_memory_mb",
+        pattern="1024|2048|3072|4096|5120|6144",
+        wanted="1024, 2048, 3072, 4096, 5120 or 6144",
+    ),
     number("startup_seconds", "600"),
 )
 
