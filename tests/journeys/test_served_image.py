@@ -21,6 +21,7 @@ from toolkit.flows.environments.engine import Engine, connect
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]  # images are built; a machine may be busy
 
 SCRIPT = Path(__file__).parents[1] / "deployments" / "scripts" / "train_wine.py"
+PATIENT = ("--config", "timeout=250")  # while an image is built beside, an answer may take long
 NOT_IN_AN_IMAGE = ("prefect", "sqlalchemy", "alembic", "fastapi", "s3fs", "docker", "toolkit")
 PREDICT = """
 import json, sys, toolkit
@@ -109,7 +110,7 @@ def running(engine: Engine, image: str) -> Iterator[tuple[Any, Container]]:
 def test_a_trained_model_answers_from_an_image_as_it_does_here(
     engine: Engine, workshop: Workshop, answers: dict[int, list[int]]
 ) -> None:
-    built = json.loads(workshop.toolkit("deployments", "build", "wine-quality/1", "--json"))
+    built = json.loads(workshop.toolkit("deployments", "build", "wine-quality/1", "--json", *PATIENT))
     assert (built["tag"], built["made"]) == ("wine-quality:1", True)
     backend = "podman" if "podman" in str(engine.client.version()).lower() else "docker"
     image = f"localhost/wine-quality:1-{built['digest'][:12]}"  # as the docker target calls it, which finds it then
@@ -139,9 +140,8 @@ def test_a_deployment_of_containers_is_updated_without_a_lost_request(
     engine: Engine, workshop: Workshop, answers: dict[int, list[int]]
 ) -> None:
     options = ["--option", "network=host", "--option", f"port={free_port()}"]
-    patient = ["--config", "timeout=250"]  # a machine that builds an image beside may be slow
     model = ["-n", "wine", "-m", "wine-quality/1", "-t", "docker"]
-    workshop.toolkit("deployments", "create", *model, *options, *patient)
+    workshop.toolkit("deployments", "create", *model, *options, *PATIENT)
     shown = deployment(workshop, "wine")
     service = Container(int(shown["address"].rpartition(":")[2]))
     assert service.score({"dataframe_split": rows()}).json == {"predictions": answers[1]}
