@@ -86,6 +86,24 @@ def test_a_filter_finds_and_says_where_it_is_wrong(browser: Browser, shown: Plac
         assert seen.wrong == []
 
 
+def test_a_run_is_found_by_its_id_and_others_by_their_names(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go("/")
+        page.fill("#find", there.run[:9])
+        page.keyboard.press("Enter")
+        page.wait_for_selector("main a:has-text('gbm-1')")
+        seen.check()
+        page.fill("#find", there.run)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("h1:has-text('gbm-1')")
+        page = seen.go("/find?q=WIN")
+        assert page.locator("main a").first.inner_text() == "wine"
+        page = seen.go("/find?q='%25%3Cimg src=x onerror=alert(1)%3E")
+        assert "Nothing has" in page.inner_text("main")
+        assert seen.wrong == []
+
+
 def test_steps_unfold_below_their_run(browser: Browser, shown: Place) -> None:
     server, there = shown
     with look(browser, server.url) as seen:
@@ -210,7 +228,7 @@ def test_only_a_page_of_the_server_changes_something(shown: Place, headers: dict
         ("/experiments/0?cols=zz:q", 400),
         ("/experiments/0?after=rubbish", 200),
         ("/experiments/0/runs.csv?q=x+y", 400),
-        ("/find", 404),
+        ("/compare?runs=" + ",".join(f"{i:032x}" for i in range(201)), 400),
     ],
 )
 def test_what_cannot_be_shown_says_why(shown: Place, path: str, status: int) -> None:

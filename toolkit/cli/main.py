@@ -27,6 +27,7 @@ COMMANDS = {
     "up": ("toolkit.cli.up", "Start the local services that are not running."),
     "down": ("toolkit.cli.down", "Stop the local services."),
     "status": ("toolkit.cli.status", "Show the local services."),
+    "ui": ("toolkit.cli.ui", "Look at runs, models and deployments in a browser."),
     "server": ("toolkit.cli.server", "Serve runs and artifacts to a team: MLflow's clients and toolkit's own."),
     "experiments": ("toolkit.cli.experiments", "List, make, rename, delete and restore experiments."),
     "runs": ("toolkit.cli.runs", "List, show, make, delete and restore runs."),

@@ -8,7 +8,23 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 
-from toolkit.server.pages import artifacts, charts, compare, deployments, experiment, experiments, home, logs, static
+from toolkit.server.pages import (
+    artifacts,
+    charts,
+    compare,
+    deployments,
+    experiment,
+    experiments,
+    find,
+    home,
+    lineage,
+    logs,
+    model,
+    model_compare,
+    model_version,
+    models,
+    static,
+)
 from toolkit.server.pages import run as run_page
 from toolkit.server.pages.asked import Asked
 
@@ -16,7 +32,23 @@ Handler = Callable[[Asked], Response]
 Entry = tuple[str, str, Handler]
 """A method, a path (``/runs/{run_id}``; ``{path*}`` takes the rest), and the function."""
 
-MODULES = (home, experiments, experiment, run_page, charts, artifacts, logs, compare, deployments)
+MODULES = (
+    home,
+    find,
+    experiments,
+    experiment,
+    run_page,
+    charts,
+    artifacts,
+    logs,
+    compare,
+    deployments,
+    models,
+    model_compare,
+    model,
+    model_version,
+    lineage,
+)
 
 
 class Table:
