@@ -127,9 +127,7 @@ def aliases_of(model: RegisteredModel) -> Mapping[int, Sequence[str]]:
     return found
 
 
-def measures(
-    asked: Asked, versions: Sequence[ModelVersion]
-) -> Mapping[int, tuple[Mapping[str, float], Run | None]]:
+def measures(asked: Asked, versions: Sequence[ModelVersion]) -> Mapping[int, tuple[Mapping[str, float], Run | None]]:
     """Return of each version what was measured of it, last by its run and then of the model itself, and its run."""
     runs = _runs(asked, sorted({each.run_id for each in versions if each.run_id}))
     found: dict[int, tuple[Mapping[str, float], Run | None]] = {}

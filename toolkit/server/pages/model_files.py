@@ -165,7 +165,11 @@ def _example(asked: Asked, version: ModelVersion, path: str) -> str:
     try:
         text = _text(asked, version, path)
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ToolkitError, ValueError, RecursionError):  # it is shown if it can be: the rest of the page does not need it
+    except (
+        ToolkitError,
+        ValueError,
+        RecursionError,
+    ):  # it is shown if it can be: the rest of the page does not need it
         return ""
 
 

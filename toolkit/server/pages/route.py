@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("toolkit.server")
 
 FIRST = frozenset(
-    ("", "experiments", "runs", "compare", "workflows", "models", "deployments", "static", "find", "views")
+    ("", "experiments", "runs", "compare", "workflows", "models", "deployments", "static", "find", "views", "lineage")
 )
 """What the paths of pages begin with."""
 
