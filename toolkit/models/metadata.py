@@ -22,6 +22,7 @@ MLFLOW_VERSION = "3.17.2"
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_DEEPEST = 100
 _ALWAYS = ("flavors", "mlflow_version", "model_size_bytes", "model_uuid", "utc_time_created")
 
 
@@ -76,11 +77,25 @@ class ModelMetadata:
             raise NotFound(f"{folder} is no model: it has no file {FILE}") from None
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidValue(f"{file} cannot be read: {error}") from None
+        return cls.from_text(text, str(file))
+
+    @classmethod
+    def from_text(cls, text: str, origin: str = FILE) -> ModelMetadata:
+        """Return what the text of an MLmodel says.
+
+        Args:
+            text: The file's content.
+            origin: Where it is from, for messages.
+
+        Raises:
+            InvalidValue: It is no YAML, or no MLmodel.
+        """
         try:
+            _check_depth(text, origin)
             values = yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a safe one
         except yaml.YAMLError as error:
-            raise InvalidValue(f"{file} is no YAML: {' '.join(str(error).split())}") from None
-        return cls.from_dict(values, str(file))
+            raise InvalidValue(f"{origin} is no YAML: {' '.join(str(error).split())}") from None
+        return cls.from_dict(values, origin)
 
     @classmethod
     def from_dict(cls, values: object, origin: str = FILE) -> ModelMetadata:
@@ -149,6 +164,15 @@ class ModelMetadata:
             model_uuid=model_id or self.model_uuid,
             artifact_path=artifact_path,
         )
+
+
+def _check_depth(text: str, origin: str) -> None:
+    """Refuse what is nested so deep that the reader, which calls itself for each level, would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise InvalidValue(f"{origin} is nested more than {_DEEPEST} levels deep: that is no MLmodel")
 
 
 def _signature(values: Any) -> Signature | None:  # noqa: ANN401 - what YAML holds
