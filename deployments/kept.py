@@ -22,7 +22,7 @@ _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
 _STEADY = 30.0
 """Seconds after which a worker that was ready counts as well: the next pause is short again."""
-_ANSWER = 30.0
+_ANSWER = 60.0
 """Seconds that a worker gets to open or close the public address."""
 _FUTILE = 2
 """So many starts in a row that come to nothing are no accident, in a release that has never answered."""

@@ -14,7 +14,8 @@ from toolkit.flows.service_process import ServiceProcess
 START_TIMEOUT = 60.0
 """Seconds that it gets to answer."""
 
-_HEALTH_TIMEOUT = 3.0
+_HEALTH_TIMEOUT = 30.0
+"""Seconds after which it counts as silent and is started again, with all that it keeps: nobody is to hurry with that."""
 _PROGRAM = "toolkit.deployments.supervisor"  # above us: it is run, not imported
 
 

@@ -220,9 +220,9 @@ class Services:
         return self._ensure(self._supervisor(), 0, report)
 
     def running_supervisor(self) -> int | None:
-        """Return the port of the supervisor of deployments if it answers now."""
+        """Return the port of the supervisor of deployments if its process lives; whoever asks there sees the rest."""
         record = self._read().get(SUPERVISOR)
-        return record.port if record is not None and _answers(record) else None
+        return record.port if record is not None and record.process.is_alive() else None
 
     def stop_all(self, report: Report) -> list[ServiceRecord]:
         """End every service that we started, and return what was running.

@@ -24,6 +24,7 @@ from toolkit.transport.address import has_password
 _OPTIONS = ("host", "port")
 _HOST = "127.0.0.1"
 _ASK = 10.0
+_NO_SUPERVISOR = "the supervisor of this machine's deployments does not run: toolkit up starts it"
 _FOUND_AGAIN = ("BENTOML_HOME",)
 
 Answer = TypeVar("Answer")
@@ -92,12 +93,14 @@ class LocalTarget:
 
     def health(self, instance: Instance) -> Health:
         """Tell how the workers are: what the supervisor says, and what ``/readyz`` answers."""
+        if self._services().running_supervisor() is None:
+            return Health(state="gone", message=_NO_SUPERVISOR)
         try:
             found = self._control(lambda control: control.one(instance.id))
         except NotFound:
             return Health(state="gone", message="it does not run")
         except TargetFailed as error:
-            return Health(state="gone", message=str(error))
+            return Health(state="failing", message=str(error))
         if found["state"] != "ready":
             return Health(state=found["state"], message=found["message"])
         return _asked(found["private_address"])
@@ -160,7 +163,7 @@ class LocalTarget:
         """
         port = self._services().running_supervisor()
         if port is None:
-            raise TargetFailed("the supervisor of this machine's deployments does not run: toolkit up starts it")
+            raise TargetFailed(_NO_SUPERVISOR)
         return ask(Control(self._home, port))
 
 

@@ -161,7 +161,7 @@ def eventually(target: LocalTarget, instance: Instance, *states: str) -> Health:
 
 def started(home: Path, name: str, release: int, word: str, workers: int = 1, **options: str) -> Instance:
     target = LocalTarget(home)
-    instance = target.start(placement(home, name, release, word, workers, **options))
+    instance = target.start(placement(home, name, release, word, workers, 0.0, **options))
     assert eventually(target, instance, "ready", "gone") == Health(state="ready")
     return instance
 
