@@ -30,6 +30,7 @@ from toolkit.flows.execution import Execution
 from toolkit.flows.mlflow_step import names_mlflow
 from toolkit.flows.plan import Plan
 from toolkit.flows.provenance import DIFF_PATH, LONGEST_DIFF, SNAPSHOT_PATH, source_tags
+from toolkit.flows.recorded_graph import GRAPH, GRAPH_PATH, graph_tag, graph_text
 from toolkit.flows.report import OneAtATime, Reporter, RunOutcome, StepOutcome
 from toolkit.flows.resume import REQUEST, REQUEST_PATH, RESUMED_FROM, Resumed, request_tag, request_text
 from toolkit.flows.services import PrefectServer
@@ -344,6 +345,7 @@ class Launch:
             "toolkit.workflow": plan.flow_name,
             "prefect.flow_run_id": flow_run_id,
             **self._request(),
+            **(graph_tag(plan) if self._asks else {}),
             **self._options.tags,
         }
         if self._options.resumed is not None:
@@ -364,6 +366,8 @@ class Launch:
             self._reporter.note(f"Prefect: {tags['prefect.flow_run_url']}")
         if REQUEST not in tags and self._asks:
             parent.log_text(request_text(plan, **self._how), REQUEST_PATH)
+        if GRAPH not in tags and self._asks:
+            parent.log_text(graph_text(plan), GRAPH_PATH)
         return parent
 
     def _request(self) -> dict[str, str]:

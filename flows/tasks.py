@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Completed
@@ -58,7 +60,8 @@ class StepTasks:
                 self._wait_before_retry(invocation)
             elif (taken := self._take_over(invocation)) is not None:
                 return taken
-            result = StepRunner(self._context, invocation, log=log.write).run(attempt=attempt)
+            named = replace(invocation, tags={**invocation.tags, **_task_run()})
+            result = StepRunner(self._context, named, log=log.write).run(attempt=attempt)
         except StepStopped as error:
             self._finished(invocation, error)
             return Cancelled(message=str(error))
@@ -74,7 +77,7 @@ class StepTasks:
     def _take_over(self, invocation: Invocation) -> object | None:
         """Take an earlier result over, where there is one; return the state of the task then."""
         cache = self._context.cache
-        result = cache.take(invocation, self._context.source_tags) if cache is not None else None
+        result = cache.take(invocation, {**self._context.source_tags, **_task_run()}) if cache is not None else None
         if cache is None or result is None:
             return None
         assert self.execution is not None
@@ -100,6 +103,12 @@ class StepTasks:
         )
         if self._context.stop.wait(invocation.step.retry_delay):  # a trial that waits logs nothing to prune it by
             raise StepStopped(f"step {invocation.label!r} was stopped: {self._context.stop.reason}")
+
+
+def _task_run() -> dict[str, str]:
+    """Return the tag that names the task run that this is the inside of."""
+    context = TaskRunContext.get()
+    return {} if context is None else {"prefect.task_run_id": str(context.task_run.id)}
 
 
 def _show_in_prefect(result: StepResult, label: str) -> None:
