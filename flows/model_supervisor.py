@@ -15,7 +15,7 @@ START_TIMEOUT = 60.0
 """Seconds that it gets to answer."""
 
 _HEALTH_TIMEOUT = 30.0
-"""Seconds after which it counts as silent and is started again, with all that it keeps: nobody is to hurry with that."""
+"""Seconds after which it counts as silent, and is started again with all that it keeps: nobody is to hurry."""
 _PROGRAM = "toolkit.deployments.supervisor"  # above us: it is run, not imported
 
 
