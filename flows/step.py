@@ -36,6 +36,7 @@ LOG_PATH = "logs/output.log"
 LOCK_PATH = "environment/requirements.lock"
 DOCKER_IMAGE = "mlflow.docker.image.uri"
 DOCKER_IMAGE_ID = "mlflow.docker.image.id"
+_MLFLOW = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -304,6 +305,8 @@ class StepRunner:
             "PWD": str(directory),
             "PYTHONUNBUFFERED": "1",
         }
+        if self._step.deploy is not None:  # our own command, which reads the store itself
+            return {**changes, **dict.fromkeys(_MLFLOW)}
         if self._context.tracking_server is not None:
             changes |= mlflow_variables(self._context.tracking_server, recorded, self._marks)
             ref = self._plan.environment(self._step)

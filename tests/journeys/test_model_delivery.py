@@ -39,7 +39,7 @@ def test_from_training_to_what_would_serve(machine: Machine, tmp_path: Path) -> 
         here = {"TOOLKIT_HOME": str(machine.home), "TOOLKIT_TRACKING_URI": server.url}
         with acting(LOGNAME="ada", **here):
             pool = ("-p", "rollout", "--pool-type", "process")
-            called("flows", "deploy", EXAMPLE, "-e", "deploy", "--name", "rollout", "-P", "version=0", *pool)
+            called("flows", "deploy", EXAMPLE, "-w", "rollout", "--name", "rollout", "-P", "version=0", *pool)
             rules = ("--file", f"{EXAMPLE}/gates.yaml", "--create", "--reason", "rules of the team")
             called("registry", "gates", "set", MODEL, *rules)
         with acting(TOOLKIT_HOME=str(home)):
@@ -77,6 +77,11 @@ def test_from_training_to_what_would_serve(machine: Machine, tmp_path: Path) -> 
         assert serving["model"] == f"models:/{MODEL}/1"
         assert len(serving["answers"]) == 3
         assert serving["reason"].startswith("step release of run")
+        with acting(LOGNAME="bob", **here):
+            shown = called("deployments", "show", MODEL)
+            assert (shown["state"], shown["releases"][0]["version"]) == ("serving", 1)
+            assert shown["releases"][0]["why"] == serving["reason"]
+            called("deployments", "delete", "-n", MODEL)
         with acting(LOGNAME="cy", **here):
             back = ("registry", "rollback", MODEL, "--stage", "Production")
             code, _, said = call(*back)
