@@ -7,14 +7,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 echo '{"private": true, "type": "module"}' > package.json
-npm install --silent --no-save htmx.org@2.0.11 echarts@6.1.0 @dagrejs/dagre@3.1.3 lucide-static@1.62.0 axe-core@4.14.1 esbuild@0.28.2
+npm install --silent --no-save htmx.org@2.0.11 echarts@6.1.0 lucide-static@1.62.0 axe-core@4.14.1 esbuild@0.28.2
 modules=node_modules
 put() { mkdir -p "$here/$2"; cp "$modules/$1" "$here/$2/"; }
 put htmx.org/dist/htmx.min.js htmx-2.0.11
 put htmx.org/LICENSE htmx-2.0.11
-put @dagrejs/dagre/dist/dagre.esm.js dagre-3.1.3
-put @dagrejs/dagre/LICENSE dagre-3.1.3
-sed -i '/^\/\/# sourceMappingURL=/d' "$here/dagre-3.1.3/dagre.esm.js"
 put echarts/LICENSE echarts-6.1.0
 put echarts/NOTICE echarts-6.1.0
 cp "$modules/zrender/LICENSE" "$here/echarts-6.1.0/LICENSE-zrender"
@@ -35,4 +32,4 @@ put lucide-static/LICENSE lucide-1.62.0
 # For tests alone: it is not in the wheel.
 mkdir -p "$here/../../../../tests/support/axe-4.14.1"
 cp "$modules/axe-core/axe.min.js" "$modules/axe-core/LICENSE" "$here/../../../../tests/support/axe-4.14.1/"
-cd "$here" && sha256sum htmx-*/*.js dagre-*/*.js echarts-*/*.js lucide-*/*.svg
+cd "$here" && sha256sum htmx-*/*.js echarts-*/*.js lucide-*/*.svg
