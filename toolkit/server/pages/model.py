@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,15 @@ from toolkit.registry.history import Action, Change, ChangeQuery
 from toolkit.registry.promotion import Policy, RequestQuery, RequestState, Target
 from toolkit.registry.records import ModelVersion, RegisteredModel
 from toolkit.server.pages import numbers
-from toolkit.server.pages.models import ACTIVE, deployed
+from toolkit.server.pages.models import ACTIVE, deployed, first_line
 from toolkit.server.pages.person import acting, person_of, remember
 from toolkit.server.pages.render import page, redirect
+from toolkit.server.pages.sparkline import sparkline
 from toolkit.server.wire.errors import answer
 from toolkit.tracking.records import Run, SearchQuery
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from starlette.responses import Response
 
     from toolkit.server.pages.asked import Asked
@@ -116,6 +119,8 @@ def _shown(asked: Asked, problem: str = "", status: int = 200) -> Response:
         ).items,
         deployed=deployed(asked, model.name),
         metric=numbers.metric,
+        line=first_line,
+        courses=_courses([measured[each.version][0] for each in reversed(found.items)], columns),
     )
 
 
@@ -170,6 +175,17 @@ def _columns(told: Sequence[Mapping[str, float]]) -> Sequence[str]:
         for key in values:
             counts[key] = counts.get(key, 0) + 1
     return sorted(counts, key=lambda key: (-counts[key], key.count("/"), key))[:_METRICS]
+
+
+def _courses(told: Sequence[Mapping[str, float]], columns: Sequence[str]) -> Sequence[tuple[str, Markup, float, float]]:
+    """Return the course of each metric over the versions, small, and its bounds."""
+    found = []
+    for key in columns:
+        values = [each[key] for each in told if key in each and math.isfinite(each[key])]
+        if len(values) > 1:
+            line = sparkline(values, label=f"{key} of {len(values)} versions")
+            found.append((key, line, min(values), max(values)))
+    return found
 
 
 def history(asked: Asked) -> Response:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.errors import ToolkitError
 from toolkit.models.metadata import FILE, ModelMetadata
 from toolkit.server.artifacts.files import Files
+from toolkit.server.pages.cells import cut
 
 if TYPE_CHECKING:
     from toolkit.models.params import ParamSchema
@@ -24,6 +25,7 @@ LARGEST = 512 * 1024
 REQUIREMENTS = "requirements.txt"
 _EXAMPLE = "input_example.json"
 _MOST_ROWS = 1_000
+_SHOWN = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +56,8 @@ class Contract:
         flavors: The libraries whose model it is.
         size: Bytes of all its files; None where nobody has said.
         example: Its input example, as text; empty where it has none.
+        columns: The names of the example's columns, if it is a table.
+        rows: Its first rows.
         request: What its example is as a request to a service.
         requirements: The lines of what it needs.
         fault: Why its files are not shown; empty where they are.
@@ -63,6 +67,8 @@ class Contract:
     flavors: Sequence[str] = ()
     size: int | None = None
     example: str = ""
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
     request: str = ""
     requirements: Sequence[str] = ()
     fault: str = ""
@@ -84,11 +90,15 @@ def contract_of(asked: Asked, version: ModelVersion) -> Contract:
     except (ToolkitError, UnicodeDecodeError) as error:
         return Contract(fault=error.message if isinstance(error, ToolkitError) else f"{FILE} is no text")
     info = metadata.saved_input_example_info or {}
+    example = _example(asked, version, str(info.get("artifact_path", _EXAMPLE))) if info else ""
+    columns, rows = _table(example)
     return Contract(
         fields=_fields(metadata),
         flavors=[name for name in metadata.flavors if name != "python_function"] or list(metadata.flavors),
         size=metadata.model_size_bytes if isinstance(metadata.model_size_bytes, int) else None,
-        example=_example(asked, version, str(info.get("artifact_path", _EXAMPLE))) if info else "",
+        example=example,
+        columns=columns,
+        rows=rows,
         request=_example(asked, version, str(info["serving_input_path"])) if info.get("serving_input_path") else "",
         requirements=_requirements(asked, version),
     )
@@ -171,6 +181,16 @@ def _example(asked: Asked, version: ModelVersion, path: str) -> str:
         RecursionError,
     ):  # it is shown if it can be: the rest of the page does not need it
         return ""
+
+
+def _table(example: str) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """Return the columns and the first rows of an example that is a table."""
+    told = json.loads(example) if example else None
+    columns, data = (told.get("columns"), told.get("data")) if isinstance(told, dict) else (None, None)
+    if not isinstance(columns, list) or not isinstance(data, list) or not all(isinstance(row, list) for row in data):
+        return [], []
+    cells = [[cut(each if isinstance(each, str) else json.dumps(each)) for each in row[:_SHOWN]] for row in data]
+    return [cut(str(name)) for name in columns[:_SHOWN]], cells[:_SHOWN]
 
 
 def _requirements(asked: Asked, version: ModelVersion) -> Sequence[str]:

@@ -237,6 +237,7 @@ def contract(asked: Asked) -> Response:
         **values,
         contract=contract_of(asked, values["version"]),
         files=files,
+        location=asked.site.locate(values["version"].location),
         more=more,
     )
 
@@ -289,7 +290,10 @@ def _lines(asked: Asked, version: ModelVersion, told: Contract) -> Sequence[tupl
             f'import toolkit\n\ntoolkit.set_tracking_uri("{server}")\nmodel = toolkit.load_model("{named}")\n'
             "model.predict(table)",
         ),
-        ("Code written for MLflow", f'mlflow.set_tracking_uri("{server}")\nmlflow.pyfunc.load_model("{named}")'),
+        (
+            "Code written for MLflow",
+            f'import mlflow\n\nmlflow.set_tracking_uri("{server}")\nmlflow.pyfunc.load_model("{named}")',
+        ),
         ("Score a file", f"toolkit models predict -m {short} -i new.csv -o scored.csv"),
         ("Serve it", f"toolkit deployments create -n {name} -m {short}"),
         (
@@ -299,7 +303,7 @@ def _lines(asked: Asked, version: ModelVersion, told: Contract) -> Sequence[tupl
         ("Build a Bento", f"toolkit deployments build {short}"),
         ("Look at it", f"toolkit registry show {version.name}/{version.version}"),
     ]
-    return [*lines, ("Its place in the store", version.location)]
+    return [*lines, ("Its place", asked.site.locate(version.location))]
 
 
 def act(asked: Asked) -> Response:

@@ -54,6 +54,7 @@ def _list(asked: Asked, problem: str = "", status: int = 200) -> Response:
         serving=serving,
         stages=stages_of,
         newest=newest_of,
+        line=first_line,
         person=person_of(asked),
         problem=problem,
         typed=asked.form if asked.request.method == "POST" else {},
@@ -68,6 +69,12 @@ def stages_of(model: RegisteredModel) -> Mapping[str, int]:
 def newest_of(model: RegisteredModel) -> int | None:
     """Return the highest number; None: it has no version."""
     return max((each.version for each in model.latest_versions), default=None)
+
+
+def first_line(text: str | None) -> str:
+    """Return the first line of a description that says something, without the marks of a title or a list."""
+    lines = (line.strip(" #>*-\t") for line in (text or "").splitlines())
+    return next((line for line in lines if line), "")
 
 
 def deployment_store(asked: Asked) -> DeploymentStore:
