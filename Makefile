@@ -45,6 +45,9 @@ coverage: $(VENV)/.installed
 	$(BIN)/pytest -q -n 2 --dist loadfile $(SLOW:%=--ignore=%) --cov --cov-report=term:skip-covered --cov-fail-under=85
 	@[ -n "$$(git status --porcelain 2>/dev/null)" ] || git rev-parse HEAD > .checked 2>/dev/null || rm -f .checked
 
+screenshots: $(VENV)/.installed  ## Write pictures of all pages to build/screenshots.
+	TEST_SCREENSHOTS=build/screenshots $(BIN)/pytest -q tests/pages
+
 vendor:  ## Fetch what the pages use of others again, with npm; after a version was changed in update.sh.
 	toolkit/server/static/vendor/update.sh
 
