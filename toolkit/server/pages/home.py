@@ -9,6 +9,7 @@ from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.render import page
 from toolkit.tracking.records import RunQuery, RunStatus, SearchQuery
+from toolkit.wiring import open_deployment_store
 
 _DAY = 86_400_000
 
@@ -39,6 +40,7 @@ def show(asked: Asked) -> Response:
         requests=requests,
         names=names,
         recent=recent,
+        deployments=open_deployment_store(asked.stores).list(),
         at=now,
         nothing=not recent and len(experiments) <= 1,
     )
