@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser for the tests of this process."""
+    """A browser for the tests of a module: as long as one is steered, nothing else of the thread may use asyncio."""
     if reason := chromium.why_not():
         pytest.skip(reason)
     with chromium.running() as found:

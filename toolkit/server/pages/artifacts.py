@@ -21,6 +21,9 @@ _PIECE = 1 << 18
 SANDBOX = "sandbox; default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; media-src 'self'"
 """What a file may do that is shown as a page of its own: run no script, and load nothing."""
 
+PAPER = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'"
+"""The same for PDF, which browsers show by a viewer of their own, apart from the page, and not in a sandbox."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -89,11 +92,10 @@ def view(asked: Asked) -> Response:
     if kind is None:
         raise InvalidValue("files of this kind are not shown: download it")
     stream = _opened(asked, asked.path["run_id"], path)
-    framed = previews.suffix_of(path) in previews.FRAMED
     return StreamingResponse(
         _pieces(stream),
         headers={
-            "content-security-policy": f"{SANDBOX}; frame-ancestors 'self'" if framed else SANDBOX,
+            "content-security-policy": f"{PAPER if kind == previews.PDF else SANDBOX}; frame-ancestors 'self'",
             "cache-control": "private, no-cache",
             "content-disposition": "inline",
         },

@@ -24,10 +24,11 @@ _TABLE_TIME = 60
 _TABLE_FILE = 64 << 20
 
 IMAGES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
-FRAMED = {"html": "text/html", "htm": "text/html", "svg": "image/svg+xml", "pdf": "application/pdf"}
+PDF = "application/pdf"
+FRAMED = {"html": "text/html", "htm": "text/html", "svg": "image/svg+xml"}
 SOUNDS = {"mp3": "audio/mpeg", "wav": "audio/wav", "ogg": "audio/ogg", "flac": "audio/flac"}
 FILMS = {"mp4": "video/mp4", "webm": "video/webm"}
-SHOWN = {**IMAGES, **FRAMED, **SOUNDS, **FILMS}
+SHOWN = {**IMAGES, **FRAMED, **SOUNDS, **FILMS, "pdf": PDF}
 """What browsers show by themselves, by the end of a file's name, and its type."""
 
 
@@ -36,7 +37,8 @@ class Preview:
     """What is shown of a file.
 
     Attributes:
-        kind: ``html`` (made by us), ``table``, ``image``, ``frame``, ``audio``, ``video``, ``cells`` or ``none``.
+        kind: ``html`` (made by us), ``table``, ``image``, ``frame``, ``paper``, ``audio``, ``video``,
+            ``cells`` or ``none``.
         text: Of ``none``: why nothing is shown.
         markup: Of ``html``: the HTML.
         head: Of ``table``: names of columns.
@@ -69,7 +71,13 @@ def preview(path: str, stream: BinaryIO, size: int) -> Preview:
         size: Its bytes.
     """
     suffix = suffix_of(path)
-    for kind, types in (("image", IMAGES), ("frame", FRAMED), ("audio", SOUNDS), ("video", FILMS)):
+    for kind, types in (
+        ("image", IMAGES),
+        ("frame", FRAMED),
+        ("paper", {"pdf"}),
+        ("audio", SOUNDS),
+        ("video", FILMS),
+    ):
         if suffix in types:
             return Preview(kind=kind)
     if suffix in ("parquet", "feather", "arrow"):
