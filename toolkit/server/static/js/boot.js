@@ -76,3 +76,4 @@ copying();
 tables();
 keys();
 beat();
+document.documentElement.dataset.ready = "1";
