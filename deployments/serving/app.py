@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from toolkit.deployments.serving import errors, openapi
+from toolkit.deployments.serving import errors, openapi, page
 from toolkit.deployments.serving.errors import Answer
 from toolkit.deployments.serving.scorer import Asked
 
@@ -22,9 +22,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PING, HEALTH, VERSION, INVOCATIONS, PREDICT = "/ping", "/health", "/version", "/invocations", "/predict"
-DOCUMENT = "/docs.json"
+INDEX, DOCUMENT, OPENAPI = "/", "/docs.json", "/openapi.json"
 _POST = frozenset((INVOCATIONS, PREDICT))
-OWN = frozenset((PING, HEALTH, VERSION, DOCUMENT, *_POST))
+OWN = frozenset((PING, HEALTH, VERSION, INDEX, DOCUMENT, OPENAPI, *_POST))
 
 BODIES = 4
 """So many of the largest bodies are held at once at most."""
@@ -82,7 +82,9 @@ class ScoringApp:
         if path not in _POST:
             if method not in ("GET", "HEAD"):
                 return _no_method("GET, HEAD")
-            if path == DOCUMENT:
+            if path == INDEX:
+                return Answer(200, page.PAGE, b"text/html; charset=utf-8", page.HEADERS)
+            if path in (DOCUMENT, OPENAPI):
                 return Answer(200, json.dumps(openapi.completed(self._document(), scoring.example)).encode())
             return Answer(200, scoring.version if path == VERSION else b"\n")
         if method != "POST":

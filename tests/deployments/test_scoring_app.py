@@ -131,13 +131,28 @@ def test_they_answer(held: Held, path: str) -> None:
     assert one(held.app(), path, method="POST")[0] == 405
 
 
+def test_the_page_asks_nobody_else(held: Held) -> None:
+    """BentoML's own loads a script of Google's."""
+    status, headers, body = one(held.app(), "/", method="GET")
+    assert (status, headers[b"content-type"]) == (200, b"text/html; charset=utf-8")
+    assert b"//" not in body
+    assert headers[b"content-security-policy"].startswith(b"default-src 'self'")
+    assert b"/invocations" in body
+
+
+def test_the_openapi_document_has_its_usual_name_too(held: Held) -> None:
+    status, _, body = one(held.app(), "/openapi.json", method="GET")
+    assert (status, body) == one(held.app(), "/docs.json", method="GET")[::2]
+    assert "/invocations" in json.loads(body)["paths"]
+
+
 def test_a_method_that_is_none(held: Held) -> None:
     status, headers, _ = one(held.app(), "/invocations", method="GET")
     assert (status, headers[b"allow"]) == (405, b"POST")
 
 
 def test_all_else_goes_on(held: Held) -> None:
-    for path in ("/metrics", "/invocations/", "//ping", "/PING", "/"):
+    for path in ("/metrics", "/invocations/", "//ping", "/PING", "//"):
         assert one(held.app(), path, method="GET")[::2] == (299, path.encode())
 
 

@@ -69,8 +69,8 @@ def test_it_answers_without_what_trains_and_records(model: Path) -> None:
         *(
             f"toolkit.deployments.serving.{name}"
             for name in (
-                "app", "arrays", "errors", "metrics", "odd_values", "openapi", "quick_skops", "rows", "sample_files",
-                "sampled_rows", "sampling", "scorer", "scoring", "service", "template", "worker",
+                "app", "arrays", "errors", "metrics", "odd_values", "openapi", "page", "quick_skops", "rows",
+                "sample_files", "sampled_rows", "sampling", "scorer", "scoring", "service", "template", "worker",
             )
         ),
     }  # fmt: skip
