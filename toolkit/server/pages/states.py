@@ -26,6 +26,9 @@ LOOKS = {
     "SCHEDULED": Look("Scheduled", "clock", "waiting"),
     "CACHED": Look("Cached", "rotate-ccw", "quiet"),
     "SKIPPED": Look("Skipped", "circle-dashed", "quiet"),
+    "WAITING": Look("Waiting", "clock", "waiting"),
+    "RETRYING": Look("Tried again", "refresh-cw", "waiting"),
+    "PRUNED": Look("Pruned", "circle-dashed", "quiet"),
     # What gates and requests say.
     "PASSED": Look("Passed", "circle-check", "good"),
     "OPEN": Look("Open", "clock", "waiting"),

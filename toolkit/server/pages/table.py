@@ -24,6 +24,7 @@ from toolkit.server.pages import (
     model_version,
     models,
     static,
+    workflows,
 )
 from toolkit.server.pages import run as run_page
 from toolkit.server.pages.asked import Asked
@@ -43,6 +44,7 @@ MODULES = (
     logs,
     compare,
     deployments,
+    workflows,
     models,
     model_compare,
     model,

@@ -7,6 +7,7 @@ const PARTS = "[data-live]";
 let source = null;
 let last = 0;
 let planned = null;
+let looking = null;
 
 async function update() {
   planned = null;
@@ -25,10 +26,14 @@ async function update() {
     if (!other || busy || part.querySelector("details[open]") || part.innerHTML === other.innerHTML) {
       continue;
     }
+    const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
     const follows = part.dataset.live === "follow" && part.scrollTop + part.clientHeight >= part.scrollHeight - 4;
     part.replaceChildren(...other.childNodes);
     if (follows) {
       part.scrollTop = part.scrollHeight;
+    }
+    if (focused) {
+      document.getElementById(focused)?.focus({ preventScroll: true });
     }
   }
 }
@@ -44,6 +49,9 @@ function open() {
   }
   source = new EventSource(place);
   source.addEventListener("run", plan); // the first one too: the run went on while the page came
+  // The run's own events do not tell of its steps: these are looked at now and then.
+  const every = Number(document.querySelector("[data-look]")?.dataset.look);
+  looking = every ? setInterval(plan, every) : null;
   source.addEventListener("end", () => {
     close();
     plan();
@@ -52,6 +60,7 @@ function open() {
 }
 
 function close() {
+  clearInterval(looking);
   source?.close();
   source = null;
 }
