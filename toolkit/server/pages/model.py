@@ -277,7 +277,7 @@ def act(asked: Asked) -> Response:
         place = change(asked, name)
     except ToolkitError as error:
         shown = _rules if action in ("rule", "lift") else _shown
-        return shown(asked, error.message, status=answer(error)[0])
+        return remember(asked, shown(asked, error.message, status=answer(error)[0]))
     return remember(asked, redirect(place, asked=asked))
 
 

@@ -316,7 +316,7 @@ def act(asked: Asked) -> Response:
     try:
         change(asked, name, number)
     except ToolkitError as error:
-        return _shown(asked, error.message, status=answer(error)[0])
+        return remember(asked, _shown(asked, error.message, status=answer(error)[0]))
     place = ("models", name) if action == "delete" else ("models", name, "versions", number)
     return remember(asked, redirect(asked.url(*place), asked=asked))
 
@@ -394,7 +394,7 @@ def decide(asked: Asked) -> Response:
         inner = type(asked)(
             site=asked.site, request=asked.request, path={"name": before.name, "version": str(before.version)}
         )
-        return _shown(inner, error.message, status=answer(error)[0])
+        return remember(asked, _shown(inner, error.message, status=answer(error)[0]))
     return remember(asked, redirect(asked.url("models", before.name, "versions", before.version), asked=asked))
 
 

@@ -12,6 +12,7 @@ from toolkit.registry.records import RegisteredModel, Stage
 from toolkit.registry.registering import Registration, register
 from toolkit.server.pages.person import acting, author, person_of, remember
 from toolkit.server.pages.render import page, redirect
+from toolkit.server.wire.errors import answer
 from toolkit.tracking.records import SearchQuery
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def act(asked: Asked) -> Response:
             version = register(wanted, asked.stores, asked.site.catalog.acting(who))
             place = asked.url("models", version.name, "versions", version.version)
     except ToolkitError as error:
-        return _list(asked, error.message, status=409)
+        return remember(asked, _list(asked, error.message, status=answer(error)[0]))
     return remember(asked, redirect(place, asked=asked))
 
 

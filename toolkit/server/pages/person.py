@@ -37,7 +37,8 @@ def person_of(asked: Asked) -> Person:
     """Return who looks at a page, as far as it is known."""
     if user := author_of(asked.request.headers).user:
         return Person(user, logged_in=True)
-    return Person(unquote(asked.request.cookies.get(COOKIE, "")), logged_in=False)
+    typed = asked.form.get("user", "").strip() if asked.request.method == "POST" else ""
+    return Person(typed or unquote(asked.request.cookies.get(COOKIE, "")), logged_in=False)
 
 
 def acting(asked: Asked, *, named: bool = False) -> Catalog:
@@ -55,7 +56,7 @@ def acting(asked: Asked, *, named: bool = False) -> Catalog:
 
 def author(asked: Asked, *, named: bool = False) -> Author:
     """Return who sends a form, and why. Raises what `acting` does."""
-    user = author_of(asked.request.headers).user or asked.form.get("user", "").strip() or person_of(asked).name
+    user = person_of(asked).name
     if named and not user:
         raise InvalidValue("it is written down who does this: say your name")
     return Author(user=user or None, reason=asked.form.get("reason", "").strip() or None).checked()

@@ -1,0 +1,433 @@
+"""Pages of models: what stands where, who may move it, what a version takes, and where it comes from."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+from browser import Seen, look
+from server import Server, serving
+from shown import HOSTILE
+
+from toolkit.deployments.records import Deployment, DeploymentState, Release, ReleaseState
+from toolkit.registry.catalog import Catalog
+from toolkit.registry.gates import read_gate
+from toolkit.registry.history import Author
+from toolkit.registry.promotion import NewRequest, Policy, Target
+from toolkit.registry.registering import Registration, register
+from toolkit.wiring import open_catalog, open_deployment_store
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+BAD = HOSTILE.replace("/", "|")
+
+_SCRIPT = """
+import pandas as pd
+import toolkit
+from sklearn.dummy import DummyClassifier
+
+rows = pd.DataFrame({"alcohol": [12.5, 13.0], "ash": [2.0, 2.5]})
+toolkit.set_experiment("wine")
+for number, accuracy in ((1, 0.75), (2, 0.82), (3, 0.85)):
+    with toolkit.start_run(run_name=f"train-{number}"):
+        toolkit.log_param("depth", number)
+        toolkit.log_input(toolkit.data.from_pandas(rows, name="wine-data"), context="training")
+        toolkit.log_metric("accuracy", accuracy)
+        toolkit.sklearn.log_model(
+            DummyClassifier().fit(rows, [0, 1]),
+            name="model",
+            input_example=rows,
+            registered_model_name="wine",
+        )
+"""
+
+
+@dataclass(frozen=True)
+class Wines:
+    """A server with models.
+
+    Attributes:
+        server: The server.
+        catalog: Its models.
+        run: The run of version 1.
+    """
+
+    server: Server
+    catalog: Catalog
+    run: str
+
+
+@pytest.fixture(scope="module")
+def wines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wines]:
+    """A server with three versions of a model, rules, a deployment, and a model whose names are script."""
+    folder = tmp_path_factory.mktemp("models")
+    script = folder / "train.py"
+    script.write_text(_SCRIPT)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TOOLKIT_", "MLFLOW_"))}
+    with serving(folder / "home") as server:
+        subprocess.run(
+            [sys.executable, str(script)],
+            env={**environment, "TOOLKIT_HOME": str(server.home)},
+            cwd=folder,
+            check=True,
+            timeout=300,
+        )
+        catalog = open_catalog(server.stores, pickles=False)
+        ada = catalog.acting(Author(user="ada", reason="the first one"))
+        ada.registered.set_alias("wine", "champion", 1)
+        rules = (
+            Policy(target=Target.read("Staging"), gates=(read_gate("accuracy >= 0.8"),), approvals=1),
+            Policy(target=Target.read("Production"), gates=(read_gate("accuracy >= 0.99"), read_gate("signature"))),
+            Policy(target=Target.read("@canary"), gates=(read_gate("example"),)),
+        )
+        ada.promotions.set_policies("wine", rules)
+        version = catalog.registered.get_version("wine", 1)
+        _deploy(server, version.run_id)
+        _hostile(server, catalog, f"models:/{version.model_id}")
+        assert version.run_id is not None
+        yield Wines(server, catalog, version.run_id)
+
+
+def _deploy(server: Server, run_id: str | None) -> None:
+    store = open_deployment_store(server.stores)
+    made = store.create(
+        Deployment(id="", name="live", target="local", state=DeploymentState.CREATING, follow_alias="wine@champion")
+    )
+    release = Release(deployment_id=made.id, number=0, model="wine", version=1, run_id=run_id, bento="wine:1")
+    begun = store.begin_release(release)
+    store.change_release(made.id, begun.number, state=ReleaseState.SERVING)
+    store.change(made.id, state=DeploymentState.SERVING, release=begun.number)
+
+
+def _hostile(server: Server, catalog: Catalog, uri: str) -> None:
+    name = f"bad {BAD}"
+    tagged = Registration(uri=uri, name=name, description=HOSTILE, tags={"t": HOSTILE}, user_id=HOSTILE)
+    register(tagged, server.stores, catalog)
+    who = catalog.acting(Author(user=HOSTILE, reason=HOSTILE))
+    who.registered.update_model(name, description=f"{HOSTILE} [x](javascript:alert(3))", tags={"k": HOSTILE})
+    who.promotions.set_policies(name, [Policy(target=Target.read("Staging"), gates=(read_gate(f"tag t = {BAD}"),))])
+    who.registered.set_alias(name, "champion", 1)
+    who.promotions.request(NewRequest(name=name, version=1, target=Target.read("Production")))
+
+
+def _send(page: Page, button: str) -> None:
+    with page.expect_navigation():
+        page.click(button)
+
+
+def _name(page: Page, name: str) -> None:
+    """Say who looks, on the page of a version."""
+    page.fill(".waiting .decide input[name=user]", name)
+
+
+def test_the_list_shows_what_stands_where(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models")
+        row = page.locator("tr", has=page.get_by_role("link", name="wine", exact=True)).inner_text()
+        assert re.sub(r"\s+", " ", row).startswith("wine @champion 1 3 1")
+        seen.check()
+        seen.shot("models")
+        page.fill("input[name=q]:not(#find)", "nothing of this name")
+        _send(page, "form.bar button")
+        assert "No model has “nothing of this name” in its name." in page.inner_text("main")
+        seen.check()
+
+
+def test_versions_are_compared_with_what_differs_first(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine")
+        assert page.locator("tbody tr").count() == 3
+        assert re.fullmatch(r"@champion version 1 .* by ada", " ".join(page.inner_text(".strip li").split()))
+        seen.check()
+        seen.shot("model")
+        _send(page, "button:has-text('Compare')")
+        assert page.inner_text("h1") == "Compare 2 versions of wine"
+        assert "versions=3&versions=2" in page.url
+        params = page.locator("section[aria-label^='Parameters'] tbody tr").first.inner_text()
+        assert params.split() == ["depth", "3", "2"]
+        assert "0.8500" in page.inner_text("section[aria-label=Metrics]")
+        assert "0 differ" in page.inner_text("section[aria-label=Requirements]")
+        seen.check()
+        seen.shot("model-compare")
+
+
+def test_a_request_is_made_and_nobody_approves_their_own(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine/versions/3")
+        page.click("summary:has-text('Move to a stage')")
+        form = page.locator("form", has=page.locator("select[name=stage]"))
+        form.locator("select").select_option("Staging")
+        form.locator("input[name=reason]").fill("a point better")
+        form.locator("input[name=user]").fill("ada")
+        _send(page, "form:has(select[name=stage]) button[value=move]")
+        assert "only by a request that 1 other must approve" in page.inner_text(".fault")
+        assert page.input_value("select[name=stage]") == "Staging"
+        page.locator("form:has(select[name=stage]) input[name=user]").fill("ada")
+        seen.wrong.clear()  # the browser notes that a form was refused
+        _send(page, "form:has(select[name=stage]) button[value=request]")
+        assert page.inner_text(".waiting h2").endswith("ada asks that this version takes Staging")
+        assert "Then: version 3 takes Staging." in page.inner_text(".waiting")
+        assert "Passed" in page.inner_text(".waiting table")
+        approve = page.locator(".waiting button[value=approve]")
+        assert approve.is_disabled()
+        assert "ada asked for this, and nobody decides on a request of their own." in page.inner_text(".waiting")
+        seen.check()
+        seen.shot("model-version-own-request")
+        page.fill(".waiting form:has(button[value=who]) input[name=user]", "bob")
+        _send(page, "button[value=who]")
+        page.fill(".waiting input[name=reason]", "looked at it")
+        _send(page, "button[value=approve]")
+        assert page.locator(".head .stage").inner_text() == "Staging"
+        assert "asked for by ada, “a point better” · bob: “looked at it”" in page.inner_text("#h-closed + ul")
+        version = wines.catalog.registered.get_version("wine", 3)
+        assert str(version.stage) == "Staging"
+        page = seen.go("/models/wine/versions/3/history")
+        lines = [row.split("\t") for row in page.locator("tbody tr").all_inner_texts()]
+        moved = next(line for line in lines if line[2].startswith("stage"))
+        assert moved[1:2] + moved[3:5] == ["bob", "None", "Staging"]
+        seen.check()
+        seen.shot("model-history")
+
+
+def test_a_rejection_needs_a_reason(browser: Browser, wines: Wines) -> None:
+    ada = wines.catalog.acting(Author(user="ada"))
+    made = ada.promotions.request(NewRequest(name="wine", version=2, target=Target.read("Staging")))
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine/versions/2")
+        _name(page, "bob")
+        _send(page, "button[value=reject]")
+        assert f"request {made.id} is rejected without a reason: say why" in page.inner_text(".fault")
+        page.fill(".waiting input[name=reason]", "last year's data")
+        _name(page, "bob")
+        _send(page, "button[value=reject]")
+        assert "bob: “last year's data”" in page.inner_text("#h-closed + ul")
+    assert wines.catalog.promotions.get_request(made.id).closed_by == "bob"
+
+
+def test_an_alias_is_given_and_taken_away_without_script(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url, script=False) as seen:
+        page = seen.go("/models/wine/versions/2")
+        page.click("summary:has-text('Give it an alias')")
+        page.fill("form:has(input[name=alias][required]) input[name=alias]", "shadow")
+        page.fill("form:has(input[name=alias][required]) input[name=user]", "cy")
+        _send(page, "form:has(input[name=alias][required]) button[value=move]")
+        assert "@shadow" in page.inner_text(".head")
+        assert wines.catalog.registered.find_alias("wine", "shadow").version == 2
+        _send(page, "button[aria-label='Take the alias shadow away']")
+        assert "@shadow" not in page.inner_text(".head")
+        assert wines.catalog.registered.get_model("wine").aliases == {"champion": 1}
+
+
+def test_descriptions_and_tags_are_edited_in_place(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url) as seen:
+        for path in ("/models/wine", "/models/wine/versions/1"):
+            page = seen.go(path)
+            page.click("summary:has-text('Write a description')")
+            page.fill("textarea[name=description]", "# Title\n\nof *this*")
+            _send(page, "button[value=describe]")
+            assert page.inner_text(".note em") == "this"
+            page.click("summary:has-text('Add a tag')")
+            page.fill("input[name=key]:visible", "team")
+            page.fill("input[name=value]:visible", "cellar")
+            _send(page, "button[value=tag]")
+            assert "team: cellar" in page.inner_text("#h-tags + ul")
+            seen.check()
+            _send(page, "button[aria-label='Remove the tag team']")
+            assert "No tags." in page.inner_text("section[aria-labelledby=h-tags]")
+
+
+def test_gates_are_judged_line_by_line_and_models_are_loaded_only_when_asked(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine/versions/1/gates")
+        rows = page.locator("section[aria-label=Production] tbody tr").all_inner_texts()
+        assert [row.split("\t")[0].strip() for row in rows] == ["Failed", "Passed"]
+        assert "it is 0.75" in rows[0]
+        canary = page.locator("section[aria-label='@canary']")
+        assert "Not judged yet" in canary.locator("svg").first.get_attribute("aria-label")
+        seen.check()
+        seen.shot("model-gates")
+        page.click("text=Judge now")
+        page.wait_for_selector("section[aria-label='@canary'] tbody tr")
+        assert "example" in page.inner_text("section[aria-label='@canary'] tbody")
+
+
+def test_rules_are_set_and_lifted(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine/rules")
+        page.click("summary:has-text('Add a rule')")
+        box = "form.narrow "
+        page.fill(box + "input[name=target]", "@gold")
+        page.fill(box + "textarea", "accuracy >= high")
+        page.fill(box + "input[name=user]", "ada")
+        _send(page, box + "button[value=rule]")
+        assert "is no gate" in page.inner_text(".fault")
+        assert page.input_value(box + "textarea") == "accuracy >= high"
+        page.fill(box + "textarea", "accuracy >= 0.9\ntag reviewed = yes")
+        page.fill(box + "input[name=approvers]", "bob, cy")
+        _send(page, box + "button[value=rule]")
+        seen.wrong.clear()  # as above
+        gold = page.locator("section[aria-label='@gold']")
+        assert "bob, cy must approve." in gold.inner_text()
+        assert gold.locator("li").count() == 2
+        seen.check()
+        seen.shot("model-rules")
+        gold.locator("summary").click()
+        _send(page, "section[aria-label='@gold'] button[value=lift]")
+        assert page.locator("section[aria-label='@gold']").count() == 0
+
+
+def test_a_version_says_what_it_takes_and_how_it_is_used(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine/versions/1/contract")
+        inputs = page.locator("section[aria-labelledby=h-in] tbody tr").all_inner_texts()
+        assert [row.split("\t")[:2] for row in inputs] == [["alcohol", "double"], ["ash", "double"]]
+        example = page.locator("section[aria-labelledby=h-example] tbody tr").first.inner_text()
+        assert example.split() == ["12.5", "2.0"]
+        assert "scikit-learn==" in page.inner_text("section[aria-labelledby=h-needs]")
+        href = page.locator("section[aria-labelledby=h-files] a", has_text="MLmodel").get_attribute("href")
+        assert href is not None
+        assert b"sklearn" in wines.server.call("GET", href).body
+        seen.check()
+        seen.shot("model-contract")
+        page = seen.go("/models/wine/versions/1/use")
+        told = page.inner_text(".uses")
+        assert 'toolkit.load_model("models:/wine@champion")' in told
+        assert f'mlflow.set_tracking_uri("{wines.server.url}")' in told
+        assert "toolkit deployments create -n wine -m models:/wine@champion" in told
+        assert str(wines.server.home) not in told
+        seen.check()
+
+
+def test_lineage_goes_both_ways_and_each_thing_is_a_link(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine/versions/1/lineage")
+        names = [name.split("\n")[0] for name in page.locator("svg a.node").all_text_contents()]
+        drawn = " ".join(names)
+        for name in ("wine-data", "train-1", "model", "wine version 1", "wine:1", "live"):
+            assert name in drawn
+        seen.check()
+        seen.shot("model-lineage")
+        with page.expect_navigation():
+            page.locator("svg a.node", has_text="train-1").click()
+        assert page.url.endswith(f"/runs/{wines.run}/lineage")
+        assert page.locator("nav.tabs [aria-current]").inner_text() == "Lineage"
+        seen.check()
+        with page.expect_navigation():
+            page.locator("svg a.node", has_text="wine-data").click()
+        assert page.inner_text("h1") == "wine-data"
+        assert (
+            page.locator("svg a.node").count() == 13
+        )  # data; of three versions run and model; one more version; Bento, deployment
+        seen.check()
+        assert "wanted way=up" in seen.go("/models/wine/versions/1/lineage?depth=0").inner_text("main")
+
+
+def test_what_a_run_made_is_registered_from_its_page(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url) as seen:
+        page = seen.go(f"/runs/{wines.run}/lineage")
+        page.click("summary:has-text('Register it')")
+        page.fill(".made input[name=name]", "wine/copy")
+        page.fill(".made input[name=user]", "ada")
+        _send(page, ".made button[value=register]")
+        assert "Names cannot contain '/' or ':'" in page.locator(".fault").first.inner_text()
+        seen.wrong.clear()  # as above
+        page = seen.go(f"/runs/{wines.run}/lineage")
+        page.click("summary:has-text('Register it')")
+        page.fill(".made input[name=name]", "copy")
+        _send(page, ".made button[value=register]")
+        assert page.inner_text("h1") == "copy version 1"
+        assert page.locator("p.facts").inner_text().strip().startswith("ada")
+        page = seen.go("/models/copy")
+        page.click("summary:has-text('Edit')")
+        page.fill("input[name=typed]", "copies")
+        _send(page, "button[value=delete]")
+        assert "only if its name is typed: copy" in page.inner_text(".fault")
+        page.click("summary:has-text('Edit')")
+        page.fill("input[name=typed]", "copy")
+        _send(page, "button[value=delete]")
+        assert page.inner_text("h1") == "Models"
+
+
+def test_where_a_version_serves_is_shown(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url) as seen:
+        for path in ("/models/wine", "/models/wine/versions/1"):
+            page = seen.go(path)
+            assert "follows wine@champion" in page.inner_text("section[aria-labelledby=h-serving]")
+        ada = wines.catalog.acting(Author(user="ada"))
+        made = ada.promotions.request(NewRequest(name="wine", version=2, target=Target.read("@champion")))
+        page = seen.go("/models/wine/versions/2")
+        told = page.inner_text(".waiting")
+        assert "Then: @champion moves from version 1 to 2; deployment live follows it." in told
+        ada.promotions.withdraw(made.id)
+
+
+def test_who_logs_in_is_who_acts(wines: Wines) -> None:
+    login = {"Authorization": "Basic " + base64.b64encode(b"cy:secret").decode()}
+    page = wines.server.call("GET", "/models/wine/versions/1", None, login).body.decode()
+    assert "As cy" in page
+    assert 'name="user"' not in page
+    form = {**login, "Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+    sent = b"action=describe&description=by+cy&user=ada"
+    assert wines.server.call("POST", "/models/wine/versions/2", sent, form).status == 303
+    changes = wines.server.call("GET", "/models/wine/versions/2/history?action=version.described").body.decode()
+    assert changes.count("<td>cy</td>") == 1
+    elsewhere = {**form, "Sec-Fetch-Site": "cross-site"}
+    assert wines.server.call("POST", "/models/wine/versions/2", sent, elsewhere).status == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "told"),
+    [
+        ("/models/nothing", 404, "nothing"),
+        ("/models/wine/versions/99", 404, "99"),
+        ("/models/wine/versions/x", 404, "is no number of a version"),
+        ("/models/wine/compare?versions=1,x", 400, "is no number of a version"),
+        ("/models/wine/compare", 200, "Tick two or more versions"),
+        ("/models/wine/history?action=magic", 400, "there is no change"),
+        ("/lineage?kind=cat&id=1", 400, "lineage knows no"),
+        ("/lineage?kind=dataset&id=none", 404, "there is no dataset none"),
+    ],
+)
+def test_what_is_not_there_is_said_so(wines: Wines, path: str, status: int, told: str) -> None:
+    answer = wines.server.call("GET", path)
+    assert (answer.status, told in answer.body.decode()) == (status, True)
+
+
+def test_hostile_names_do_nothing(browser: Browser, wines: Wines) -> None:
+    name = quote(f"bad {BAD}", safe="")
+    own = [f"/{name}/versions/1{end}" for end in ("", "/gates", "/contract", "/lineage", "/history", "/use")]
+    with look(browser, wines.server.url, dark=True) as seen:
+        for path in ("", f"/{name}", f"/{name}/rules", f"/{name}/history", f"/{name}/compare?versions=1", *own):
+            seen.go(f"/models{path}")
+            assert seen.wrong == [], path
+        for path in (f"/{name}", own[0], own[3]):
+            seen.go(f"/models{path}")
+            seen.check()
+
+
+def test_pages_of_models_are_read_on_a_phone(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url, width=390) as seen:
+        for path in ("", "/wine", "/wine/versions/1", "/wine/versions/1/lineage", "/wine/compare?versions=1,2"):
+            page = seen.go(f"/models{path}")
+            assert _overflow(page) == 0, path
+        _shot(seen)
+
+
+def _overflow(page: Page) -> int:
+    """Return by how many pixels a page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def _shot(seen: Seen) -> None:
+    seen.go("/models/wine/versions/1")
+    seen.check()
+    seen.shot("model-version-phone")
