@@ -24,6 +24,7 @@ from toolkit.server.pages.workflow_steps import (
     PRUNED,
     STEP,
     SYSTEM,
+    TRIAL,
     WORKFLOW,
     Item,
     Step,
@@ -42,6 +43,7 @@ _MOST_DRAWN = 200
 _MOST_ITEMS = 200
 _FEW_ITEMS = 20
 _LINES = 20
+_TITLE, _LINE = 20, 25  # characters for which a step's box has room
 
 
 # -- all -------------------------------------------------------------------------------------------
@@ -164,7 +166,8 @@ def show(asked: Asked) -> Response:
         needs={step.name: [link for link in found.links if link.target == step.name] for step in found.steps},
         few=_FEW_ITEMS,
         by_urgency=by_urgency,
-        varied=varied,
+        part_of=part_of,
+        brief=brief,
         metric_of=metric_of,
         cut=cut,
         panel=panel(asked, found, chosen) if chosen else None,
@@ -197,7 +200,7 @@ def face(step: Step, now: int) -> Face:
     """Return what the box of a step says."""
     took = length(step, now)
     word = look(step.state).word
-    facts = [times.duration(took)] if took is not None else []
+    facts = [word.lower()] if step.state == "CACHED" else [times.duration(took)] if took is not None else []
     if told := metric_of(step):
         facts.append(told)
     badges: list[str] = []
@@ -207,14 +210,16 @@ def face(step: Step, now: int) -> Face:
         badges.append(f"try {step.tries}")
     counts = ", ".join(f"{number} {look(state).word.lower()}" for state, number in step.counts)
     line = " · ".join(facts) if facts else step.reason or word
+    if len(line) > _LINE and told:
+        line = told
     said = [step.name, word, *([f"{len(step.items)} runs: {counts}"] if step.is_many and step.items else []), *facts]
     if step.tries > 1:
         said.append(f"tried {step.tries} times")
     if step.reason:
         said.append(step.reason)
     return Face(
-        title=_short(step.name, 20 - sum(len(badge) + 1 for badge in badges)),
-        line=_short(line, 25),
+        title=_short(step.name, _TITLE - sum(len(badge) + 1 for badge in badges)),
+        line=_short(line, _LINE),
         badges=badges,
         shares=_shares(step) if step.is_many else (),
         said=", ".join(said),
@@ -250,9 +255,30 @@ def metric_of(step: Step | Item) -> str:
 
 
 def by_urgency(step: Step) -> Sequence[Item]:
-    """Return the runs of a step, those first that somebody should look at, else in their order."""
+    """Return the runs of a step: the best, then those that somebody should look at, else in their order."""
     order = {state: number for number, (state, _) in enumerate(step.counts)}
-    return sorted(step.items, key=lambda item: order[item.state])
+    trials = {item.run.info.run_id: item.run.data.tags.get(TRIAL, "") for item in step.items}
+
+    def place(item: Item) -> tuple[bool, int, int]:
+        number = trials[item.run.info.run_id]
+        return item.run.info.run_id != step.best, order[item.state], int(number) if number.isdigit() else 0
+
+    return sorted(step.items, key=place)
+
+
+def brief(value: str) -> str:
+    """Return a parameter's value in so few characters that a column has room: a number in four digits."""
+    try:
+        return numbers.metric(float(value)) if len(value) > _TITLE // 2 else value
+    except ValueError:
+        return cut(value, 40)
+
+
+def part_of(step: Step, item: Item) -> str:
+    """Return what tells a run from the others of its step: of a trial its number alone, as its values stand beside."""
+    text = item.run.info.run_name.removeprefix(step.name).strip() or item.run.info.run_name
+    number = item.run.data.tags.get(TRIAL)
+    return f"trial {number}" if number else text
 
 
 def varied(step: Step) -> Sequence[str]:
@@ -285,7 +311,7 @@ def panel(asked: Asked, found: WorkflowRun, step: Step) -> Mapping[str, Any]:
         "item": item,
         "items": by_urgency(step)[:_MOST_ITEMS],
         "left_out": max(0, len(step.items) - _MOST_ITEMS),
-        "varied": varied(step),
+        "varied": () if step.plan and step.plan.foreach else varied(step),
         "metrics": list(metrics)[:3] if step.is_many else list(metrics),
         "lines": _last_lines(asked, item.run) if item else (),
         "before": [link for link in found.links if link.target == step.name],
