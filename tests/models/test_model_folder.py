@@ -342,8 +342,9 @@ def test_an_mlmodel_cannot_lead_out_of_its_folder(tmp_path: Path, name: str) -> 
         ("a: [", "no YAML"),
         ("flavors: [x]", "wanted keys and values for each"),
         ("flavors: {}", "it has none"),
+        ("[" * 300_000, "nested more than 100 levels"),
     ],
-    ids=["missing", "list", "broken", "flavors", "empty"],
+    ids=["missing", "list", "broken", "flavors", "empty", "endless"],
 )
 def test_an_mlmodel_that_cannot_be_used(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:

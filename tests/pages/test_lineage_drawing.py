@@ -30,9 +30,17 @@ def test_lines_that_need_not_cross_do_not() -> None:
 
 def test_a_circle_ends_and_many_are_left_out() -> None:
     assert len(draw(_graph(("a", "b"), ("b", "a"))).boxes) == 2
-    many = draw(_graph(*[("a", f"b{number}") for number in range(200)]))
+    chains = [pair for number in range(100) for pair in (("a", f"b{number}"), (f"b{number}", f"c{number}"))]
+    many = draw(_graph(*chains))
     assert (len(many.boxes), many.left_out) == (MOST, 201 - MOST)
-    assert len(many.lines) == MOST - 1
+
+
+def test_siblings_are_folded_into_one_box() -> None:
+    made = draw(_graph(*[("a", f"b{number}") for number in range(200)], ("b7", "c")))
+    assert [box.more for box in made.boxes if box.more] == [194]
+    names = [box.node.name for box in made.boxes]
+    assert "b7" in names  # something hangs on it
+    assert len(names) == 1 + 6 + 2
 
 
 def test_one_thing_alone_is_drawn() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -252,7 +254,7 @@ def test_gates_are_judged_line_by_line_and_models_are_loaded_only_when_asked(bro
         assert [row.split("\t")[0].strip() for row in rows] == ["Failed", "Passed"]
         assert "it is 0.75" in rows[0]
         canary = page.locator("section[aria-label='@canary']")
-        assert "Not judged yet" in canary.locator("svg").first.get_attribute("aria-label")
+        assert canary.get_by_label("Not judged yet").count() == 1
         seen.check()
         seen.shot("model-gates")
         page.click("text=Judge now")
@@ -304,6 +306,8 @@ def test_a_version_says_what_it_takes_and_how_it_is_used(browser: Browser, wines
         assert f'mlflow.set_tracking_uri("{wines.server.url}")' in told
         assert "toolkit deployments create -n wine -m models:/wine@champion" in told
         assert str(wines.server.home) not in told
+        line = next(line for line in told.splitlines() if line.startswith("curl"))
+        assert json.loads(shlex.split(line)[4])["dataframe_split"]["data"] == [[12.5, 2.0], [13.0, 2.5]]
         seen.check()
 
 
@@ -409,6 +413,9 @@ def test_hostile_names_do_nothing(browser: Browser, wines: Wines) -> None:
         for path in ("", f"/{name}", f"/{name}/rules", f"/{name}/history", f"/{name}/compare?versions=1", *own):
             seen.go(f"/models{path}")
             assert seen.wrong == [], path
+        lines = seen.page.inner_text(".uses").splitlines()
+        served = next(line for line in lines if line.startswith("toolkit deployments create"))
+        assert shlex.split(served)[-1] == f"models:/bad {BAD}@champion"
         for path in (f"/{name}", own[0], own[3]):
             seen.go(f"/models{path}")
             seen.check()

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _USUAL_DEPTH = 6
 _ROWS = 500
 _MADE = 1_000
+_USUAL = ("", "None", "FINISHED", "READY")
+"""States that need no word."""
+
 ICONS = {
     Kind.DATASET: "database",
     Kind.RUN: "play",
@@ -96,7 +99,7 @@ def place_of(asked: Asked, node: Node) -> str:
 def label(node: Node) -> tuple[str, str]:
     """Return what stands in a thing's box: its name, and its kind with what else is known."""
     kind = node.key.kind
-    state = "" if node.state in ("", "None") else f" · {node.state.lower()}"
+    state = "" if node.state in _USUAL else f" · {node.state.lower()}"
     identity = f" {node.key.id[:8]}" if kind in (Kind.RUN, Kind.DATASET) and node.name != node.key.id else ""
     return node.name or node.key.id, f"{kind}{identity}{state}"
 

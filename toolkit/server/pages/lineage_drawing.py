@@ -12,18 +12,28 @@ if TYPE_CHECKING:
 MOST = 60
 """Boxes that are drawn; the table has the others."""
 
-WIDTH, HEIGHT = 200, 44
-_ACROSS, _DOWN, _EDGE = 64, 14, 8
+WIDTH, HEIGHT = 176, 44
+_ACROSS, _DOWN, _EDGE = 36, 14, 8
 _SWEEPS = 4
+_SIBLINGS = 6
+"""Things that hang on the same one alone, and are drawn each for itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A thing, and where its upper left corner is, in pixels."""
+    """A thing, and where its upper left corner is, in pixels.
+
+    Attributes:
+        node: The thing.
+        x: From the left.
+        y: From above.
+        more: How many others of its kind stand for it here, which hang on the same thing alone.
+    """
 
     node: Node
     x: int
     y: int
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,9 @@ def draw(found: Lineage) -> Drawing:
     Args:
         found: The graph.
     """
-    nodes = {node.key: node for node in found.nodes[:MOST]}
+    folded = _folded(found)
+    kept = [node for node in found.nodes if folded.get(node.key) != 0][:MOST]
+    nodes = {node.key: node for node in kept}
     edges = [edge for edge in found.edges if edge.source in nodes and edge.target in nodes]
     columns = _ordered(_columns(list(nodes), edges), edges)
     tallest = max(len(column) for column in columns)
@@ -70,12 +82,34 @@ def draw(found: Lineage) -> Drawing:
         for row, key in enumerate(column):
             places[key] = _EDGE + number * (WIDTH + _ACROSS), top + row * (HEIGHT + _DOWN)
     return Drawing(
-        boxes=[Box(nodes[key], *places[key]) for column in columns for key in column],
+        boxes=[Box(nodes[key], *places[key], more=folded.get(key, 0)) for column in columns for key in column],
         lines=[Line(edge, _path(places[edge.source], places[edge.target])) for edge in edges],
         width=len(columns) * (WIDTH + _ACROSS) - _ACROSS + 2 * _EDGE,
         height=height,
         left_out=len(found.nodes) - len(nodes),
     )
+
+
+def _folded(found: Lineage) -> Mapping[Key, int]:
+    """Return which things are folded into one, with their number at that one, and 0 at the others.
+
+    They are things of one kind that hang on the same one alone: the steps of a sweep, the runs that used some data.
+    """
+    ends: dict[Key, set[tuple[Key, bool]]] = {}
+    for edge in found.edges:
+        ends.setdefault(edge.source, set()).add((edge.target, True))
+        ends.setdefault(edge.target, set()).add((edge.source, False))
+    groups: dict[tuple[object, ...], list[Key]] = {}
+    for node in found.nodes:
+        hangs = ends.get(node.key, set())
+        if len(hangs) == 1 and node.key != found.start:
+            groups.setdefault((node.key.kind, *hangs), []).append(node.key)
+    told: dict[Key, int] = {}
+    for keys in groups.values():
+        if len(keys) > _SIBLINGS:
+            told |= dict.fromkeys(keys[_SIBLINGS:], 0)
+            told[keys[_SIBLINGS - 1]] = len(keys) - _SIBLINGS + 1
+    return told
 
 
 def _columns(keys: Sequence[Key], edges: Sequence[Edge]) -> list[list[Key]]:
@@ -120,5 +154,5 @@ def _mean(keys: Sequence[Key], place: Mapping[Key, float], own: float) -> float:
 
 def _path(source: tuple[int, int], target: tuple[int, int]) -> str:
     (x1, y1), (x2, y2) = (source[0] + WIDTH, source[1] + HEIGHT // 2), (target[0] - 4, target[1] + HEIGHT // 2)
-    bend = max(24, (x2 - x1) // 2)
+    bend = max(16, (x2 - x1) // 2)
     return f"M{x1} {y1} C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"

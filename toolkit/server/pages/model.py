@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ def head(asked: Asked, model: RegisteredModel, tab: str) -> Mapping[str, Any]:
         "holders": holders(asked, model),
         "person": person_of(asked),
         "problem": "",
+        "shell": shlex.quote,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,18 +79,19 @@ class Contract:
         return [field for field in self.fields if field.part == part]
 
 
-def contract_of(asked: Asked, version: ModelVersion) -> Contract:
+def contract_of(asked: Asked, version: ModelVersion, *, whole: bool = True) -> Contract:
     """Return what the files of a version say; one whose files cannot be read says why.
 
     Args:
         asked: The request.
         version: The version.
+        whole: Whether its example and its requirements are read, too: files of their own.
     """
     try:
         metadata = ModelMetadata.from_text(_text(asked, version, FILE))
     except (ToolkitError, UnicodeDecodeError) as error:
         return Contract(fault=error.message if isinstance(error, ToolkitError) else f"{FILE} is no text")
-    info = metadata.saved_input_example_info or {}
+    info = (metadata.saved_input_example_info or {}) if whole else {}
     example = _example(asked, version, str(info.get("artifact_path", _EXAMPLE))) if info else ""
     columns, rows = _table(example)
     return Contract(
@@ -100,7 +102,7 @@ def contract_of(asked: Asked, version: ModelVersion) -> Contract:
         columns=columns,
         rows=rows,
         request=_example(asked, version, str(info["serving_input_path"])) if info.get("serving_input_path") else "",
-        requirements=_requirements(asked, version),
+        requirements=_requirements(asked, version) if whole else (),
     )
 
 
@@ -145,9 +147,10 @@ def _fields(metadata: ModelMetadata) -> Sequence[Field]:
 def _of_schema(part: str, schema: Schema | None) -> Sequence[Field]:
     if schema is None:
         return []
+    named = zip(schema.input_names(), schema.inputs, strict=True)
     return [
         Field(part=part, name=str(name), type=_type(each), required=each.required)
-        for name, each in zip(schema.input_names(), schema.inputs, strict=True)
+        for name, each in itertools.islice(named, _MOST_ROWS)
     ]
 
 

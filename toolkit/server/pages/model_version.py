@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.errors import InvalidValue, NotFound, ToolkitError
 from toolkit.registry.gates import Example
 from toolkit.registry.history import Held
-from toolkit.registry.promotion import NewRequest, Policy, Request, RequestQuery, RequestState, Target
+from toolkit.registry.promotion import MOST_REQUESTS, NewRequest, Policy, Request, RequestQuery, RequestState, Target
 from toolkit.registry.records import ModelVersion, RegisteredModel, Stage
 from toolkit.server.pages import numbers
 from toolkit.server.pages.model import changes_of, measures
@@ -35,6 +38,8 @@ TABS = (
 )
 _LISTED = 500
 _REQUESTS = 200
+_CLOSED = 20
+_BODY = 600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +69,7 @@ def head(asked: Asked, tab: str) -> Mapping[str, Any]:
         "model": registered.get_model(version.name),
         "version": version,
         "uri": f"models:/{version.name}/{version.version}",
+        "shell": shlex.quote(f"models:/{version.name}/{version.version}"),
         "tab": tab,
         "tabs": TABS,
         "person": person_of(asked),
@@ -88,18 +94,18 @@ def _shown(asked: Asked, problem: str = "", status: int = 200) -> Response:
     promotions = asked.catalog.promotions
     held = promotions.held(model.name)
     policies = promotions.policies(model.name)
-    requests = _requests(asked, version)
-    pending = [each for each in requests if each.state is RequestState.PENDING]
+    pending = _requests(asked, version, RequestState.PENDING, MOST_REQUESTS)
+    closed = [each for each in _requests(asked, version, None, _REQUESTS) if each.state is not RequestState.PENDING]
     serving = [each for each in deployed(asked, model.name) if each[1].version == version.version]
     return page(
         asked,
         "model_version.html",
         status=status,
         **values,
-        contract=contract_of(asked, version),
+        contract=contract_of(asked, version, whole=False),
         policies=policies,
         decisions=[_decision(asked, each, policies, held, values["person"]) for each in pending],
-        closed=[each for each in requests if each.state is not RequestState.PENDING][:20],
+        closed=closed[:_CLOSED],
         compared=_compared(asked, version, _base(model, held, version)),
         run=_run(asked, version),
         serving=serving,
@@ -108,8 +114,9 @@ def _shown(asked: Asked, problem: str = "", status: int = 200) -> Response:
     )
 
 
-def _requests(asked: Asked, version: ModelVersion) -> Sequence[Request]:
-    found = asked.catalog.promotions.requests(RequestQuery(name=version.name, limit=_REQUESTS)).items
+def _requests(asked: Asked, version: ModelVersion, state: RequestState | None, limit: int) -> Sequence[Request]:
+    query = RequestQuery(name=version.name, state=state, limit=limit)
+    found = asked.catalog.promotions.requests(query).items
     return [each for each in found if each.version == version.version]
 
 
@@ -277,33 +284,34 @@ def use(asked: Asked) -> Response:
 
 
 def _lines(asked: Asked, version: ModelVersion, told: Contract) -> Sequence[tuple[str, str]]:
-    uri = f"models:/{version.name}/{version.version}"
-    named = f"models:/{version.name}@{version.aliases[0]}" if version.aliases else uri
-    short = f"'{named}'" if " " in named or "'" in named else named
-    server = f"{asked.request.url.scheme}://{asked.request.headers.get('host', '')}{asked.site.prefix}"
-    name = "".join(letter if letter.isalnum() else "-" for letter in version.name.lower()).strip("-") or "model"
-    body = " ".join(told.request.split())
-    given = f"'{body}'" if body and len(body) < 600 and "'" not in body else "@request.json"
-    lines = [
+    own = f"models:/{version.name}/{version.version}"
+    named = f"models:/{version.name}@{version.aliases[0]}" if version.aliases else own
+    shell, text = shlex.quote(named), json.dumps(named, ensure_ascii=False)
+    base = f"{asked.request.url.scheme}://{asked.request.headers.get('host', '')}{asked.site.prefix}"
+    server = json.dumps(base, ensure_ascii=False)
+    name = re.sub(r"[^a-z0-9]+", "-", version.name.lower())[:40].strip("-") or "model"
+    body = json.dumps(json.loads(told.request), ensure_ascii=False) if told.request else ""
+    given = shlex.quote(body) if 0 < len(body) <= _BODY else "@request.json"
+    return [
         (
             "Python",
-            f'import toolkit\n\ntoolkit.set_tracking_uri("{server}")\nmodel = toolkit.load_model("{named}")\n'
+            f"import toolkit\n\ntoolkit.set_tracking_uri({server})\nmodel = toolkit.load_model({text})\n"
             "model.predict(table)",
         ),
         (
             "Code written for MLflow",
-            f'import mlflow\n\nmlflow.set_tracking_uri("{server}")\nmlflow.pyfunc.load_model("{named}")',
+            f"import mlflow\n\nmlflow.set_tracking_uri({server})\nmodel = mlflow.pyfunc.load_model({text})",
         ),
-        ("Score a file", f"toolkit models predict -m {short} -i new.csv -o scored.csv"),
-        ("Serve it", f"toolkit deployments create -n {name} -m {short}"),
+        ("Score a file", f"toolkit models predict -m {shell} -i new.csv -o scored.csv"),
+        ("Serve it", f"toolkit deployments create -n {name} -m {shell}"),
         (
             "Ask what serves",
             f"curl -H 'content-type: application/json' -d {given} http://127.0.0.1:PORT/invocations",
         ),
-        ("Build a Bento", f"toolkit deployments build {short}"),
-        ("Look at it", f"toolkit registry show {version.name}/{version.version}"),
+        ("Build a Bento", f"toolkit deployments build {shell}"),
+        ("Look at it", f"toolkit registry show {shlex.quote(f'{version.name}/{version.version}')}"),
+        ("Its place", asked.site.locate(version.location)),
     ]
-    return [*lines, ("Its place", asked.site.locate(version.location))]
 
 
 def act(asked: Asked) -> Response:
