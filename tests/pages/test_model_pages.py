@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -227,6 +228,37 @@ def test_an_alias_is_given_and_taken_away_without_script(browser: Browser, wines
         _send(page, "button[aria-label='Take the alias shadow away']")
         assert "@shadow" not in page.inner_text(".head")
         assert wines.catalog.registered.get_model("wine").aliases == {"champion": 1}
+
+
+def test_an_alias_goes_back_to_what_it_was(browser: Browser, wines: Wines) -> None:
+    wines.catalog.acting(Author(user="ada")).registered.set_alias("wine", "back", 1)
+    wines.catalog.acting(Author(user="ada")).registered.set_alias("wine", "back", 3)
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine")
+        page.click("summary:has-text('Edit'):visible >> nth=0")
+        form = "form:has(button[value=rollback]) "
+        page.fill(form + "input[name=target]", "@back")
+        page.fill(form + "input[name=reason]", "answers too slowly")
+        page.fill(form + "input[name=user]", "bob")
+        _send(page, form + "button")
+        assert "@back version 1" in " ".join(page.inner_text(".strip").split())
+        page = seen.go("/models/wine/history?key=back")
+        first = page.locator("tbody tr").first.inner_text().split("\t")
+        assert first[1:3] + first[4:] == ["bob", "1", "3", "1", "answers too slowly"]
+        seen.check()
+    wines.catalog.registered.delete_alias("wine", "back")
+
+
+def test_a_server_without_models_teaches_how_to_register_one(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as server, look(browser, server.url) as seen:
+        page = seen.go("/models")
+        assert "toolkit registry register runs:/RUN_ID/model wine" in page.inner_text(".empty")
+        page.click("summary:has-text('Register')")
+        page.fill("form:has(button[value=create]) input", "wine")
+        _send(page, "button[value=create]")
+        assert "This model has no version." in page.inner_text(".empty")
+        assert "Nothing is asked for" in seen.go("/models/wine/rules").inner_text(".empty")
+        seen.check()
 
 
 def test_descriptions_and_tags_are_edited_in_place(browser: Browser, wines: Wines) -> None:
