@@ -10,12 +10,15 @@ import pytest
 from calls import Cli
 
 from toolkit.artifacts.digest import file_digest
+from toolkit.deployments import supervised
 from toolkit.deployments.records import Deployment, DeploymentState, ReleaseState
 from toolkit.deployments.store import DeploymentStore
+from toolkit.deployments.supervised import DoorRecord, Remembered, Wanted
 from toolkit.flows.input_record import Input, as_datasets
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.registry.history import Author
+from toolkit.settings import load
 from toolkit.testing.deployment_store import new_deployment, new_release, serve
 from toolkit.testing.registry_store import new_version
 from toolkit.wiring import open_catalog, open_deployment_store
@@ -92,6 +95,28 @@ def test_a_deployment_is_shown_with_its_releases(cli: Cli, prod: Deployment) -> 
     assert (told["schema"], told["release"], told["options"]) == (1, 2, {"port": "5000"})
     newest = told["releases"][0]
     assert (newest["number"], newest["bento_digest"], newest["ended_at"]) == (2, "2" * 64, None)
+
+
+def test_what_is_to_serve_here_and_does_not_is_said(cli: Cli, prod: Deployment, deployments: DeploymentStore) -> None:
+    """After a reboot its row still says that it serves."""
+    assert "toolkit up" not in cli("deployments", "list").err  # another home's
+    kept = DoorRecord(deployment="prod", host="127.0.0.1", port=5000, instance="prod-2")
+    runs = Wanted(id="prod-2", deployment="prod", release=2, bento="wine:2", python="python", folder=".", log="log")
+    supervised.write(load().home, Remembered(instances=(runs,), doors=(kept,)))
+    for command in (("list",), ("show", "prod")):
+        assert "toolkit up" in cli("deployments", *command).err
+    deployments.change(prod.id, state=DeploymentState.STOPPED)
+    assert "toolkit up" not in cli("deployments", "list").err
+
+
+@pytest.mark.parametrize("command", ["update", "rollback", "delete", "logs", "show", "stats", "samples"])
+def test_a_deployment_is_named_either_way(cli: Cli, command: str) -> None:
+    for names in (("gone",), ("-n", "gone"), ("gone", "--name", "gone")):
+        done = cli("deployments", command, *names)
+        assert (done.code, "there is no deployment gone" in done.err) == (2, True)
+    for names in ((), ("gone", "-n", "other")):
+        done = cli("deployments", command, *names)
+        assert (done.code, f"toolkit deployments {command} NAME" in done.err) == (2, True)
 
 
 def test_what_is_not_there_is_one_line(cli: Cli, prod: Deployment) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
 import typer
 
 from toolkit.cli import deployments_build, deployments_release, deployments_stats
+from toolkit.cli.deployment_name import NAME, NAMED, one_name
 from toolkit.cli.deployments_release import deployment_json
-from toolkit.cli.render import moment, show, show_json, show_table
+from toolkit.cli.render import moment, say, show, show_json, show_table
 from toolkit.cli.store import opened
-from toolkit.deployments.records import Deployment, Release
+from toolkit.deployments.records import Deployment, DeploymentState, Release
 from toolkit.deployments.starter import interrupted
-from toolkit.errors import InvalidValue, NotFound
-from toolkit.wiring import open_deployment_store
+from toolkit.errors import NotFound
+from toolkit.settings import load
+from toolkit.wiring import kept_deployments, local_services, open_deployment_store
 
 app = typer.Typer(
     add_completion=False,
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 
 _JSON = typer.Option(False, "--json", help="Print JSON.")
+_DOWN = "deployments of this machine do not answer, for their supervisor does not run: toolkit up starts it"
+_ANSWERING = (DeploymentState.SERVING, DeploymentState.UPDATING)
 _SHORT = 12  # digits of a digest that are shown
 
 
@@ -48,12 +52,24 @@ def list_(
         store = open_deployment_store(stores)
         found = store.list(model=model, deleted=deleted)
         current = {each.deployment_id: each for each in store.current()}
+        down = _are_down(found)
     if as_json:
         told = [{**deployment_json(each), "current": _current_json(current.get(each.id))} for each in found]
         show_json({"schema": 1, "deployments": told})
         return
     columns = ("name", "state", "version", "target", "address", "release", "updated", "message")
     show_table(columns, [_row(each, current.get(each.id)) for each in found])
+    if down:
+        say(_DOWN)
+
+
+def _are_down(found: Iterable[Deployment]) -> bool:
+    """Tell whether one of them is to serve here and does not, as after a reboot: its row knows nothing of that."""
+    settings = load()
+    serving = {each.name for each in found if each.target == "local" and each.state in _ANSWERING}
+    if not serving.intersection(record.deployment for record in kept_deployments(settings)):
+        return False
+    return local_services(settings).running_supervisor() is None
 
 
 def _row(deployment: Deployment, release: Release | None) -> tuple[str, ...]:
@@ -71,14 +87,12 @@ def _row(deployment: Deployment, release: Release | None) -> tuple[str, ...]:
 
 @app.command("show")
 def show_(
-    name: str | None = typer.Argument(None, metavar="NAME", help="The deployment."),
-    named: str | None = typer.Option(None, "-n", "--name", metavar="NAME", help="The same."),
+    name: str | None = NAME,
+    named: str | None = NAMED,
     as_json: bool = _JSON,
 ) -> None:
     """Show a deployment with all its releases, the newest first; of one that was deleted give the id as the name."""
-    wanted = name or named
-    if wanted is None or (name and named and name != named):
-        raise InvalidValue("name one deployment: toolkit deployments show NAME")
+    wanted = one_name(name, named, "show")
     with opened() as stores:
         store = open_deployment_store(stores)
         try:
@@ -89,6 +103,7 @@ def show_(
                 raise
             deployment = gone[0]
         releases = store.releases(deployment.id)
+        down = _are_down([deployment])
     left = interrupted(deployment, releases)
     if as_json:
         told = [release_json(each) for each in releases]
@@ -101,6 +116,8 @@ def show_(
     show("")
     columns = ("release", "state", "version", "bento", "built from", "image", "since", "until", "who", "why", "message")
     show_table(columns, [_release_row(each) for each in releases])
+    if down:
+        say(_DOWN)
 
 
 def _said(deployment: Deployment, serving: Release | None) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from toolkit.cli.deployment_name import NAME, NAMED, one_name
 from toolkit.cli.registered import pairs, registry
 from toolkit.cli.render import moment, say, show, show_json
 from toolkit.cli.service_config import SETTINGS, WORKERS, configured
@@ -27,7 +28,7 @@ from toolkit.wiring import open_releases
 if TYPE_CHECKING:
     from toolkit.deployments.store import DeploymentStore
 
-_NAME = typer.Option(..., "-n", "--name", metavar="NAME", help="The deployment.")
+_NEW = typer.Option(..., "-n", "--name", metavar="NAME", help="The deployment.")
 _OPTIONS = typer.Option(
     [], "--option", metavar="KEY=VALUE", help="An option of the target; may be repeated; KEY= takes it away."
 )
@@ -73,7 +74,7 @@ def ended_in_order() -> Iterator[None]:
 
 
 def create(
-    name: str = _NAME,
+    name: str = _NEW,
     model: str = typer.Option(..., "-m", "--model", metavar="MODEL", help="models:/wine/3, wine/3 or wine@champion."),
     target: str = typer.Option(
         "local", "-t", "--target", metavar="TARGET", help="Where: local, docker, kubernetes, sagemaker, azureml, …"
@@ -108,7 +109,8 @@ def create(
 
 
 def update(
-    name: str = _NAME,
+    name: str | None = NAME,
+    named: str | None = NAMED,
     model: str | None = typer.Option(
         None, "-m", "--model", metavar="MODEL", help="The version; default: that of the followed alias, or the same."
     ),
@@ -122,6 +124,7 @@ def update(
     as_json: bool = _JSON,
 ) -> None:
     """Start another version beside the one that serves; when it answers as it must, traffic moves to it."""
+    name = one_name(name, named, "update")
     change = Change(
         model=model,
         config=configured(workers, settings),
@@ -135,7 +138,8 @@ def update(
 
 
 def rollback(
-    name: str = _NAME,
+    name: str | None = NAME,
+    named: str | None = NAMED,
     to: int | None = typer.Option(
         None, "--to", metavar="RELEASE", min=1, help="The release to go back to; default: the one before."
     ),
@@ -144,17 +148,20 @@ def rollback(
     as_json: bool = _JSON,
 ) -> None:
     """Release again what served before; it passes the same checks. A followed alias is followed no longer."""
+    name = one_name(name, named, "rollback")
     with releasing(reason=why) as (releases, _):
         _say(releases.rollback(name, to=to, why=why, patience=wait), as_json=as_json)
 
 
 def delete(
-    name: str = _NAME,
+    name: str | None = NAME,
+    named: str | None = NAMED,
     force: bool = typer.Option(False, "--force", help="Forget it also where its target does not end it."),
     why: str = _WHY,
     as_json: bool = _JSON,
 ) -> None:
     """End what a deployment runs, and free its name; what it served stays in the lineage."""
+    name = one_name(name, named, "delete")
     with releasing(reason=why) as (releases, _):
         done = releases.delete(name, force=force)
     if as_json:
@@ -164,7 +171,8 @@ def delete(
 
 
 def predict(
-    name: str = _NAME,
+    name: str | None = NAME,
+    named: str | None = NAMED,
     source: str = typer.Option("-", "-i", "--input-path", metavar="FILE", help="Rows; - is standard input."),
     kind: str | None = typer.Option(
         None, "-f", "--input-format", metavar="FORMAT", help="csv, json, jsonl or parquet; default: as the ending says."
@@ -175,6 +183,7 @@ def predict(
     """Send rows to a deployment's /invocations, and print its answer as JSON."""
     from toolkit.deployments.predicting import format_of, prediction, request_of  # noqa: PLC0415 - for this command
 
+    name = one_name(name, named, "predict")
     body, content_type = request_of(_read(source), format_of(source, kind))
     with releasing() as (releases, _):
         answer = releases.ask(name, body, content_type=content_type, timeout=timeout)
@@ -189,7 +198,8 @@ def predict(
 
 
 def logs(
-    name: str = _NAME,
+    name: str | None = NAME,
+    named: str | None = NAMED,
     release: int | None = typer.Option(
         None, "--release", metavar="NUMBER", min=1, help="Of this release; default: the one that serves, else the last."
     ),
@@ -197,6 +207,7 @@ def logs(
     follow: bool = typer.Option(False, "-f", "--follow", help="Go on with the lines that come, until interrupted."),
 ) -> None:
     """Print what a deployment's processes print."""
+    name = one_name(name, named, "logs")
     with releasing() as (releases, _):
         for line in releases.logs(name, release=release, lines=lines, follow=follow):
             show(line)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from toolkit.cli.deployment_name import NAME, NAMED, one_name
 from toolkit.cli.render import duration, moment, number, say, show, show_json, show_table
 from toolkit.cli.store import opened
 from toolkit.deployments.drift import ColumnDrift
@@ -16,7 +17,7 @@ from toolkit.deployments.samples import Row, rows
 from toolkit.deployments.samples import collect as move_samples
 from toolkit.deployments.stats import MOST_ROWS, InputDrift, Stats, stats_of
 from toolkit.deployments.traffic import EndpointTraffic, Traffic
-from toolkit.errors import InvalidValue, NotFound
+from toolkit.errors import NotFound
 from toolkit.wiring import open_deployment_store
 
 if TYPE_CHECKING:
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
     from toolkit.recording.stores import Stores
     from toolkit.tracking.records import DatasetInput
 
-_NAME = typer.Argument(None, metavar="NAME", help="The deployment.")
-_NAMED = typer.Option(None, "-n", "--name", metavar="NAME", help="The same.")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
 def stats(
-    name: str | None = _NAME,
-    named: str | None = _NAMED,
+    name: str | None = NAME,
+    named: str | None = NAMED,
     over: float | None = typer.Option(
         None, "--over", metavar="SECONDS", min=0.1, max=3_600, help="Count for so long, from now on; default: all."
     ),
@@ -53,8 +52,8 @@ def stats(
 
 
 def samples(
-    name: str | None = _NAME,
-    named: str | None = _NAMED,
+    name: str | None = NAME,
+    named: str | None = NAMED,
     number_: int | None = typer.Option(
         None, "--release", metavar="NUMBER", min=1, help="Of this release; default: the one that serves, else the last."
     ),
@@ -80,9 +79,7 @@ def collect() -> None:
 @contextmanager
 def _found(name: str | None, named: str | None, command: str) -> Iterator[tuple[Stores, Deployment, Sequence[Release]]]:
     """Give the deployment that a command names, and its releases."""
-    wanted = name or named
-    if wanted is None or (name and named and name != named):
-        raise InvalidValue(f"name one deployment: toolkit deployments {command} NAME")
+    wanted = one_name(name, named, command)
     with opened() as stores:
         store = open_deployment_store(stores)
         deployment = store.get(wanted)
