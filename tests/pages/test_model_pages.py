@@ -108,7 +108,7 @@ def _deploy(server: Server, run_id: str | None) -> None:
     release = Release(deployment_id=made.id, number=0, model="wine", version=1, run_id=run_id, bento="wine:1")
     begun = store.begin_release(release)
     store.change_release(made.id, begun.number, state=ReleaseState.SERVING)
-    store.change(made.id, state=DeploymentState.SERVING, release=begun.number)
+    store.change(made.id, state=DeploymentState.SERVING, release=begun.number, address="http://127.0.0.1:9")
 
 
 def _hostile(server: Server, catalog: Catalog, uri: str) -> None:
@@ -398,6 +398,9 @@ def test_where_a_version_serves_is_shown(browser: Browser, wines: Wines) -> None
         for path in ("/models/wine", "/models/wine/versions/1"):
             page = seen.go(path)
             assert "follows wine@champion" in page.inner_text("section[aria-labelledby=h-serving]")
+        page.click("summary:has-text('Score the example there')")
+        assert json.loads(page.input_value("textarea[name=body]"))["dataframe_split"]["columns"] == ["alcohol", "ash"]
+        assert page.locator("form:has(textarea[name=body])").get_attribute("action") == "/deployments/live/score"
         ada = wines.catalog.acting(Author(user="ada"))
         made = ada.promotions.request(NewRequest(name="wine", version=2, target=Target.read("@champion")))
         page = seen.go("/models/wine/versions/2")

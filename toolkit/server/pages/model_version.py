@@ -102,7 +102,7 @@ def _shown(asked: Asked, problem: str = "", status: int = 200) -> Response:
         "model_version.html",
         status=status,
         **values,
-        contract=contract_of(asked, version, whole=False),
+        contract=contract_of(asked, version, whole=any(each.address for each, _ in serving)),
         policies=policies,
         decisions=[_decision(asked, each, policies, held, values["person"]) for each in pending],
         closed=closed[:_CLOSED],
