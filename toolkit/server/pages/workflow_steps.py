@@ -261,7 +261,8 @@ def _told(whole: Run, step: Step, steps: Mapping[str, Step]) -> Step:
         return Step(name=step.name, plan=step.plan, items=(), state="SKIPPED", reason=f"needs {said}")
     if goes_on:
         open_ = [need.name for need in needs if need.state not in _WELL]
-        reason = f"waits for {', '.join(open_)}" if open_ else ""
+        asks = f"runs only if {_bare(step.plan.when)}" if step.plan.when else ""
+        reason = f"waits for {', '.join(open_)}" if open_ else asks
         return Step(name=step.name, plan=step.plan, items=(), state="WAITING", reason=reason)
     if step.plan.when and whole.info.status in (RunStatus.FINISHED, RunStatus.FAILED):
         reason = f"its condition was not met: {_bare(step.plan.when)}"
