@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.server.pages import numbers, times
-from toolkit.server.pages.columns import Column
+from toolkit.server.pages.columns import COURSE, Column
 from toolkit.tracking.records import Run
 
 LONGEST = 120
@@ -20,7 +20,7 @@ class Cell:
     Attributes:
         text: What is shown.
         full: What it is, exactly; empty where the text says all.
-        kind: ``n`` of a number, ``x`` of a text, ``e`` of nothing, ``b`` of the best of its column.
+        kind: ``n`` of a number, ``x`` of a text, ``e`` of nothing, ``s`` of a course, which is drawn later.
     """
 
     text: str
@@ -29,6 +29,7 @@ class Cell:
 
 
 EMPTY = Cell("", "not logged", "e")
+_COURSE = Cell("", "", "s")
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
@@ -62,6 +63,8 @@ def _cell(run: Run, column: Column, digits: int, now: int) -> Cell:
         return EMPTY if value is None else Cell(numbers.metric(value, digits), repr(value), "n")
     if column.kind == "a":
         return _attribute(run, column.key, now)
+    if column.kind == COURSE:
+        return _COURSE
     text = (run.data.params if column.kind == "p" else run.data.tags).get(column.key)
     if text is None:
         return EMPTY

@@ -1,4 +1,7 @@
-"""Columns of a table of runs, as addresses and people name them: ``m:rmse``, ``p:alpha``, ``t:team``, ``a:user``."""
+"""Columns of a table of runs, as addresses and people name them: ``m:rmse``, ``p:alpha``, ``t:team``, ``a:user``.
+
+``s:rmse`` is the course of a metric, as a small line.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from toolkit.errors import InvalidValue
 from toolkit.tracking.records import Run
 
 KINDS = {"m": ("metrics", "Metrics"), "p": ("params", "Parameters"), "t": ("tags", "Tags"), "a": ("attributes", "Run")}
+COURSE = "s"
 ATTRIBUTES = {
     "user": "user_id",
     "duration": "",
@@ -29,7 +33,7 @@ class Column:
     """A column.
 
     Attributes:
-        kind: ``m``, ``p``, ``t`` or ``a``.
+        kind: ``m``, ``p``, ``t`` or ``a``; ``s`` for a course.
         key: The key of the metric, the parameter or the tag; the attribute's name.
     """
 
@@ -46,6 +50,8 @@ class Column:
         """Return what filters and orders call it; empty for what they do not know."""
         if self.kind == "a":
             return ATTRIBUTES.get(self.key, "")
+        if self.kind == COURSE:
+            return ""
         quoted = self.key.replace("`", "``")
         return f"{KINDS[self.kind][0]}.`{quoted}`"
 
@@ -53,7 +59,7 @@ class Column:
     def group(self) -> str:
         """Return what is in front of the last part of a key: ``train/`` of ``train/loss``."""
         head, slash, _ = self.key.rpartition("/")
-        return head + slash if self.kind in "mp" else ""
+        return head + slash if self.kind in "mps" else ""
 
     @property
     def leaf(self) -> str:
@@ -68,7 +74,7 @@ def read(text: str) -> Column:
         InvalidValue: It is none.
     """
     kind, colon, key = text.partition(":")
-    if not colon or kind not in KINDS or not key or (kind == "a" and key not in ATTRIBUTES):
+    if not colon or kind not in (*KINDS, COURSE) or not key or (kind == "a" and key not in ATTRIBUTES):
         raise InvalidValue(f"there is no column {text[:100]!r}: wanted m:METRIC, p:PARAMETER, t:TAG, or a:ATTRIBUTE")
     return Column(kind, key)
 
@@ -99,6 +105,7 @@ def usual(runs: Sequence[Run], primary: str | None = None) -> Sequence[Column]:
         Column("a", "duration"),
         Column("a", "user"),
         *(Column("m", key) for key in metrics[:_METRICS]),
+        *(Column(COURSE, key) for key in metrics[:1] if key == primary),
         *(Column("p", key) for key in _differing(runs)[:_PARAMS]),
     ]
 
@@ -114,6 +121,12 @@ def _differing(runs: Sequence[Run]) -> list[str]:
     varied = [key for key in values if len(values[key]) > 1 or (count[key] < len(runs) and len(runs) > 1)]
     few = varied or list(values)
     return sorted(few, key=lambda key: (-count[key], key))
+
+
+def loaded(columns: Sequence[Column]) -> Sequence[str]:
+    """Return the values that must be loaded for some columns, as searches name them."""
+    found = [column.field for column in columns if column.kind in "mpt"]
+    return [*found, "tags.`mlflow.source.name`"] if Column("a", "source") in columns else found
 
 
 def keys_of(runs: Sequence[Run]) -> Sequence[Column]:

@@ -4,66 +4,113 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from toolkit.errors import InvalidValue
 from toolkit.server.pages import columns as choice
 from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import rows_of
-from toolkit.server.pages.columns import Column
+from toolkit.server.pages.columns import COURSE, Column
+from toolkit.server.pages.groups import groups_of
 from toolkit.server.pages.render import page, redirect
-from toolkit.server.pages.view import PAGE, RunsView
-from toolkit.tracking.records import Lifecycle, Run, RunQuery
+from toolkit.server.pages.saved_views import saved_in
+from toolkit.server.pages.view import PAGE, RunsView, quoted
+from toolkit.tracking.records import Lifecycle, Run, SearchQuery
 from toolkit.tracking.records import Page as Found
 
 NOTE = "mlflow.note.content"
 PRIMARY = "toolkit.primary_metric"
-COUNTED = 10_000
 _MOST_ACTED = 1_000
+_TYPICAL = 25
+_MOST_STEPS = 2_000
+_UNFOLDED = 200
+_DIGITS = 19
+_COURSES = 50
+_UNQUOTED = re.compile(r"[\w\-/:.]+")
+_ATTRIBUTES = ("status", "run_name", "run_id", "user_id", "start_time", "end_time", "parent_run_id", "datasets.name")
 
 
 def show(asked: Asked) -> Response:
     """Return the page, or the table alone."""
     runs = asked.stores.runs
     experiment = runs.get_experiment(asked.path["experiment_id"])
-    fault = ""
     view = RunsView.of(asked, experiment.experiment_id)
-    primary = experiment.tags.get(PRIMARY)
+    found: Found[Run] = Found(items=())
+    groups, shown, fault = None, view.columns, ""
     try:
-        found = runs.search_runs(view.search(fields=_fields(view)))
+        shown = view.columns or _usual(asked, view, experiment.tags.get(PRIMARY))
+        if view.group:
+            groups = groups_of(runs, view, shown)
+        else:
+            found = runs.search_runs(view.search(fields=choice.loaded(shown)))
     except InvalidValue as error:
-        found, fault = Found(items=()), str(error)
-    shown = view.columns or choice.usual(found.items, primary)
-    now = times.now()
+        fault = str(error)
     template = (
         "runs_rows.html" if view.after and asked.is_part else "runs_table.html" if asked.is_part else "experiment.html"
     )
     return page(
         asked,
         template,
+        **_rows(asked, view, shown, found),
         experiment=experiment,
-        view=view,
-        columns=shown,
-        runs=found.items,
-        more=found.next_page_token,
-        cells=rows_of(found.items, shown, now),
+        groups=groups,
         fault=fault,
-        at=now,
         note=experiment.tags.get(NOTE, ""),
-        size=PAGE,
-        level=0,
+        saved=saved_in(experiment.tags),
+        groupings=_groupings(view, shown),
     )
 
 
-def _fields(view: RunsView) -> Sequence[str] | None:
-    """Return which values are loaded: of chosen columns theirs alone."""
-    if not view.columns:
-        return None
-    return [*(column.field for column in view.columns if column.kind != "a"), "tags.`mlflow.source.name`"]
+def _groupings(view: RunsView, shown: Sequence[Column]) -> Sequence[tuple[str, str]]:
+    """Return what runs can be grouped by, as forms send it and as it is shown: what is on the page."""
+    able = [column for column in shown if column.kind in "pt"]
+    found = dict.fromkeys([*able, Column("a", "user"), *([view.group] if view.group else [])])
+    return [(column.id, column.key) for column in found]
+
+
+def _usual(asked: Asked, view: RunsView, primary: str | None) -> Sequence[Column]:
+    """Return the columns that are shown if nobody chose any: what the first few runs have says which.
+
+    All values of a whole page would be loaded otherwise, and runs may have thousands.
+    """
+    few = asked.stores.runs.search_runs(replace(view, after=None).search(limit=_TYPICAL)).items
+    return choice.usual(few, primary)
+
+
+def _rows(
+    asked: Asked, view: RunsView, columns: Sequence[Column], found: Found[Run], *, level: int = 0
+) -> dict[str, object]:
+    """Return what the template of rows takes."""
+    now = times.now()
+    return {
+        "view": view,
+        "columns": columns,
+        "runs": found.items,
+        "more": found.next_page_token,
+        "cells": rows_of(found.items, columns, now),
+        "steps": _steps(asked, found.items),
+        "at": now,
+        "size": PAGE,
+        "level": level,
+    }
+
+
+def _steps(asked: Asked, runs: Sequence[Run]) -> Mapping[str, int]:
+    """Return how many parts each of some runs has; where they are too many to tell, that all may have some."""
+    if not runs:
+        return {}
+    ids = [run.info.run_id for run in runs]
+    within = f"parent_run_id IN ({', '.join(map(quoted, ids))})"
+    query = SearchQuery(filter=within, limit=_MOST_STEPS, fields=["tags.`mlflow.parentRunId`"])
+    found = asked.stores.runs.search_runs(query)
+    counted = Counter(run.info.parent_run_id or "" for run in found.items)
+    return dict.fromkeys(ids, 0) if found.next_page_token else counted
 
 
 def count(asked: Asked) -> Response:
@@ -77,34 +124,80 @@ def children(asked: Asked) -> Response:
     """Return the rows of the runs that are parts of a run."""
     runs = asked.stores.runs
     view = RunsView.of(asked, asked.path["experiment_id"])
-    found = runs.list_runs(RunQuery(parent_run_id=asked.path["run_id"], limit=200))
-    shown = view.columns or choice.usual(found.items)
-    now = times.now()
-    return page(
-        asked,
-        "runs_rows.html",
-        experiment=runs.get_experiment(view.experiment_id),
-        view=view,
-        columns=shown,
-        runs=found.items,
-        more=None,
-        cells=rows_of(found.items, shown, now),
-        at=now,
-        size=PAGE,
-        level=1,
+    query = SearchQuery(
+        filter=f"parent_run_id = {quoted(asked.path['run_id'])}",
+        order_by=view.search().order_by,
+        limit=_UNFOLDED,
+        fields=choice.loaded(view.columns) if view.columns else None,
     )
+    found = runs.search_runs(query)
+    shown = view.columns or choice.usual(found.items)
+    whole = asked.url("runs", asked.path["run_id"], "children")
+    values = _rows(asked, view, shown, found, level=1)
+    return page(asked, "runs_rows.html", **values, whole=whole, experiment=runs.get_experiment(view.experiment_id))
+
+
+def rows(asked: Asked) -> Response:
+    """Return the rows of a view alone: those of a group that is unfolded."""
+    runs = asked.stores.runs
+    view = RunsView.of(asked, asked.path["experiment_id"])
+    found = runs.search_runs(view.search(fields=choice.loaded(view.columns)))
+    whole = asked.url("experiments", view.experiment_id) + view.query(after=None, columns=())
+    values = _rows(asked, view, view.columns, found, level=1)
+    return page(asked, "runs_rows.html", **values, whole=whole, experiment=runs.get_experiment(view.experiment_id))
+
+
+def live(asked: Asked) -> Response:
+    """Return the rows of some runs as they are now; a header says how many have begun since a page was made."""
+    runs = asked.stores.runs
+    view = RunsView.of(asked, asked.path["experiment_id"])
+    ids = list(dict.fromkeys(asked.all("run")))[:PAGE]
+    found: Found[Run] = Found(items=())
+    if ids:
+        within = f"run_id IN ({', '.join(map(quoted, ids))})"
+        lifecycle = Lifecycle.DELETED if view.deleted else Lifecycle.ACTIVE
+        fields = choice.loaded(view.columns)
+        query = SearchQuery(
+            experiment_ids=[view.experiment_id], filter=within, lifecycle=lifecycle, limit=PAGE, fields=fields
+        )
+        found = replace(runs.search_runs(query), next_page_token=None)
+    since = asked.query.get("since", "")
+    new = 0
+    if since.isdecimal() and len(since) < _DIGITS:
+        new = runs.count_runs(view.narrowed(f"start_time > {since}").search())
+    values = _rows(asked, view, view.columns, found)
+    experiment = runs.get_experiment(view.experiment_id)
+    return page(asked, "runs_rows.html", **values, experiment=experiment, headers={"toolkit-new-runs": str(new)})
+
+
+def fields(asked: Asked) -> Response:
+    """Return what filters may name in an experiment, for whoever writes one."""
+    view = RunsView.of(asked, asked.path["experiment_id"])
+    newest = asked.stores.runs.search_runs(SearchQuery(experiment_ids=[view.experiment_id], limit=PAGE)).items
+    known = [_plain_field(column) for column in choice.keys_of(newest) if column.kind != "a"]
+    return JSONResponse({"fields": [*known, *_ATTRIBUTES]}, headers={"cache-control": "private, no-cache"})
+
+
+def _plain_field(column: Column) -> str:
+    """Return how a person would write a field: without quotes where none are needed."""
+    head = choice.KINDS[column.kind][0]
+    return f"{head}.{column.key}" if _UNQUOTED.fullmatch(column.key) else column.field
 
 
 def picker(asked: Asked) -> Response:
     """Return what columns are chosen in."""
     view = RunsView.of(asked, asked.path["experiment_id"])
     newest = asked.stores.runs.search_runs(view.search(limit=PAGE)).items
-    chosen = view.columns or choice.usual(newest)
+    primary = asked.stores.runs.get_experiment(view.experiment_id).tags.get(PRIMARY)
+    chosen = view.columns or choice.usual(newest[:_TYPICAL], primary)
     known = list(choice.keys_of(newest))
-    known += [column for column in chosen if column not in known]
+    known += [column for column in chosen if column not in known and column.kind != COURSE]
     groups: dict[str, list[Column]] = {}
     for column in known:
         groups.setdefault(choice.KINDS[column.kind][1], []).append(column)
+    if measured := [column.key for column in known if column.kind == "m"]:
+        courses = dict.fromkeys([*(column.key for column in chosen if column.kind == COURSE), *measured[:_COURSES]])
+        groups["Courses"] = [Column(COURSE, key) for key in courses]
     return page(asked, "columns.html", view=view, groups=groups, chosen=set(chosen))
 
 
@@ -113,8 +206,11 @@ def export(asked: Asked) -> Response:
     runs = asked.stores.runs
     experiment = runs.get_experiment(asked.path["experiment_id"])
     view = RunsView.of(asked, experiment.experiment_id)
-    first = runs.search_runs(view.search(limit=1_000, fields=_fields(view)))
-    shown = view.columns or [column for column in choice.keys_of(first.items) if column.kind != "t"]
+    view = replace(view, after=None, columns=[column for column in view.columns if column.kind != COURSE])
+    shown = view.columns
+    if not shown:
+        first = runs.search_runs(view.search(limit=1_000))
+        shown = [column for column in choice.keys_of(first.items) if column.kind != "t"]
     name = f"experiment-{experiment.experiment_id}.csv"
     return StreamingResponse(
         _csv(asked, view, shown),
@@ -129,7 +225,7 @@ def _csv(asked: Asked, view: RunsView, columns: Sequence[Column]) -> Iterator[st
     writer.writerow(["run_id", "run_name", "status", "start_time", "end_time", *(column.id for column in columns)])
     token = None
     while True:
-        query = view.search(limit=1_000, fields=_fields(view))
+        query = view.search(limit=1_000, fields=choice.loaded(columns))
         found = asked.stores.runs.search_runs(replace(query, page_token=token))
         for run in found.items:
             info = run.info
@@ -213,4 +309,7 @@ PAGES = [
     ("GET", "/experiments/{experiment_id}/runs.csv", export),
     ("POST", "/experiments/{experiment_id}/runs", act),
     ("GET", "/experiments/{experiment_id}/children/{run_id}", children),
+    ("GET", "/experiments/{experiment_id}/rows", rows),
+    ("GET", "/experiments/{experiment_id}/live", live),
+    ("GET", "/experiments/{experiment_id}/fields", fields),
 ]

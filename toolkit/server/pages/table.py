@@ -23,6 +23,7 @@ from toolkit.server.pages import (
     model_compare,
     model_version,
     models,
+    saved_views,
     static,
     workflows,
 )
@@ -38,6 +39,7 @@ MODULES = (
     find,
     experiments,
     experiment,
+    saved_views,
     run_page,
     charts,
     artifacts,

@@ -8,11 +8,13 @@ from urllib.parse import urlencode
 
 from toolkit.errors import InvalidValue
 from toolkit.server.pages.asked import Asked
-from toolkit.server.pages.columns import Column, read, read_all
+from toolkit.server.pages.columns import COURSE, Column, read, read_all
 from toolkit.tracking.records import Lifecycle, SearchQuery
 
 PAGE = 100
 """Rows of a page."""
+GROUPED = ("user", "reason")
+"""Attributes of runs that make groups."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +50,16 @@ class RunsView:
         Raises:
             InvalidValue: A part of it cannot be read.
         """
-        query = asked.query
+        return cls.read(list(asked.request.query_params.multi_items()), experiment_id)
+
+    @classmethod
+    def read(cls, pairs: Sequence[tuple[str, str]], experiment_id: str) -> RunsView:
+        """Return the view that the pairs behind an address's question mark name.
+
+        Raises:
+            InvalidValue: A part of it cannot be read.
+        """
+        query = dict(pairs)
         order = [
             (read(part.removeprefix("-")), part.startswith("-")) for part in query.get("sort", "").split(",") if part
         ]
@@ -58,8 +69,8 @@ class RunsView:
             experiment_id=experiment_id,
             filter=query.get("q", "").strip(),
             sort=tuple(order),
-            columns=tuple(read_all(_split(asked.all("cols")))),
-            group=read(query["group"]) if query.get("group") else None,
+            columns=tuple(read_all(_split([value for name, value in pairs if name == "cols"]))),
+            group=_group(query.get("group", "")),
             deleted=query.get("deleted") == "1",
             parents=query.get("children") != "1",
             after=query.get("after") or None,
@@ -76,18 +87,33 @@ class RunsView:
             fields: Which values are loaded.
             everything: Whether parts of runs are found too, whatever the view says.
         """
-        tree = f"({self.filter})" if self.filter else ""
+        filter_ = self.filter
         if self.parents and not self.filter and not everything:
-            tree = "parent_run_id IS NULL"
+            filter_ = "parent_run_id IS NULL"
         return SearchQuery(
             experiment_ids=[self.experiment_id],
-            filter=tree if self.filter == "" else self.filter,
+            filter=filter_,
             order_by=[f"{column.field} {'DESC' if down else 'ASC'}" for column, down in self.sort],
             lifecycle=Lifecycle.DELETED if self.deleted else Lifecycle.ACTIVE,
             limit=limit,
             page_token=self.after,
             fields=fields,
         )
+
+    def within(self, value: str | None) -> RunsView:
+        """Return the view of the runs of one group.
+
+        Args:
+            value: Of the column that makes the groups; ``None`` for the runs that have none.
+        """
+        assert self.group is not None
+        part = f"{self.group.field} IS NULL" if value is None else f"{self.group.field} = {quoted(value)}"
+        return replace(self.narrowed(part), group=None)
+
+    def narrowed(self, part: str) -> RunsView:
+        """Return the view of those of its runs that a filter finds too."""
+        tree = f"({self.filter}) AND " if self.filter else "parent_run_id IS NULL AND " if self.parents else ""
+        return replace(self, filter=tree + part, after=None)
 
     def query(self, **changes: object) -> str:
         """Return what stands behind the question mark; only what differs from the usual.
@@ -125,6 +151,20 @@ class RunsView:
         if now == first:
             return self.query(sort=((column, not first_down),), after=None)
         return self.query(sort=(), after=None)
+
+
+def quoted(text: str) -> str:
+    """Return a text as filters write it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _group(text: str) -> Column | None:
+    if not text:
+        return None
+    column = read(text)
+    if column.kind in ("m", COURSE) or (column.kind == "a" and column.key not in GROUPED):
+        raise InvalidValue(f"runs cannot be grouped by {text[:100]!r}: wanted p:PARAMETER, t:TAG or a:user")
+    return column
 
 
 def _split(given: Sequence[str]) -> Sequence[str]:

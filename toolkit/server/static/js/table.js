@@ -1,4 +1,4 @@
-// Tables of runs: rows are chosen, steps unfold below their run, the picker of columns narrows.
+// Tables of runs: rows are chosen, steps unfold below their run, the picker of columns narrows, runs that go on move.
 function update(box) {
   const boxes = [...box.querySelectorAll("tbody input[name=run]")];
   const chosen = boxes.filter((each) => each.checked);
@@ -36,11 +36,124 @@ async function unfold(button) {
     return;
   }
   row.after(...holder.children);
+  courses(row.closest("[data-runs]"));
+}
+
+// Small lines of metrics: fetched for all rows that have none yet, when the table stands.
+async function courses(box) {
+  const heads = [...(box?.querySelectorAll("thead th") || [])];
+  for (const head of heads.filter((each) => each.dataset.course)) {
+    const place = heads.indexOf(head);
+    const rows = [...box.querySelectorAll("tr[data-run]:not([data-drawn])")];
+    for (let first = 0; first < rows.length; first += 100) {
+      await drawCourses(rows.slice(first, first + 100), head.dataset.course, place);
+    }
+  }
+  for (const row of box?.querySelectorAll("tr[data-run]") || []) {
+    row.dataset.drawn = "1";
+  }
+}
+
+async function drawCourses(rows, key, place) {
+  const answer = await fetch(`${document.body.dataset.prefix}/api/v1/series`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ run_ids: rows.map((row) => row.dataset.run), keys: [key], points: 40 }),
+  });
+  if (!answer.ok) {
+    return;
+  }
+  const found = new Map((await answer.json()).series.map((each) => [each.run_id, each.values]));
+  for (const row of rows) {
+    const values = (found.get(row.dataset.run) || []).map(Number);
+    if (values.filter(Number.isFinite).length > 1) {
+      row.children[place].replaceChildren(line(values, `course of ${key}`));
+    }
+  }
+}
+
+function line(values, label) {
+  const finite = values.filter(Number.isFinite);
+  const low = Math.min(...finite);
+  const span = Math.max(...finite) - low || 1;
+  let pen = "M";
+  const parts = values.map((value, i) => {
+    if (!Number.isFinite(value)) {
+      pen = "M";
+      return "";
+    }
+    const part = `${pen}${((i * 96) / Math.max(1, values.length - 1)).toFixed(1)} ${(18 - ((value - low) / span) * 16).toFixed(1)}`;
+    pen = "L";
+    return part;
+  });
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [name, value] of [["class", "spark"], ["viewBox", "0 0 96 20"], ["width", "96"], ["height", "20"], ["role", "img"], ["aria-label", label]]) {
+    svg.setAttribute(name, value);
+  }
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", parts.join(""));
+  svg.append(path);
+  return svg;
+}
+
+// Rows of runs that go on are fetched again, and only those; new runs make a link and move nothing.
+async function live() {
+  const box = document.querySelector("[data-live-rows]");
+  if (!box) {
+    return;
+  }
+  const query = new URLSearchParams({ since: box.dataset.since });
+  const going = [...box.querySelectorAll("tr[data-goes-on]")].slice(0, 100);
+  going.forEach((row) => query.append("run", row.dataset.run));
+  const answer = await fetch(`${box.dataset.liveRows}${box.dataset.liveRows.includes("?") ? "&" : "?"}${query}`, { headers: { "HX-Request": "true" } });
+  if (!answer.ok || !box.isConnected) {
+    return;
+  }
+  const chip = box.querySelector("[data-new-runs]");
+  const count = Number(answer.headers.get("toolkit-new-runs"));
+  chip.hidden = !count;
+  chip.textContent = count === 1 ? "1 new run" : `${count} new runs`;
+  const holder = document.createElement("tbody");
+  holder.innerHTML = await answer.text();
+  for (const fresh of [...holder.children]) {
+    const old = going.find((row) => row.dataset.run === fresh.dataset.run);
+    if (old) {
+      renew(old, fresh);
+    }
+  }
+  courses(box);
+}
+
+// The row itself stays, with its box, its focus and what is unfolded below it: its cells take what is new.
+function renew(old, fresh) {
+  if (!fresh.hasAttribute("data-goes-on")) {
+    old.removeAttribute("data-goes-on");
+    document.getElementById("said").textContent = `${old.querySelector(".name a").textContent} has ended`;
+  }
+  [...fresh.children].forEach((cell, i) => {
+    const own = old.children[i];
+    if (i === 0 || cell.className === "s" || own.contains(document.activeElement)) {
+      return;
+    }
+    if (own.classList.contains("name")) {
+      own.querySelector(".state")?.replaceWith(cell.querySelector(".state"));
+    } else if (own.textContent !== cell.textContent) {
+      own.textContent = cell.textContent;
+      own.className = cell.className;
+      own.title = cell.title;
+    }
+  });
+  if (!old.hasAttribute("data-goes-on")) {
+    delete old.dataset.drawn;
+  }
 }
 
 let last = null;
 
 export function tables() {
+  courses(document.querySelector("[data-runs]"));
+  document.body.addEventListener("htmx:afterSettle", () => courses(document.querySelector("[data-runs]")));
+  document.body.addEventListener("toolkit:beat", live);
   document.addEventListener("click", (event) => {
     const fold = event.target.closest("[data-children]");
     if (fold) {

@@ -1,0 +1,234 @@
+"""The table of an experiment's runs, in a real browser: groups, courses, saved views, completion, what goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from browser import look
+from server import Server
+from shown import HOSTILE, Shown
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from toolkit.server.pages.columns import Column, loaded
+from toolkit.server.pages.groups import groups_of
+from toolkit.server.pages.view import RunsView
+from toolkit.tracking.memory import MemoryRunStore
+from toolkit.tracking.records import Metric, NewRun, RunStatus
+
+expect = pytest.importorskip("playwright.sync_api").expect
+expect.set_options(timeout=120_000)
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+Place = tuple[Server, Shown]
+
+
+@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 1280), (False, 390)], ids=["light", "dark", "phone"])
+def test_groups_are_counted_summed_up_and_unfolded(browser: Browser, shown: Place, dark: bool, width: int) -> None:
+    server, there = shown
+    with look(browser, server.url, dark=dark, width=width) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?group=p:model&cols=m:rmse")
+        groups = page.locator("tr[data-group-row]")
+        assert [text.split("\n")[0].strip() for text in groups.locator("th").all_inner_texts()] == [
+            "gbm 2 runs",
+            "rf 2 runs",
+            "none 2 runs",
+        ]
+        assert "0.8020" in groups.nth(0).inner_text()
+        assert "0.8010 … 0.8030" in groups.nth(0).inner_text()
+        groups.nth(0).get_by_role("button", name="Runs of gbm").click()
+        expect(page.locator("tr.child[data-run]")).to_have_count(2)
+        seen.shot(f"groups{'-dark' if dark else ''}{'-phone' if width < 600 else ''}")
+        seen.check()
+        with page.expect_navigation():
+            groups.nth(2).get_by_role("link", name="none").click()
+        assert page.locator("tr[data-run]").count() == 2
+        seen.check()
+
+
+def test_groups_of_hostile_values_do_nothing(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.hostile}?group=p:p&cols=m:m")
+        page.locator("tr[data-group-row] .fold").click()
+        expect(page.locator("tr.child[data-run]")).to_have_count(1)
+        assert HOSTILE[:20] in page.inner_text("main")
+        assert seen.wrong == []
+
+
+def test_groups_leave_out_what_is_no_number() -> None:
+    store = MemoryRunStore()
+    for n, value in enumerate((1.7e308, 1.7e308, float("nan"))):
+        run = store.create_run(
+            NewRun(experiment_id="0", run_id=f"{n:032x}", run_name="r", user_id="u", start_time=n, params={"p": "it's"})
+        )
+        store.log_batch(run.info.run_id, metrics=[Metric(key="m", value=value, timestamp=n, step=0)])
+    view = RunsView.read([("group", "p:p"), ("cols", "m:m")], "0")
+    (group,) = groups_of(store, view, [Column("m", "m")]).items
+    (spread,) = group.spreads
+    assert spread is not None
+    assert (group.count, spread.count, spread.mean) == (3, 2, "1.7e308")
+    assert len(store.search_runs(view.within("it's").search()).items) == 3
+
+
+def test_a_view_is_saved_shared_and_forgotten(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?q=params.model+%3D+%27gbm%27&cols=p:alpha")
+        page.locator(".views summary").click()
+        page.locator(".views input[name=view]").fill("only gbm")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Save", exact=True).click()
+        assert "Views: only gbm" in page.inner_text(".views summary")
+        seen.go(f"/experiments/{there.experiment}")
+        page.locator(".views summary").click()
+        seen.check()
+        with page.expect_navigation():
+            page.get_by_role("link", name="only gbm").click()
+        assert page.locator("tr[data-run]").count() == 2
+        assert page.input_value("[data-page-filter]") == "params.model = 'gbm'"
+        page.locator(".views summary").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Forget the view only gbm").click()
+        assert "toolkit.view.only gbm" not in server.stores.runs.get_experiment(there.experiment).tags
+
+
+def test_what_is_filtered_now_is_what_a_view_saves(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}")
+        page.fill("[data-page-filter]", "params.model = 'rf'")
+        page.keyboard.press("Enter")
+        expect(page.locator("tr[data-run]")).to_have_count(2)
+        page.locator(".views summary").click()
+        page.locator(".views input[name=view]").fill("forests")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Save", exact=True).click()
+        saved = server.stores.runs.get_experiment(there.experiment).tags["toolkit.view.forests"]
+        assert saved == "q=params.model+%3D+%27rf%27"
+
+
+def test_fields_are_completed_by_the_keyboard(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}")
+        field = page.locator("[data-page-filter]")
+        field.press_sequentially("alp")
+        option = page.get_by_role("option", name="params.alpha")
+        expect(option).to_be_visible()
+        seen.check()
+        field.press("ArrowDown")
+        assert option.get_attribute("aria-selected") == "true"
+        seen.shot("completion")
+        field.press("Enter")
+        assert field.input_value() == "params.alpha "
+        field.press_sequentially("= '0.1' and val")
+        expect(page.get_by_role("option", name="metrics.val/rmse")).to_be_visible()
+        field.press("Escape")
+        expect(page.get_by_role("option")).to_have_count(0)
+        assert field.input_value() == "params.alpha = '0.1' and val"
+
+
+def test_a_cell_makes_a_filter(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?cols=p:model&cols=m:rmse")
+        page.get_by_role("cell", name="rf", exact=True).first.click()
+        page.get_by_role("button", name="only this").click()
+        expect(page.locator("tr[data-run]")).to_have_count(2)
+        assert page.input_value("[data-page-filter]") == "params.`model` = 'rf'"
+        page.locator("tr[data-run] .name a").first.focus()
+        for key in ("ArrowRight", "ArrowRight", "Enter"):
+            page.keyboard.press(key)
+        seen.check()
+        page.keyboard.press("Enter")  # the first question: at least as much
+        expect(page.locator("tr[data-run]")).to_have_count(1)
+
+
+def test_the_primary_metric_has_a_course(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?cols=s:val%2Frmse&cols=m:rmse")
+        expect(page.locator("td.s svg.spark")).to_have_count(4)
+        seen.check()
+        server.stores.runs.update_experiment(there.experiment, tags={"toolkit.primary_metric": "val/rmse"})
+        page = seen.go(f"/experiments/{there.experiment}")
+        expect(page.locator("td.s svg.spark")).to_have_count(4)
+
+
+def test_only_runs_with_steps_fold(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}")
+        fold = page.locator("tr[data-run] .fold")
+        assert fold.count() == 1
+        assert fold.inner_text().strip() == "2"
+        fold.click()
+        expect(page.locator("tr.child[data-run]")).to_have_count(2)
+        seen.check()
+
+
+def test_runs_that_go_on_move_and_new_ones_are_told(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    runs = server.stores.runs
+    new = NewRun(
+        experiment_id=there.experiment, run_id="e" * 32, run_name="goes-on", user_id="ada", start_time=1, params={}
+    )
+    runs.create_run(new)
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?cols=m:rmse")
+        row = page.locator(f"tr[data-run='{new.run_id}']")
+        row.locator("input").check()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "/live?" in request.url else None)
+        runs.log_batch(new.run_id, metrics=[Metric(key="rmse", value=0.25, timestamp=1, step=0)])
+        runs.update_run(new.run_id, status=RunStatus.FINISHED)
+        later = NewRun(
+            experiment_id=there.experiment, run_id="d" * 32, run_name="l", user_id="ada", start_time=2**42, params={}
+        )
+        runs.create_run(later)
+        page.evaluate("document.body.dispatchEvent(new Event('toolkit:beat'))")
+        expect(row.locator("td.n")).to_have_text("0.2500")
+        expect(page.locator("[data-new-runs]")).to_have_text("1 new run")
+        assert row.locator("input").is_checked()
+        assert asked[0].count("run=") == 1  # not those that have ended
+        assert row.get_attribute("data-goes-on") is None
+        seen.check()
+    for run_id in (new.run_id, later.run_id):
+        runs.update_run(run_id, status=RunStatus.FINISHED)
+
+
+def test_a_page_asks_the_store_as_often_for_many_rows_as_for_one(shown: Place) -> None:
+    server, _ = shown
+    runs = server.stores.runs
+    counts = []
+    for number in (1, 40):
+        experiment = runs.create_experiment(f"wide-{number}").experiment_id
+        for n in range(number):
+            new = NewRun(
+                experiment_id=experiment, run_id=f"{number:016x}{n:016x}", run_name="w", user_id="u", start_time=n
+            )
+            runs.create_run(new)
+            runs.log_batch(new.run_id, params={"alpha": str(n)})
+        asked: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_: object, asked: list[str] = asked) -> None:
+            asked.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            told = httpx.get(f"{server.url}/experiments/{experiment}")
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        assert told.text.count("<tr data-run") == number
+        counts.append(len(asked))
+    assert counts[0] == counts[1]
+
+
+def test_only_values_that_are_shown_are_loaded() -> None:
+    shown = [Column("a", "started"), Column("m", "rmse"), Column("p", "alpha"), Column("s", "rmse")]
+    assert loaded(shown) == ["metrics.`rmse`", "params.`alpha`"]
