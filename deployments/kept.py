@@ -247,7 +247,7 @@ class KeptRelease:
         failed = sum(worker.failures > 0 for worker in self.workers)
         if not failed:
             return ""
-        said = log_file.last_line(Path(self.wanted.log))
+        said = log_file.last_words(Path(self.wanted.log))
         return f"{failed} of {len(self.workers)} workers end before they answer" + (f": {said}" if said else "")
 
     def _complete(self) -> bool:

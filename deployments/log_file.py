@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ LIMIT = 8 * 2**20
 """Bytes after which a log is turned over."""
 _BLOCK = 64 * 2**10
 _SHOWN = 300
+_ERROR = re.compile(
+    r"(\w+\.)*[A-Z]\w*(:|$)"
+)  # as the last line of a traceback; other lines begin with a time or a space
 _PAUSE = 0.25
 
 
@@ -32,9 +36,14 @@ def turn_over(log: Path, *, limit: int = LIMIT) -> bool:
     return True
 
 
-def last_line(log: Path) -> str:
-    """Return the last line of a log that says something, cut to what fits into a message."""
-    return next((line.strip()[:_SHOWN] for line in reversed(last_lines(log, 20)) if line.strip()), "")
+def last_words(log: Path) -> str:
+    """Return what a process said last, cut to what fits into a message: its last error, else its last line.
+
+    A server that cannot start says why, and then at length that it ends.
+    """
+    lines = [line for line in last_lines(log, 60) if line.strip()]
+    errors = [line for line in lines if _ERROR.match(line) and not line.startswith("SystemExit")]
+    return next(reversed(errors or lines), "").strip()[:_SHOWN]
 
 
 def last_lines(log: Path, count: int, *, until: int | None = None) -> list[str]:

@@ -487,7 +487,11 @@ def test_a_log_does_not_grow_for_ever(tmp_path: Path) -> None:
     assert log_file.last_lines(log, 5) == ["first", "second", "third"]
     assert log_file.last_lines(log, 2) == ["second", "third"]
     assert log_file.last_lines(log, 0) == []
-    assert log_file.last_line(log) == "third"
+    assert log_file.last_words(log) == "third"
+    log.write_text(
+        "Traceback (most recent call last):\n  File\na.b.NoWeights: none\n\n1 ERROR it ends\nSystemExit: 3\n"
+    )
+    assert log_file.last_words(log) == "a.b.NoWeights: none"
 
 
 def test_a_file_that_cannot_be_understood_keeps_nothing(tmp_path: Path) -> None:
