@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 MOST = 60
 """Boxes that are drawn; the table has the others."""
 
-WIDTH, HEIGHT = 176, 44
-_ACROSS, _DOWN, _EDGE = 36, 14, 8
+WIDTH, HEIGHT = 150, 44
+_ACROSS, _DOWN, _EDGE = 20, 14, 8
 _SWEEPS = 4
 _SIBLINGS = 6
 """Things that hang on the same one alone, and are drawn each for itself."""
@@ -154,5 +154,5 @@ def _mean(keys: Sequence[Key], place: Mapping[Key, float], own: float) -> float:
 
 def _path(source: tuple[int, int], target: tuple[int, int]) -> str:
     (x1, y1), (x2, y2) = (source[0] + WIDTH, source[1] + HEIGHT // 2), (target[0] - 4, target[1] + HEIGHT // 2)
-    bend = max(16, (x2 - x1) // 2)
+    bend = max(12, (x2 - x1) // 2)
     return f"M{x1} {y1} C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
