@@ -30,6 +30,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 import browser as chromium  # noqa: E402 - in tests/support
 
+from benchmarks.population import METRICS as KEYS  # noqa: E402 - beside this file
 from benchmarks.population import fill  # noqa: E402 - beside this file
 from benchmarks.run_overhead import mlflow_command  # noqa: E402 - the same
 from benchmarks.served import Running, ours, peer  # noqa: E402 - the same
@@ -160,6 +161,7 @@ def populate(home: Path, runs: int) -> None:
     database = open_database(f"sqlite:///{home}/toolkit.db")
     store = SqlRunStore(database, (home / "artifacts").as_uri())
     fill(database, runs)
+    _add_courses(store)
     experiment = store.create_experiment(CHARTED).experiment_id
     new = NewRun(
         experiment_id=experiment, run_id="c" * 32, run_name=CHARTED, user_id="ada", start_time=1_700_000_000_000
@@ -172,6 +174,13 @@ def populate(home: Path, runs: int) -> None:
             store.log_batch(new.run_id, metrics=points)
     store.update_run(new.run_id, status=RunStatus.FINISHED)
     store.close()
+
+
+def _add_courses(store: SqlRunStore) -> None:
+    """Log a course of each metric for the runs that are compared: of others only the latest values are there."""
+    for run in store.search_runs(SearchQuery(experiment_ids=["0"], limit=COMPARED, fields=[])).items:
+        points = [_point(key, n, step, run.info.start_time) for n, key in enumerate(KEYS) for step in range(101, 121)]
+        store.log_batch(run.info.run_id, metrics=points)
 
 
 def _point(name: str, key: int, step: int, start: int) -> Metric:
