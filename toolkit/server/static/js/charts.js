@@ -164,6 +164,9 @@ async function show(card) {
   if (card.chart) {
     return;
   }
+  // The points come while the library is still read.
+  const points = fetchSeries(document.body.dataset.prefix, config.runs.map((run) => run.id), card.key, POINTS);
+  points.catch(() => {}); // told below
   echarts ??= await import("../vendor/echarts-6.1.0/echarts.min.js");
   if (card.chart) {
     return;
@@ -172,7 +175,7 @@ async function show(card) {
   card.chart.group = "metrics";
   echarts.connect("metrics");
   try {
-    card.series = await fetchSeries(document.body.dataset.prefix, config.runs.map((run) => run.id), card.key, POINTS);
+    card.series = await points;
   } catch (error) {
     card.element.querySelector(".caption").textContent = String(error.message || error);
     return;
