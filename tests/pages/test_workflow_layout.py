@@ -62,6 +62,14 @@ def test_any_graph_is_drawn_without_touching(seed: int) -> None:
     _check(drawing)
 
 
+def test_a_graph_with_far_too_many_lines_is_still_drawn() -> None:
+    names = [f"step-{number}" for number in range(200)]
+    links = [Link(one, other) for one, other in combinations(names, 2)]
+    drawing = draw(names, links)
+    assert len(drawing.lines) == len(links)
+    _check(drawing)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "steps": [{"nam": 1}]}', "[" * 9999])
 def test_a_graph_that_cannot_be_read_is_a_wrong_value(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):

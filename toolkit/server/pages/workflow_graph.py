@@ -17,6 +17,8 @@ WIDTH, HEIGHT = 184, 56
 _ACROSS, _DOWN, _EDGE = 44, 18, 10
 _BEND = 18.0  # height of a place where a line only goes through
 _SWEEPS = 8
+_MOST_BENDS = 3_000  # places that lines go through; of more, lines go straight
+_MOST_ORDERED = 4_000  # pieces of lines up to which it is looked how many cross
 
 _Id = str | tuple[str, str, int]
 """A step's name; or the place in a rank where a line goes through: its two ends and the rank."""
@@ -65,7 +67,7 @@ def draw(names: Sequence[str], links: Sequence[Link]) -> Drawing:
         links: Which come after which; what would make a circle is drawn, and does not count.
     """
     ranks = _ranks(names, links)
-    chains = [_chain(link, ranks) for link in links]
+    chains = _chains(links, ranks)
     columns = _ordered(_columns(names, chains, ranks), chains)
     heights = _heights(columns, chains)
     least = min(heights.values(), default=0.0)
@@ -111,6 +113,12 @@ def _ranks(names: Sequence[str], links: Sequence[Link]) -> Mapping[str, int]:
     return ranks
 
 
+def _chains(links: Sequence[Link], ranks: Mapping[str, int]) -> Sequence[Sequence[_Id]]:
+    if sum(max(0, ranks[link.target] - ranks[link.source] - 1) for link in links) > _MOST_BENDS:
+        return [[link.source, link.target] for link in links]
+    return [_chain(link, ranks) for link in links]
+
+
 def _chain(link: Link, ranks: Mapping[str, int]) -> Sequence[_Id]:
     """Return what a line goes through: its two ends, and a place in each rank between them."""
     between = range(ranks[link.source] + 1, ranks[link.target])
@@ -141,6 +149,8 @@ def _neighbours(chains: Sequence[Sequence[_Id]]) -> tuple[Mapping[_Id, list[_Id]
 
 def _ordered(columns: list[list[_Id]], chains: Sequence[Sequence[_Id]]) -> list[list[_Id]]:
     """Return the columns in an order in which few lines cross."""
+    if sum(len(chain) - 1 for chain in chains) > _MOST_ORDERED:
+        return columns
     left, right = _neighbours(chains)
     best, fewest = columns, _crossings(columns, right)
     for sweep in range(_SWEEPS):

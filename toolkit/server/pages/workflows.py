@@ -40,6 +40,7 @@ _ROWS = 25
 _NAMES = 200
 _MOST_STEPS = 5_000
 _MOST_DRAWN = 200
+_NEVER_DRAWN = 1_000
 _MOST_ITEMS = 200
 _FEW_ITEMS = 20
 _LINES = 20
@@ -138,7 +139,8 @@ def show(asked: Asked) -> Response:
     if name and chosen is None:
         raise NotFound(f"run {run.info.run_id} has no step {name[:100]!r}")
     now = times.now()
-    is_large = len(found.steps) > _MOST_DRAWN and asked.query.get("all") != "1"
+    may_draw = len(found.steps) <= _NEVER_DRAWN
+    is_large = len(found.steps) > _MOST_DRAWN and not (may_draw and asked.query.get("all") == "1")
     shown = view or "graph"
     return page(
         asked,
@@ -154,6 +156,7 @@ def show(asked: Asked) -> Response:
         siblings=_siblings(asked, run),
         prefect=prefect_url(run),
         is_large=is_large,
+        may_draw=may_draw,
         drawing=draw([step.name for step in found.steps], found.links) if shown == "graph" and not is_large else None,
         times=timeline(found, now) if view == "timeline" else None,
         by_name={step.name: step for step in found.steps},
