@@ -111,10 +111,12 @@ def test_what_is_to_serve_here_and_does_not_is_said(cli: Cli, prod: Deployment, 
 
 @pytest.mark.parametrize("command", ["update", "rollback", "delete", "logs", "show", "stats", "samples"])
 def test_a_deployment_is_named_either_way(cli: Cli, command: str) -> None:
-    for names in (("gone",), ("-n", "gone"), ("gone", "--name", "gone")):
+    named: tuple[tuple[str, ...], ...] = (("gone",), ("-n", "gone"), ("gone", "--name", "gone"))
+    for names in named:
         done = cli("deployments", command, *names)
         assert (done.code, "there is no deployment gone" in done.err) == (2, True)
-    for names in ((), ("gone", "-n", "other")):
+    wrong: tuple[tuple[str, ...], ...] = ((), ("gone", "-n", "other"))
+    for names in wrong:
         done = cli("deployments", command, *names)
         assert (done.code, f"toolkit deployments {command} NAME" in done.err) == (2, True)
 
