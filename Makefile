@@ -61,6 +61,7 @@ benchmark: $(VENV)/.installed  ## Measure what a run costs, beside MLflow's own.
 	$(BIN)/python benchmarks/models.py --with-mlflow
 	$(BIN)/python benchmarks/server.py --with-mlflow
 	$(BIN)/python benchmarks/serving.py --with-mlflow
+	$(BIN)/python benchmarks/ui.py --with-mlflow
 
 $(VENV)/.installed: pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -85,7 +86,7 @@ def _usual(asked: Asked, view: RunsView, primary: str | None) -> Sequence[Column
 
 def _rows(
     asked: Asked, view: RunsView, columns: Sequence[Column], found: Found[Run], *, level: int = 0
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return what the template of rows takes."""
     now = times.now()
     return {
