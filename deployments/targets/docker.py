@@ -69,9 +69,10 @@ class DockerTarget:
         Raises:
             InvalidValue: An option is not known, or does not fit.
             MissingTool: There is no engine, or nothing that builds images.
+            TargetFailed: The engine does not answer any more.
         """
         read = _read(options)
-        with engine_here() as engine:
+        with engine_here() as engine, told("the engine does not answer"):
             backend_of(read["backend"], engine=kind_of(engine))
 
     def start(self, placement: Placement) -> Instance:
