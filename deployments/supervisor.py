@@ -57,6 +57,7 @@ class Supervisor:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._releases: dict[str, KeptRelease] = {}
+        self._ending: dict[str, KeptRelease] = {}
         self._doors: dict[str, _Door] = {}
         self._changing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,7 +85,7 @@ class Supervisor:
         Raises:
             NotFound: It does not run.
         """
-        release = self._found(identity)
+        release = self._ending.get(identity) or self._found(identity)
         opened = self._doors.get(release.wanted.deployment)
         serves = opened is not None and opened.record.instance == identity
         trouble = opened.trouble if opened is not None and serves else ""
@@ -163,7 +164,11 @@ class Supervisor:
                 if opened.socket is not None:
                     opened.socket.close()
             self._remember()
-        await release.end(patience=release.wanted.timeout + _BEYOND, hurry=False)
+            self._ending[identity] = release  # it still writes its log, which somebody may follow
+        try:
+            await release.end(patience=release.wanted.timeout + _BEYOND, hurry=False)
+        finally:
+            del self._ending[identity]
         if release.wanted.sampled:  # before its files go with the deployment
             await collecting.collect(self._home, release.wanted.told)
         logger.info("%s has ended", identity)

@@ -28,14 +28,20 @@ for _name in [name for name in os.environ if name.startswith(_OURS)]:
     del os.environ[_name]
 
 
+def _forget_ours() -> None:
+    """Take away what a test, or what it called, has set: fixtures of a module see what is left of tests before it."""
+    for name in [name for name in os.environ if name.startswith(_OURS)]:
+        del os.environ[name]
+
+
 @pytest.fixture(autouse=True)
 def toolkit_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home of the test's own, no settings of anybody's, and nothing open from the test before."""
-    for name in [name for name in os.environ if name.startswith(_OURS)]:
-        monkeypatch.delenv(name)
+    _forget_ours()
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("TOOLKIT_HOME", str(home))
     yield home
+    _forget_ours()
     from toolkit.recording import current
 
     current.set_context_run(None)

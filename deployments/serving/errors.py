@@ -34,9 +34,10 @@ class ModelRefusal(ToolkitError):
         where: In which columns and rows.
     """
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str | None = None) -> None:
         super().__init__(
-            "Failed to predict: the model fails on these data, in which a value is missing, NaN or infinite: "
+            where
+            and "Failed to predict: the model fails on these data, in which a value is missing, NaN or infinite: "
             f"{where} (counted from 0)."
         )
 

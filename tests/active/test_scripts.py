@@ -99,7 +99,10 @@ def test_threads(workdir: Path) -> None:
 def test_the_scripts_see_what_they_see_with_mlflow(script: Path, workdir: Path) -> None:
     assert PEER is not None
     there = seen(PEER, script.read_text(), workdir, MLFLOW_TRACKING_URI=f"sqlite:///{workdir}/peer.db")
-    assert seen(sys.executable, with_toolkit(script), workdir) == there
+    here = seen(sys.executable, with_toolkit(script), workdir)
+    if "profile" in here:  # ours says more: how the columns are spread
+        assert here["profile"].pop("columns")
+    assert here == there
 
 
 def test_a_script_leaves_no_run_open(workdir: Path) -> None:

@@ -160,7 +160,11 @@ class FilesystemObjects(Objects):
                 if system.isdir(path):  # some would move it into the folder
                     raise IsADirectoryError(path)
                 system.mv(staged, path)
-            except FileNotFoundError:  # a delete beside us took the folder away, as it had become empty
+            except IsADirectoryError:
+                raise
+            except (FileNotFoundError, FileExistsError):
+                # A delete beside us took the folder away, as it had become empty: before the file came into it, or
+                # while the folder was made, which then says that it is there and is none.
                 if attempt == _ATTEMPTS - 1:
                     raise
             else:
