@@ -10,19 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.errors import InvalidSetting
 from toolkit.recording.process import this_process
 from toolkit.testing.runs import add_run
 from toolkit.tracking.records import Owner
+from toolkit.wiring.opened import open_stores
+from toolkit.wiring.upkeep import sweep
 
 
 def test_stores_are_made_where_there_are_none(toolkit_home: Path) -> None:
-    stores = wiring.open_stores(settings.load())
+    stores = open_stores(settings.load())
     run = add_run(stores.runs)
     stores.close()
     assert (toolkit_home / "toolkit.db").exists()
-    again = wiring.open_stores(settings.load())
+    again = open_stores(settings.load())
     assert again.runs.get_run(run.info.run_id) == run
     assert run.info.artifact_uri.startswith(f"file://{toolkit_home}/artifacts/0/")
     again.close()
@@ -30,14 +32,14 @@ def test_stores_are_made_where_there_are_none(toolkit_home: Path) -> None:
 
 def test_a_home_that_does_not_exist_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TOOLKIT_HOME", str(tmp_path / "a" / "b"))
-    wiring.open_stores(settings.load()).close()
+    open_stores(settings.load()).close()
     assert (tmp_path / "a" / "b" / "toolkit.db").exists()
 
 
 def test_stores_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TOOLKIT_TRACKING_URI", f"sqlite:///{tmp_path}/runs.db")
     monkeypatch.setenv("TOOLKIT_ARTIFACT_ROOT", str(tmp_path / "files"))
-    stores = wiring.open_stores(settings.load())
+    stores = open_stores(settings.load())
     run = add_run(stores.runs)
     stores.close()
     assert (tmp_path / "runs.db").exists()
@@ -58,7 +60,7 @@ def test_what_cannot_be_used_yet_is_said(
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(InvalidSetting, match=words):
-        wiring.open_stores(settings.load())
+        open_stores(settings.load())
 
 
 class Prefect(ThreadingHTTPServer):
@@ -113,7 +115,7 @@ def prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prefect]:
 
 
 def lose_a_run() -> None:
-    stores = wiring.open_stores(settings.load())
+    stores = open_stores(settings.load())
     gone = Owner(host=this_process().host, pid=2**22 + 1, started=1)
     add_run(stores.runs, owner=gone, lease_ms=60_000, tags={"prefect.flow_run_id": "flow-1"})
     stores.close()
@@ -121,11 +123,11 @@ def lose_a_run() -> None:
 
 def test_prefect_is_told_of_a_lost_flow(prefect: Prefect) -> None:
     lose_a_run()
-    stores = wiring.open_stores(settings.load())
-    (lost,) = wiring.sweep(stores, settings.load())
+    stores = open_stores(settings.load())
+    (lost,) = sweep(stores, settings.load())
     assert lost.info.status == "FAILED"
     assert prefect.states == [("/api/flow_runs/flow-1/set_state", "CRASHED")]
-    assert wiring.sweep(stores, settings.load()) == []
+    assert sweep(stores, settings.load()) == []
     assert len(prefect.states) == 1
     stores.close()
 
@@ -133,7 +135,7 @@ def test_prefect_is_told_of_a_lost_flow(prefect: Prefect) -> None:
 def test_a_prefect_that_does_not_take_it_is_no_error(prefect: Prefect, caplog: pytest.LogCaptureFixture) -> None:
     prefect.healthy = False
     lose_a_run()
-    stores = wiring.open_stores(settings.load())
-    assert len(wiring.sweep(stores, settings.load())) == 1
+    stores = open_stores(settings.load())
+    assert len(sweep(stores, settings.load())) == 1
     stores.close()
     assert "flow-1 was not marked as crashed" in caplog.text

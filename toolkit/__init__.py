@@ -362,7 +362,9 @@ def _load(module: str, name: str) -> Any:  # noqa: ANN401 - whatever the name is
 
     wiring.connect()
     if module == "toolkit.flows.decorators":
-        wiring.prepare_prefect()
+        from toolkit.wiring.services import prepare_prefect  # noqa: PLC0415 - a flow's steps in Python
+
+        prepare_prefect()
     elif module == "toolkit.active.session":
         # The verbs come along: a child that is forked while a thread of the training imports them, to log for the first
         # time, would wait for ever for that thread, which it does not have.

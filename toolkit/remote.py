@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.flows.deployed import PULL_STEP, read_step
 from toolkit.settings import environment, load
-from toolkit.wiring import fetch_deployed, run_deployed
+from toolkit.wiring.schedules import fetch_deployed, run_deployed
 
 if TYPE_CHECKING:
     from prefect import Flow

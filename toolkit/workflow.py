@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from toolkit.errors import InvalidValue, RunFailed, RunKilled
-from toolkit.wiring import RunRequest, fetch_source, prepare_prefect, run_plan
+from toolkit.wiring.request import RunRequest
+from toolkit.wiring.runs import fetch_source, run_plan
+from toolkit.wiring.services import prepare_prefect
 
 if TYPE_CHECKING:
     from toolkit.flows.called_flow import CalledFlow, FlowProgram

@@ -13,9 +13,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import SVC
 
 import toolkit
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.errors import InvalidValue, ModelFailed, NotFound, ThresholdFailed
 from toolkit.models.evaluation.result import EvaluationResult
+from toolkit.wiring.opened import open_stores
+from toolkit.wiring.registry import open_catalog
 
 DATA = pd.DataFrame({"x": np.arange(60) % 10 / 2.0, "z": np.arange(60) % 7, "site": ["east", "west", "north"] * 20})
 DATA["good"] = np.where(DATA["x"] + DATA["z"] / 3 > 3, "yes", "no")
@@ -62,8 +64,8 @@ def test_a_logged_model_is_measured_onto_the_run_and_onto_the_model() -> None:
     table = toolkit.load_table("eval_results_table.json", run_ids=[str(result.run_id)])
     assert list(table.columns) == ["x", "z", "site", "good", "outputs"]
     assert len(table) == 60
-    with_stores = wiring.open_stores(settings.load())
-    model = wiring.open_catalog(with_stores).logged.get_model(str(info.model_id))
+    with_stores = open_stores(settings.load())
+    model = open_catalog(with_stores).logged.get_model(str(info.model_id))
     on_it = {each.metric.key: each for each in model.metrics}
     with_stores.close()
     assert {key: each.metric.value for key, each in on_it.items()} == dict(result.metrics)

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.tracking.records import Run, RunQuery
+from toolkit.wiring.opened import open_stores
 
 
 @pytest.fixture
 def stores() -> Iterator[Stores]:
-    opened = wiring.open_stores(settings.load())
+    opened = open_stores(settings.load())
     yield opened
     opened.close()
 

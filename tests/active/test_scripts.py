@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from peer import NO_MLFLOW, mlflow_python
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.tracking.records import RunQuery
+from toolkit.wiring.opened import open_stores
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.py"))
 PEER = mlflow_python()
@@ -107,6 +108,6 @@ def test_the_scripts_see_what_they_see_with_mlflow(script: Path, workdir: Path) 
 
 def test_a_script_leaves_no_run_open(workdir: Path) -> None:
     results("threads", workdir)
-    stores = wiring.open_stores(settings.load())
+    stores = open_stores(settings.load())
     assert {run.info.status for run in stores.runs.list_runs(RunQuery()).items} == {"FINISHED"}
     stores.close()

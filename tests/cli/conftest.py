@@ -9,11 +9,12 @@ import pytest
 from calls import Answer, Cli
 from s3 import aws, bucket, s3_endpoint
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.cli.main import main
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
+from toolkit.wiring.opened import open_stores
 
 __all__ = ["aws", "bucket", "s3_endpoint"]
 
@@ -31,7 +32,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 @pytest.fixture
 def stores() -> Iterator[Stores]:
-    opened = wiring.open_stores(settings.load())
+    opened = open_stores(settings.load())
     yield opened
     opened.close()
 

@@ -8,9 +8,10 @@ import pytest
 from calls import Cli
 from s3 import boto
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
+from toolkit.wiring.opened import open_stores
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_runs_on_s3(
     monkeypatch.setenv(
         "MLFLOW_S3_UPLOAD_EXTRA_ARGS", '{"ServerSideEncryption": "AES256", "StorageClass": "STANDARD_IA"}'
     )
-    stores = wiring.open_stores(settings.load())
+    stores = open_stores(settings.load())
     try:
         run = _new_run(stores)
         assert run.info.artifact_uri == f"s3://{bucket}/team/0/{run.run_id}/artifacts"

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from calls import Cli
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.testing.runs import add_run
 from toolkit.tracking.records import RunStatus
+from toolkit.wiring.opened import open_stores
 
 PROJECT = "entry_points: {go: {command: 'true'}}\nworkflows: {main: {steps: {prepare: {entry_point: go}}}}\n"
 FLOW, STEP, PLAIN = "a" * 32, "b" * 32, "c" * 32
@@ -19,7 +20,7 @@ FLOW, STEP, PLAIN = "a" * 32, "b" * 32, "c" * 32
 def runs(workdir: Path) -> None:
     """A workflow's run that has finished, a step of it, and a run of a script."""
     (workdir / "MLproject").write_text(PROJECT)
-    stores = wiring.open_stores(settings.load())
+    stores = open_stores(settings.load())
     add_run(
         stores.runs, run_id=FLOW, tags={"toolkit.workflow": "x", "toolkit.request": '{"uri": ".", "parameters": {}}'}
     )

@@ -21,7 +21,8 @@ from toolkit.registry.history import Author
 from toolkit.settings import load
 from toolkit.testing.deployment_store import new_deployment, new_release, serve
 from toolkit.testing.registry_store import new_version
-from toolkit.wiring import open_catalog, open_deployment_store
+from toolkit.wiring.registry import open_catalog
+from toolkit.wiring.serving import open_deployment_store
 
 
 @pytest.fixture

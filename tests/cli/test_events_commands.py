@@ -12,7 +12,7 @@ from receiver import Receiver, answers, receiving
 from toolkit.recording.stores import Stores
 from toolkit.registry.courier import new_secret
 from toolkit.registry.history import Author
-from toolkit.wiring import open_catalog
+from toolkit.wiring.registry import open_catalog
 
 WEBHOOKS = ("registry", "events", "webhooks")
 

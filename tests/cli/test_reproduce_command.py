@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 from calls import Cli
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.testing.runs import add_run
 from toolkit.tracking.records import RunStatus
+from toolkit.wiring.opened import open_stores
 
 SCRIPT, FAILED = "a" * 32, "b" * 32
 
 
 @pytest.fixture(autouse=True)
 def runs() -> None:
-    stores = wiring.open_stores(settings.load())
+    stores = open_stores(settings.load())
     add_run(stores.runs, run_id=SCRIPT)
     add_run(stores.runs, run_id=FAILED, tags={"toolkit.workflow": "x"})
     stores.runs.update_run(SCRIPT, status=RunStatus.FINISHED)

@@ -8,11 +8,12 @@ import oracle
 import pytest
 import scene
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.ids import now_ms
 from toolkit.recording import lease
 from toolkit.recording.process import host_name
 from toolkit.tracking.records import RunQuery, RunStatus
+from toolkit.wiring.upkeep import sweep
 
 DAY = 24 * 3600 * 1000
 
@@ -29,7 +30,7 @@ def test_a_client_whose_clock_is_a_day_off(stage: scene.Scene, wrong: int, monke
                 patch.setattr(lease, "host_name", lambda host=host: host)
                 for _ in range(5):
                     time.sleep(0.3)
-                    assert wiring.sweep(stores, settings.load()) == []
+                    assert sweep(stores, settings.load()) == []
         running = stores.runs.list_runs(RunQuery(status=[RunStatus.RUNNING])).items
         assert running
         for run in stores.runs.list_runs(RunQuery()).items:
@@ -74,9 +75,9 @@ def test_who_looks_with_a_wrong_clock_loses_no_run(stage: scene.Scene, monkeypat
     real = time.time_ns
     with stage.stores() as stores:
         monkeypatch.setattr(time, "time_ns", lambda: real() + DAY * 10**6)
-        assert wiring.sweep(stores, settings.load()) == []
+        assert sweep(stores, settings.load()) == []
         monkeypatch.setattr(time, "time_ns", lambda: real() - DAY * 10**6)
-        assert wiring.sweep(stores, settings.load()) == []
+        assert sweep(stores, settings.load()) == []
         monkeypatch.undo()
     assert training.end() == 0, training.stderr
     assert stage.compare(left_open="FINISHED") == training.calls

@@ -8,11 +8,12 @@ import threading
 import oracle
 import scene
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.ids import new_run_id
 from toolkit.testing.runs import new_run
 from toolkit.tracking.entries import Begun, Ended, Entry, Logged, Used
 from toolkit.tracking.records import Dataset, DatasetInput, RunQuery, RunStatus
+from toolkit.wiring.upkeep import sweep
 
 THREADS = """
 import threading
@@ -163,7 +164,7 @@ def test_the_sweep_leaves_the_living_alone(stage: scene.Scene) -> None:
     trainings[0].until_more(20)
     with stage.stores() as stores:
         for _ in range(20):
-            assert wiring.sweep(stores, settings.load()) == []
+            assert sweep(stores, settings.load()) == []
     for training in trainings:
         assert training.end() == 0, training.stderr
     assert stage.compare(left_open="FINISHED") > 20

@@ -11,7 +11,8 @@ from toolkit.errors import NotYetSupported, ProjectError
 from toolkit.flows.export import flow_file
 from toolkit.flows.plan import check_runnable, dry_run
 from toolkit.spec.graph import dependencies
-from toolkit.wiring import RunRequest, plan_project
+from toolkit.wiring.request import RunRequest
+from toolkit.wiring.runs import plan_project
 
 PROJECT = """
 name: wine

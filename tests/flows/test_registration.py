@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from projects import plan
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.errors import ProjectError, StepFailed
 from toolkit.flows.export import flow_file
 from toolkit.flows.plan import check_runnable, dry_run
@@ -22,6 +22,7 @@ from toolkit.registry.history import Author
 from toolkit.registry.promotion import Policy, RequestQuery, Target
 from toolkit.registry.records import Stage
 from toolkit.spec.expression import OutputRef
+from toolkit.wiring.opened import open_stores
 
 PROJECT = """
 name: wine
@@ -100,7 +101,7 @@ def test_it_can_be_written_as_python(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stores() -> Iterator[Stores]:
-    opened = wiring.open_stores(settings.load())
+    opened = open_stores(settings.load())
     yield opened
     opened.close()
 

@@ -12,7 +12,7 @@ import pytest
 from kitchen import Cooked, Kitchen
 from repositories import git
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.errors import NotReproducible
 from toolkit.flows import codebase, repository
 from toolkit.flows.environments import local
@@ -25,6 +25,7 @@ from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.testing.runs import add_run
 from toolkit.tracking.records import Metric, RunStatus
+from toolkit.wiring.opened import open_stores
 
 PROJECT = """
 name: wine
@@ -52,7 +53,7 @@ TRAIN = 'cat $1 > model.txt; echo "{\\"error\\": $2}" > metrics.json\n'
 
 @pytest.fixture
 def stores() -> Iterator[Stores]:
-    opened = wiring.open_stores(settings.load())
+    opened = open_stores(settings.load())
     yield opened
     opened.close()
 

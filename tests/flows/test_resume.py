@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from kitchen import Cooked, Kitchen
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.errors import Conflict, InvalidValue
 from toolkit.flows.resume import asked, check_resumable
 from toolkit.flows.step_cache import CacheOptions
@@ -18,6 +18,7 @@ from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.testing.runs import add_run
 from toolkit.tracking.records import RunStatus
+from toolkit.wiring.opened import open_stores
 
 SWEEP = """
 name: sweep
@@ -52,7 +53,7 @@ TRAIN = 'echo "model $2 of $(cat $1)" > model.txt; echo "{\\"error\\": $2}" > me
 
 @pytest.fixture
 def stores() -> Iterator[Stores]:
-    opened = wiring.open_stores(settings.load())
+    opened = open_stores(settings.load())
     yield opened
     opened.close()
 

@@ -16,7 +16,7 @@ from toolkit.flows.source import Fetching, fetch, project_files
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.settings import load
-from toolkit.wiring import open_stores
+from toolkit.wiring.opened import open_stores
 
 
 @pytest.fixture(autouse=True)

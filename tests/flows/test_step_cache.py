@@ -15,7 +15,7 @@ import pytest
 from kitchen import Cooked, Counted, Kitchen
 from server import serving
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.errors import Conflict, StoreError
 from toolkit.flows.step_cache import CacheOptions
 from toolkit.flows.why_cached import Explanation, explain
@@ -26,6 +26,8 @@ from toolkit.tracking.step_keys import StepKey, StepKeyQuery
 from toolkit.upkeep.collector import Collector
 from toolkit.upkeep.garbage import Collection
 from toolkit.upkeep.takers import needed_by_takers
+from toolkit.wiring.opened import open_stores
+from toolkit.wiring.registry import open_catalog
 
 WINE = """
 name: wine
@@ -58,7 +60,7 @@ ALL, NONE = (dict.fromkeys(("prepare", "train", "report"), each) for each in (Tr
 
 @pytest.fixture
 def stores() -> Iterator[Stores]:
-    opened = wiring.open_stores(settings.load())
+    opened = open_stores(settings.load())
     yield opened
     opened.close()
 
@@ -499,7 +501,7 @@ def test_a_team_takes_over_from_each_other_through_a_server(
         done = []
         for name in ("ada", "bob"):
             monkeypatch.setenv("TOOLKIT_HOME", str(tmp_path / name))
-            stores = wiring.open_stores(settings.load())
+            stores = open_stores(settings.load())
             kitchen = Kitchen(stores, tmp_path / f"{name}-project")
             kitchen.write(MLproject=WINE, train__sh=TRAIN, raw__csv="1\n2\n3\n4\n")
             done.append(kitchen.cook())
@@ -536,7 +538,7 @@ def collect(kitchen: Kitchen) -> list[str]:
     found = Collector(
         stores,
         Collection(remove=True, lease_ms=0),
-        needed=needed_by_takers(stores.runs, wiring.open_catalog(stores).registered.needed_by),
+        needed=needed_by_takers(stores.runs, open_catalog(stores).registered.needed_by),
     ).collect()
     assert found.failures == []
     assert found.outside.count == 0

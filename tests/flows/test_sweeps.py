@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 from kitchen import Cooked, Kitchen
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.errors import InvalidValue, NotYetSupported, ProjectError
 from toolkit.flows.export import flow_file
 from toolkit.flows.graph import as_tree
@@ -24,6 +24,7 @@ from toolkit.spec.expression import StepResult
 from toolkit.spec.search import Prune, Search
 from toolkit.spec.search_space import Range
 from toolkit.tracking.records import Run, RunStatus
+from toolkit.wiring.opened import open_stores
 from toolkit.workflow import Workflow
 
 PROJECT = """
@@ -58,7 +59,7 @@ awk -v x="$1" 'BEGIN { printf "{\\"error\\": %.9f}", (x - 0.3) ^ 2 }' > metrics.
 
 @pytest.fixture
 def stores() -> Iterator[Stores]:
-    opened = wiring.open_stores(settings.load())
+    opened = open_stores(settings.load())
     yield opened
     opened.close()
 

@@ -18,7 +18,8 @@ from toolkit.flows import tracking_server
 from toolkit.flows.mlflow_step import names_mlflow
 from toolkit.flows.services import Services, TrackingServer
 from toolkit.settings import environment, load
-from toolkit.wiring import local_services, named_tracking, open_stores, served, tracking_address
+from toolkit.wiring.opened import open_stores
+from toolkit.wiring.services import local_services, named_tracking, served, tracking_address
 
 
 def silent(line: str) -> None:

@@ -16,7 +16,7 @@ from process import ServerProcess, server_process
 from toolkit.recording.stores import Stores
 from toolkit.settings import environment, load
 from toolkit.tracking.records import RunStatus
-from toolkit.wiring import open_stores
+from toolkit.wiring.opened import open_stores
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 4_000

@@ -10,7 +10,7 @@ from server import Server
 from shown import HOSTILE, Shown
 
 from toolkit.deployments.records import Deployment, DeploymentState, Release, ReleaseState
-from toolkit.wiring import open_deployment_store
+from toolkit.wiring.serving import open_deployment_store
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -26,7 +26,8 @@ from toolkit.registry.gates import read_gate
 from toolkit.registry.history import Author
 from toolkit.registry.promotion import NewRequest, Policy, Target
 from toolkit.registry.registering import Registration, register
-from toolkit.wiring import open_catalog, open_deployment_store
+from toolkit.wiring.registry import open_catalog
+from toolkit.wiring.serving import open_deployment_store
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

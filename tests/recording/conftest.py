@@ -6,16 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.recording.lease import Leases
 from toolkit.recording.run import RecordedRun
 from toolkit.recording.stores import Stores
 from toolkit.tracking.records import RunStatus
+from toolkit.wiring.opened import open_stores
 
 
 @pytest.fixture
 def stores() -> Iterator[Stores]:
-    opened = wiring.open_stores(settings.load())
+    opened = open_stores(settings.load())
     yield opened
     opened.close()
 

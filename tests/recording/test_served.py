@@ -17,7 +17,7 @@ from toolkit.errors import InvalidSetting, StoreError
 from toolkit.recording.stores import Stores
 from toolkit.settings import load
 from toolkit.testing.runs import add_run
-from toolkit.wiring import open_stores, settings_database
+from toolkit.wiring.opened import open_stores, settings_database
 
 
 def opened(home: Path, url: str, **more: object) -> Stores:

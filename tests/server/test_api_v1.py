@@ -29,7 +29,7 @@ from toolkit.tracking.http_codec import JOURNAL_TYPE, entries_out
 from toolkit.tracking.limits import check_points
 from toolkit.tracking.records import ArtifactEntry, Dataset, DatasetInput, Metric, RunStatus
 from toolkit.transport.client import HttpClient
-from toolkit.wiring import open_catalog
+from toolkit.wiring.registry import open_catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 

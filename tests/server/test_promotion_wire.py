@@ -12,7 +12,7 @@ from toolkit.registry.history import Author, ChangeQuery
 from toolkit.registry.promotion import NewRequest, Policy, Target
 from toolkit.registry.records import Stage
 from toolkit.registry.store import PromotionStore
-from toolkit.wiring import open_catalog
+from toolkit.wiring.registry import open_catalog
 
 PRODUCTION, CHAMPION = Target(stage=Stage.PRODUCTION), Target(alias="champion")
 

@@ -21,7 +21,7 @@ from toolkit.registry.http_events import read_events
 from toolkit.registry.sql_webhooks import SqlWebhookStore
 from toolkit.transport.client import HttpClient
 from toolkit.transport.outward import Targets
-from toolkit.wiring import events_of
+from toolkit.wiring.events import events_of
 
 PATH = "/api/v1/registry/events"
 

@@ -19,7 +19,7 @@ from server import Server, serving
 from toolkit.testing.deployment_store import new_deployment, serve
 from toolkit.testing.runs import add_run
 from toolkit.tracking.records import ArtifactEntry, Metric, RunStatus
-from toolkit.wiring import open_deployment_store
+from toolkit.wiring.serving import open_deployment_store
 
 EXAMPLES = int(os.environ.get("FAULT_ROUNDS", "5"))
 """Requests to each endpoint, right and wrong ones each."""

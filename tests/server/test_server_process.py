@@ -26,7 +26,7 @@ from process import ServerProcess, refused, server_process
 from toolkit.recording.process import this_process
 from toolkit.settings import load
 from toolkit.tracking.records import NewRun, Owner, RunStatus
-from toolkit.wiring import open_stores
+from toolkit.wiring.opened import open_stores
 
 
 def a_run(run_id: str, owner: Owner, lease_ms: int) -> NewRun:

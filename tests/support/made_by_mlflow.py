@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.recording.stores import Stores
+from toolkit.wiring.opened import open_stores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class MadeByMlflow:
 def opened_at(home: Path) -> Iterator[Stores]:
     """Open the stores of a home."""
     values = settings.load().model_copy(update={"home": home})
-    stores = wiring.open_stores(values)
+    stores = open_stores(values)
     try:
         yield stores
     finally:

@@ -17,10 +17,12 @@ from pathlib import Path
 import oracle
 import trainer
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.recording.stores import Stores
 from toolkit.settings import environment
 from toolkit.tracking.journal import journal_states
+from toolkit.wiring.opened import open_stores
+from toolkit.wiring.upkeep import sweep
 
 PATIENCE = 90.0
 """Seconds after which something that must happen has not. No test measures how soon it does."""
@@ -217,7 +219,7 @@ class Scene:
         """Open the stores, past what stands before them."""
         here = {"home": self.home, "tracking_uri": self.direct or self.url, "artifact_root": self.artifacts}
         loaded = settings.load().model_copy(update=here)
-        opened = wiring.open_stores(loaded)
+        opened = open_stores(loaded)
         try:
             yield opened
         finally:
@@ -227,7 +229,7 @@ class Scene:
         """Mark what is lost, and compare the store with what the scripts noted; return how many calls that were."""
         chosen = self.trainings if trainings is None else trainings
         with self.stores() as stores:
-            wiring.sweep(stores, settings.load())
+            sweep(stores, settings.load())
             return oracle.assert_same(
                 stores,
                 self.folder / f"export-{next(self._numbers)}",

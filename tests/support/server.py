@@ -20,7 +20,7 @@ from toolkit.server.app import make_app
 from toolkit.server.artifacts.files import Limits
 from toolkit.server.protocol import BoundedHttp
 from toolkit.settings import load
-from toolkit.wiring import open_stores
+from toolkit.wiring.opened import open_stores
 
 API = "/api/2.0/mlflow/"
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"

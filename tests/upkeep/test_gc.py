@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit import settings, wiring
+from toolkit import settings
 from toolkit.artifacts.store import StoredFile
 from toolkit.cli.main import main
 from toolkit.errors import AlreadyExists, ArtifactError, InvalidValue, NotFound
@@ -30,13 +30,16 @@ from toolkit.tracking.records import Lifecycle, Metric, RunQuery, RunStatus
 from toolkit.upkeep import collector
 from toolkit.upkeep.collector import Collector
 from toolkit.upkeep.garbage import Collection, Found, read_age
+from toolkit.wiring.opened import open_stores
+from toolkit.wiring.registry import open_catalog
+from toolkit.wiring.upkeep import collect_garbage
 
 HOUR = 3_600_000
 
 
 @pytest.fixture
 def stores() -> Iterator[Stores]:
-    opened = wiring.open_stores(settings.load())
+    opened = open_stores(settings.load())
     yield opened
     opened.close()
 
@@ -348,7 +351,7 @@ def test_killed_anywhere_it_can_go_on(stores: Stores) -> None:
 def logged_model(stores: Stores, *, experiment_id: str = "0", run_id: str | None = None) -> LoggedModel:
     """Make a logged model with a file."""
     new = NewLoggedModel(experiment_id=experiment_id, name="m", source_run_id=run_id)
-    model = wiring.open_catalog(stores).logged.create_model(new)
+    model = open_catalog(stores).logged.create_model(new)
     stores.artifacts.put_stream(
         f"{experiment_id}/models/{model.model_id}/artifacts/MLmodel", io.BytesIO(b"flavors: {}")
     )
@@ -357,7 +360,7 @@ def logged_model(stores: Stores, *, experiment_id: str = "0", run_id: str | None
 
 def register(stores: Stores, **source: str) -> ModelVersion:
     """Register a version of the model ``wine``."""
-    registry = wiring.open_catalog(stores).registered
+    registry = open_catalog(stores).registered
     with contextlib.suppress(AlreadyExists):
         registry.create_model("wine")
     return registry.create_version(new_version(**source))
@@ -365,7 +368,7 @@ def register(stores: Stores, **source: str) -> ModelVersion:
 
 def gc(stores: Stores, **wanted: object) -> Found:
     """Collect as the command does."""
-    return wiring.collect_garbage(stores, Collection(**{"remove": True, "lease_ms": 0, **wanted}), lambda _: None)  # type: ignore[arg-type]
+    return collect_garbage(stores, Collection(**{"remove": True, "lease_ms": 0, **wanted}), lambda _: None)  # type: ignore[arg-type]
 
 
 def test_what_a_version_needs_stays_until_the_version_goes(stores: Stores) -> None:
@@ -376,7 +379,7 @@ def test_what_a_version_needs_stays_until_the_version_goes(stores: Stores) -> No
     register(stores, run_id=named)
     register(stores, location=f"{place}/model")
     register(stores, location=model.artifact_uri, model_id=model.model_id)
-    wiring.open_catalog(stores).logged.delete_model(model.model_id)
+    open_catalog(stores).logged.delete_model(model.model_id)
     before = files(stores)
     for remove in (False, True):
         found = gc(stores, remove=remove)
@@ -385,13 +388,13 @@ def test_what_a_version_needs_stays_until_the_version_goes(stores: Stores) -> No
         assert why == [f"version {number} of model wine" for number in (1, 2, 3)]
         assert files(stores) == before
     for number in (1, 2, 3):
-        wiring.open_catalog(stores).registered.delete_version("wine", number)
+        open_catalog(stores).registered.delete_version("wine", number)
     found = gc(stores)
     assert (found.runs.count, found.models.count, found.artifacts.count) == (2, 1, 3)
     assert files(stores) == []
     assert gone(stores, named)
     with pytest.raises(NotFound):
-        wiring.open_catalog(stores).logged.get_model(model.model_id, allow_deleted=True)
+        open_catalog(stores).logged.get_model(model.model_id, allow_deleted=True)
 
 
 def test_active_models_are_nobodys_garbage(stores: Stores) -> None:
@@ -402,7 +405,7 @@ def test_active_models_are_nobodys_garbage(stores: Stores) -> None:
     found = gc(stores)
     assert (found.runs.count, found.models.count, found.foreign.count, found.unknown.count) == (1, 0, 0, 0)
     assert files(stores) == [f"0/models/{model.model_id}/artifacts/MLmodel"]
-    wiring.open_catalog(stores).logged.delete_model(model.model_id)
+    open_catalog(stores).logged.delete_model(model.model_id)
     young = gc(stores, older_than_ms=HOUR)
     assert young.models.count == 0
     assert gc(stores, remove=False).models.count == 1
@@ -421,7 +424,7 @@ def test_models_go_with_their_experiment(stores: Stores) -> None:
     assert (found.experiments.count, found.models.count) == (0, 1)
     assert files(stores) == [f"{experiment_id}/models/{kept.model_id}/artifacts/MLmodel"]
     assert lost.model_id not in files(stores)[0]
-    wiring.open_catalog(stores).registered.delete_model("wine")
+    open_catalog(stores).registered.delete_model("wine")
     found = gc(stores, experiment_ids=[experiment_id])
     assert (found.experiments.count, found.models.count) == (1, 1)
     assert files(stores) == []

@@ -12,7 +12,8 @@ from toolkit.cli import project
 from toolkit.cli.new_file import write_new_file
 from toolkit.cli.render import say, show, show_json
 from toolkit.errors import InvalidValue
-from toolkit.wiring import plan_project, prepare_prefect
+from toolkit.wiring.runs import plan_project
+from toolkit.wiring.services import prepare_prefect
 
 if TYPE_CHECKING:
     from toolkit.flows.plan import Plan

@@ -11,7 +11,7 @@ import typer
 
 from toolkit.cli.render import say, show_json, show_table, size
 from toolkit.settings import load
-from toolkit.wiring import settings_database
+from toolkit.wiring.opened import settings_database
 
 if TYPE_CHECKING:
     from toolkit.db.engine import Database

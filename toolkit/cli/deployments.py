@@ -16,7 +16,8 @@ from toolkit.deployments.records import Deployment, DeploymentState, Release
 from toolkit.deployments.starter import interrupted
 from toolkit.errors import NotFound
 from toolkit.settings import load
-from toolkit.wiring import kept_deployments, local_services, open_deployment_store
+from toolkit.wiring.services import local_services
+from toolkit.wiring.serving import kept_deployments, open_deployment_store
 
 app = typer.Typer(
     add_completion=False,

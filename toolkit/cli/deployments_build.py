@@ -12,7 +12,7 @@ from toolkit.deployments.bento import said_in
 from toolkit.deployments.config import ServiceConfig
 from toolkit.deployments.records import Bento
 from toolkit.settings import load
-from toolkit.wiring import open_deployment_store
+from toolkit.wiring.serving import open_deployment_store
 
 
 def build(

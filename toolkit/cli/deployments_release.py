@@ -23,7 +23,7 @@ from toolkit.deployments.records import Deployment
 from toolkit.deployments.release import Change, Releases, Wanted
 from toolkit.errors import InvalidValue
 from toolkit.settings import load
-from toolkit.wiring import open_releases
+from toolkit.wiring.serving import open_releases
 
 if TYPE_CHECKING:
     from toolkit.deployments.store import DeploymentStore

@@ -18,7 +18,7 @@ from toolkit.deployments.samples import collect as move_samples
 from toolkit.deployments.stats import MOST_ROWS, InputDrift, Stats, stats_of
 from toolkit.deployments.traffic import EndpointTraffic, Traffic
 from toolkit.errors import NotFound
-from toolkit.wiring import open_deployment_store
+from toolkit.wiring.serving import open_deployment_store
 
 if TYPE_CHECKING:
     from toolkit.deployments.records import Deployment, Release

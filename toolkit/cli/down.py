@@ -6,7 +6,7 @@ import typer
 
 from toolkit.cli.render import say
 from toolkit.settings import load
-from toolkit.wiring import local_services
+from toolkit.wiring.services import local_services
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

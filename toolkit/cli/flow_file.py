@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.main import answered
-from toolkit.wiring import RunRequest
+from toolkit.wiring.request import RunRequest
 
 if TYPE_CHECKING:
     from toolkit.spec.project import Parameter

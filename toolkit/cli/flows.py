@@ -13,7 +13,7 @@ import typer
 from toolkit.cli import project
 from toolkit.cli.render import say, show, show_json, show_table
 from toolkit.errors import InvalidValue
-from toolkit.wiring import deploy_project, end_lost_runs, open_deployments, serve_deployments
+from toolkit.wiring.schedules import deploy_project, end_lost_runs, open_deployments, serve_deployments
 
 if TYPE_CHECKING:
     from toolkit.flows.deployments import Deployment, Deployments, Pool, PoolType, Triggered

@@ -9,7 +9,7 @@ import typer
 from toolkit.cli.render import say, show, show_json, show_table, size
 from toolkit.cli.store import opened
 from toolkit.upkeep.garbage import Collection, Found, read_age
-from toolkit.wiring import collect_garbage
+from toolkit.wiring.upkeep import collect_garbage
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

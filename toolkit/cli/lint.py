@@ -15,7 +15,8 @@ import typer
 from toolkit.cli import project
 from toolkit.cli.render import say, show, show_json
 from toolkit.errors import InvalidValue, ProjectError
-from toolkit.wiring import RunRequest, fetch_source
+from toolkit.wiring.request import RunRequest
+from toolkit.wiring.runs import fetch_source
 
 if TYPE_CHECKING:
     from toolkit.spec.finding import Finding, Level

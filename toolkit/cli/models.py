@@ -18,7 +18,7 @@ from toolkit.registry.fetched import FetchedModel, fetch
 from toolkit.registry.locating import made_by
 from toolkit.tracking.logged_models import LoggedModel, LoggedModelQuery, LoggedModelStore
 from toolkit.tracking.logged_models_codec import logged_model_out
-from toolkit.wiring import open_catalog
+from toolkit.wiring.registry import open_catalog
 
 app = typer.Typer(
     add_completion=False,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from toolkit.wiring import RunRequest
+from toolkit.wiring.request import RunRequest
 
 URI = typer.Argument(
     ".", metavar="URI", help="The project: a directory, a Git URL or a zip file; #subdirectory after it."

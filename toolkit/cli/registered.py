@@ -18,7 +18,8 @@ from toolkit.registry.records import ModelVersion, RegisteredModel
 from toolkit.registry.sources import version_of
 from toolkit.registry.store import PromotionStore, RegistryStore
 from toolkit.settings import load
-from toolkit.wiring import open_catalog, open_stores
+from toolkit.wiring.opened import open_stores
+from toolkit.wiring.registry import open_catalog
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,8 @@ from toolkit.cli.render import moment, say, show, show_json, show_table
 from toolkit.cli.store import opened
 from toolkit.registry.events import MOST_EVENTS, Delivery, DeliveryState, Event, EventQuery
 from toolkit.settings import load
-from toolkit.wiring import events_of, open_stores
+from toolkit.wiring.events import events_of
+from toolkit.wiring.opened import open_stores
 
 app = typer.Typer(
     add_completion=False,

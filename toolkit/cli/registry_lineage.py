@@ -15,7 +15,8 @@ from toolkit.deployments.names import is_id
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.registry.http_lineage import lineage_out
 from toolkit.registry.lineage import DEEPEST, Direction, Edge, Key, Kind, Lineage, Node, Relation, joined
-from toolkit.wiring import file_digests_of, lineage_of, open_deployment_store
+from toolkit.wiring.registry import file_digests_of, lineage_of
+from toolkit.wiring.serving import open_deployment_store
 
 _UP = {
     Relation.USED: "used",

@@ -21,7 +21,8 @@ from toolkit.cli.render import moment, say, show, show_json, show_table
 from toolkit.errors import InvalidValue, ServiceError, ToolkitError
 from toolkit.registry.events import Kind, Webhook
 from toolkit.settings import Settings, load
-from toolkit.wiring import open_courier, settings_database, webhook_targets
+from toolkit.wiring.events import open_courier, webhook_targets
+from toolkit.wiring.opened import settings_database
 
 if TYPE_CHECKING:
     from toolkit.db.engine import Database

@@ -11,7 +11,7 @@ from toolkit.cli.render import number, say, show, show_json, show_table
 from toolkit.cli.store import find_run, opened
 from toolkit.errors import InvalidValue, NotReproducible, RunKilled
 from toolkit.settings import load
-from toolkit.wiring import ReproduceRequest, reproduce_run
+from toolkit.wiring.reproductions import ReproduceRequest, reproduce_run
 
 if TYPE_CHECKING:
     from toolkit.flows.comparison import Comparison

@@ -15,7 +15,8 @@ from toolkit.cli.render import say, show, show_json
 from toolkit.cli.store import find_run, opened
 from toolkit.errors import InvalidValue, RunKilled
 from toolkit.settings import load
-from toolkit.wiring import RunRequest, plan_project, resumed_request, run_project
+from toolkit.wiring.request import RunRequest
+from toolkit.wiring.runs import plan_project, resumed_request, run_project
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

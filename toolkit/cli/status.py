@@ -9,7 +9,8 @@ import typer
 
 from toolkit.cli.render import show_json, show_table
 from toolkit.settings import Settings, load
-from toolkit.wiring import kept_deployments, local_services, named_tracking
+from toolkit.wiring.services import local_services, named_tracking
+from toolkit.wiring.serving import kept_deployments
 
 if TYPE_CHECKING:
     from toolkit.flows.services import ServiceStatus

@@ -10,7 +10,8 @@ from toolkit.errors import ArtifactError, InvalidValue, NotFound, StoreError
 from toolkit.recording.stores import Stores
 from toolkit.settings import Settings, load
 from toolkit.tracking.records import Experiment, Run, RunQuery
-from toolkit.wiring import open_stores, send_leftovers, sweep
+from toolkit.wiring.opened import open_stores
+from toolkit.wiring.upkeep import send_leftovers, sweep
 
 _SHORTEST_PREFIX = 4
 

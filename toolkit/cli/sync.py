@@ -8,7 +8,8 @@ import typer
 
 from toolkit.cli.render import say, show, show_json
 from toolkit.settings import load
-from toolkit.wiring import open_stores, send_leftovers, sweep, unsent
+from toolkit.wiring.opened import open_stores
+from toolkit.wiring.upkeep import send_leftovers, sweep, unsent
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

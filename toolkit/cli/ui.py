@@ -8,7 +8,7 @@ import typer
 
 from toolkit.cli.render import say, show
 from toolkit.settings import load
-from toolkit.wiring import tracking_address
+from toolkit.wiring.services import tracking_address
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

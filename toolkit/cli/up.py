@@ -8,7 +8,8 @@ import typer
 
 from toolkit.cli.render import say
 from toolkit.settings import load
-from toolkit.wiring import follows_aliases, kept_deployments, local_services, named_tracking, served
+from toolkit.wiring.services import local_services, named_tracking, served
+from toolkit.wiring.serving import follows_aliases, kept_deployments
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -20,6 +20,7 @@ from toolkit.server.artifacts.routes import STREAMED, artifact_routes
 from toolkit.server.exact import Exact
 from toolkit.server.front import front_routes
 from toolkit.server.guard import Guard, Rules
+from toolkit.server.health import watch_of
 from toolkit.server.pages.route import PagesRoute
 from toolkit.server.v1.route import JOURNALS, PATH, ApiRoute
 from toolkit.server.wire import routes
@@ -50,20 +51,24 @@ def make_app(
     """
     locate = _proxied(stores.artifact_root) if serve_artifacts else str
     stopping = threading.Event()
+    health = watch_of(stores)
 
     def make() -> FastAPI:
         from toolkit.server.v1.api import make_api  # noqa: PLC0415 - heavy
 
-        return make_api(stores, locate, serves_artifacts=serve_artifacts, prefix=prefix, stopping=stopping)
+        return make_api(
+            stores, locate, serves_artifacts=serve_artifacts, prefix=prefix, stopping=stopping, health=health
+        )
 
     def make_site() -> Site:
         from toolkit.server.pages.asked import Site  # noqa: PLC0415 - not before a page is asked for
-        from toolkit.wiring import open_catalog  # noqa: PLC0415 - the same
+        from toolkit.wiring.registry import open_catalog  # noqa: PLC0415 - the same
 
         return Site(
             stores=stores,
             catalog=open_catalog(stores, pickles=False),
             locate=locate,
+            health=health,
             serves_artifacts=serve_artifacts,
             prefix=prefix,
         )

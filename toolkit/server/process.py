@@ -38,7 +38,10 @@ from toolkit.server.supervisor import Supervisor
 from toolkit.server.sweeper import Sweeper
 from toolkit.settings import Settings
 from toolkit.tracking.records import SearchQuery
-from toolkit.wiring import named_tracking, open_courier, open_stores, settings_database, sweep
+from toolkit.wiring.events import open_courier
+from toolkit.wiring.opened import open_stores, settings_database
+from toolkit.wiring.services import named_tracking
+from toolkit.wiring.upkeep import sweep
 
 logger = logging.getLogger("toolkit.server")
 

@@ -18,7 +18,7 @@ from toolkit.server.artifacts.files import Files, Limits
 from toolkit.server.artifacts.multipart import PARTS, Multipart
 from toolkit.server.artifacts.parts import Parts
 from toolkit.server.artifacts.upload import Target, Uploads
-from toolkit.wiring import open_catalog
+from toolkit.wiring.registry import open_catalog
 
 BASES = ("/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/")
 STREAMED = tuple(f"{base}{files}" for base in BASES for files in ("artifacts/", PARTS))

@@ -26,7 +26,7 @@ from toolkit.registry.authors import author_of
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.render import page, redirect
 from toolkit.settings import environment
-from toolkit.wiring import open_deployment_store
+from toolkit.wiring.serving import open_deployment_store
 
 _ANSWER_TIME = 30.0
 _LONGEST_ANSWER = 20_000

@@ -9,7 +9,7 @@ from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.render import page
 from toolkit.tracking.records import RunQuery, RunStatus, SearchQuery
-from toolkit.wiring import open_deployment_store
+from toolkit.wiring.serving import open_deployment_store
 
 _DAY = 86_400_000
 

@@ -56,7 +56,7 @@ def graph(asked: Asked, start: Key) -> Mapping[str, Any]:
         InvalidValue: The way or the depth is none.
         NotFound: There is no such thing.
     """
-    from toolkit.wiring import lineage_of  # noqa: PLC0415 - it composes all there is
+    from toolkit.wiring.registry import lineage_of  # noqa: PLC0415 - it composes all there is
 
     way, depth = asked.query.get("way", "both"), asked.query.get("depth", str(_USUAL_DEPTH))
     if way not in tuple(Direction) or not depth.isdigit() or not 1 <= int(depth[:9]) <= DEEPEST:

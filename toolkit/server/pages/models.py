@@ -80,7 +80,7 @@ def first_line(text: str | None) -> str:
 
 def deployment_store(asked: Asked) -> DeploymentStore:
     """Return where it is remembered what serves where."""
-    from toolkit.wiring import open_deployment_store  # noqa: PLC0415 - it composes all there is
+    from toolkit.wiring.serving import open_deployment_store  # noqa: PLC0415 - it composes all there is
 
     return open_deployment_store(asked.stores)
 

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from toolkit.artifacts.key import is_key
 from toolkit.recording.stores import Stores
+from toolkit.server.health import HealthWatch, watch_of
 from toolkit.server.v1 import (
     deployments,
     events,
@@ -32,7 +33,8 @@ from toolkit.server.v1.pictures import Pictures
 from toolkit.server.v1.route import PATH
 from toolkit.server.v1.watch import Watch
 from toolkit.tracking.http_codec import Json, Locate
-from toolkit.wiring import open_catalog, open_deployment_store
+from toolkit.wiring.registry import open_catalog
+from toolkit.wiring.serving import open_deployment_store
 
 _ABOUT = """\
 Experiments, runs and what they log. Times are milliseconds since 1970 UTC. Integers have 64 bits; NaN and the
@@ -47,6 +49,7 @@ def make_api(
     serves_artifacts: bool,
     prefix: str = "",
     stopping: threading.Event | None = None,
+    health: HealthWatch | None = None,
 ) -> FastAPI:
     """Return our API.
 
@@ -56,6 +59,7 @@ def make_api(
         serves_artifacts: Whether clients read and write artifacts through the server.
         prefix: What stands in front of each path.
         stopping: Set by the server when it is told to stop.
+        health: How the services are that the server works with; default: one of its own looks at them.
     """
     app = FastAPI(
         title="toolkit",
@@ -81,6 +85,7 @@ def make_api(
         serves_artifacts=serves_artifacts,
         pictures=Pictures(stores.runs),
         watch=Watch(),
+        health=health or watch_of(stores),
         stopping=stopping or threading.Event(),
     )
     for each in (

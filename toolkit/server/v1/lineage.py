@@ -10,7 +10,7 @@ from toolkit.registry.http_lineage import lineage_out
 from toolkit.registry.lineage import DEEPEST, Direction, Key, Kind
 from toolkit.server.v1 import records
 from toolkit.server.v1.context import Here, answer
-from toolkit.wiring import lineage_of
+from toolkit.wiring.registry import lineage_of
 
 router = APIRouter(tags=["lineage"])
 

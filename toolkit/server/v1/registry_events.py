@@ -18,7 +18,7 @@ from toolkit.registry.events import MOST_EVENTS, EventQuery
 from toolkit.registry.http_events import event_out
 from toolkit.server.v1.context import Context, Here, answer
 from toolkit.server.v1.records import Told
-from toolkit.wiring import events_of
+from toolkit.wiring.events import events_of
 
 router = APIRouter(tags=["registry"])
 

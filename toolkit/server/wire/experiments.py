@@ -10,7 +10,7 @@ from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.messages import Message
 from toolkit.server.wire.request import Fields
 from toolkit.tracking.records import Experiment, Lifecycle, SearchQuery, UsedDataset
-from toolkit.wiring import datasets_of
+from toolkit.wiring.registry import datasets_of
 
 DEFAULT_PAGE = 1000
 MOST_UNQUOTED = 10

@@ -15,7 +15,8 @@ from toolkit.errors import StoreBusy, StoreError
 from toolkit.recording.stores import Stores
 from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.messages import Message
-from toolkit.wiring import open_catalog, open_hasty
+from toolkit.wiring.opened import open_hasty
+from toolkit.wiring.registry import open_catalog
 
 logger = logging.getLogger("toolkit.server")
 

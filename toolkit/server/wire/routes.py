@@ -32,7 +32,7 @@ from toolkit.server.wire.call import Call, Endpoint
 from toolkit.server.wire.messages import Locate, encode
 from toolkit.server.wire.quick import Quick
 from toolkit.server.wire.request import BODY, Fields, check_type
-from toolkit.wiring import open_catalog
+from toolkit.wiring.registry import open_catalog
 
 logger = logging.getLogger("toolkit.server")
 

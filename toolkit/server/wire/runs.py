@@ -27,7 +27,7 @@ from toolkit.tracking.records import (
 )
 from toolkit.tracking.step_token import tags_in
 from toolkit.tracking.system_tags import RUN_NAME
-from toolkit.wiring import inputs_of
+from toolkit.wiring.registry import inputs_of
 
 MOST_METRICS, MOST_PARAMS, MOST_TAGS, MOST_TOGETHER = 1_000, 100, 100, 1_000
 
