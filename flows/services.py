@@ -157,10 +157,19 @@ class Services:
         Raises:
             ServiceError: A configuration file of Prefect cannot be read.
         """
-        found = [_status(record) for _, record in sorted(self._read().items())]  # Prefect's first
+        found = self.look()
         gone = [status.record for status in found if status.state == "stale" and status.record is not None]
         if gone:
             self._change(lambda records: {name: one for name, one in records.items() if one not in gone})
+        return found
+
+    def look(self) -> list[ServiceStatus]:
+        """Return how each service is, and leave the record as it is.
+
+        Raises:
+            ServiceError: A configuration file of Prefect cannot be read.
+        """
+        found = [_status(record) for _, record in sorted(self._read().items())]  # Prefect's first
         named = named_server(self._environ, self._directory)
         if named is not None:
             external = ServiceStatus(name=_PREFECT, state="external", url=named[0], note=f"named by {named[1]}")

@@ -14,6 +14,7 @@ from toolkit.errors import InvalidValue
 from toolkit.recording.stores import Stores
 from toolkit.registry.authors import author_of
 from toolkit.registry.catalog import Catalog
+from toolkit.server.health import HealthWatch
 from toolkit.server.wire.request import BODY
 from toolkit.tracking.http_codec import Locate
 
@@ -29,6 +30,7 @@ class Site:
         stores: The stores.
         catalog: The models of the stores.
         locate: From where artifacts are to what clients are told.
+        health: How the services are that the server works with.
         serves_artifacts: Whether artifacts are read and written through the server.
         prefix: What stands in front of each path.
     """
@@ -36,6 +38,7 @@ class Site:
     stores: Stores
     catalog: Catalog
     locate: Locate
+    health: HealthWatch
     serves_artifacts: bool = True
     prefix: str = ""
 

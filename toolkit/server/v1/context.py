@@ -16,6 +16,7 @@ from toolkit.deployments.store import DeploymentStore
 from toolkit.recording.stores import Stores
 from toolkit.registry.authors import author_of
 from toolkit.registry.catalog import Catalog
+from toolkit.server.health import HealthWatch
 from toolkit.server.lanes import writers
 from toolkit.server.v1.pictures import Pictures
 from toolkit.server.v1.watch import Watch
@@ -39,6 +40,7 @@ class Context:
         serves_artifacts: Whether clients read and write artifacts through the server.
         pictures: The pictures of the store that are read.
         watch: The runs that are listened to.
+        health: How the services are that the server works with.
         stopping: Set when the server is told to stop: answers without end then end.
         lane: Threads of what writes.
         listeners: Those who are told of the registry.
@@ -52,6 +54,7 @@ class Context:
     serves_artifacts: bool
     pictures: Pictures
     watch: Watch
+    health: HealthWatch
     stopping: threading.Event = field(default_factory=threading.Event)
     lane: CapacityLimiter = field(default_factory=writers)
     listeners: set[object] = field(default_factory=set)

@@ -517,6 +517,22 @@ class About(Told):
     artifact_root: str
 
 
+class Service(Told):
+    """How a service is: one that is ``absent`` was not started, one that is ``unknown`` has not answered yet."""
+
+    name: str
+    state: Literal["ok", "degraded", "down", "unknown", "absent"]
+    note: str
+    url: str | None
+
+
+class Services(Told):
+    """The services that a server works with, and whether somebody should look at one of them."""
+
+    well: bool
+    services: Sequence[Service]
+
+
 class Fault(Told):
     """What went wrong."""
 

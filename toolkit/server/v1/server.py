@@ -15,6 +15,8 @@ API = 1
 """Number of this API: another one is another path."""
 
 
+_PATIENCE = 1.0  # seconds
+
 PROXIED = "mlflow-artifacts:/"
 """Root of artifacts for clients that read and write them through the server."""
 
@@ -38,6 +40,14 @@ async def about(here: Here) -> Response:
             "artifact_root": PROXIED if here.serves_artifacts else here.stores.artifact_root,
         }
     )
+
+
+@router.get("/services", response_model=records.Services)
+def services(here: Here) -> Response:
+    """Return how the services are that this server works with, as far as they answer within a second."""
+    found = here.health.look(wait=_PATIENCE)
+    told = [{"name": each.name, "state": each.state, "note": each.note, "url": each.url} for each in found]
+    return answer({"well": all(each.well for each in found), "services": told})
 
 
 @router.post("/pictures", response_model=records.PictureTold)
