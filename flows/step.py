@@ -23,6 +23,7 @@ from toolkit.flows.process import CommandProcess, CommandSpec, Exit
 from toolkit.flows.registration import Registered, register_for, registered_result, told
 from toolkit.flows.workspace import Workspace
 from toolkit.recording import context as tag
+from toolkit.recording.growing import Growing
 from toolkit.recording.lease import PROCESS_TAG, process_tag
 from toolkit.recording.run import RecordedRun
 from toolkit.settings import environment
@@ -158,14 +159,17 @@ class StepRunner:
         workspace.make()
         command, inputs = self._command(folder, inside)
         inputs.begin()
-        with (folder / "output.log").open("w", encoding="utf-8", errors="surrogateescape") as log:
+        output = folder / "output.log"
+        following = Growing(recorded, output, LOG_PATH)
+        with output.open("w", encoding="utf-8", errors="surrogateescape") as log, following:
             recorded.set_tags({"toolkit.command": command[:8000]})
             if inside is not None:
                 ended = self._run_inside(inside, recorded, command, log)
             else:
                 ended = self._run_here(recorded, command, workspace.directory, log)
         recorded.log_text(prepared.lock, LOCK_PATH)
-        recorded.log_file(folder / "output.log", LOG_PATH)
+        recorded.log_file(output, LOG_PATH)
+        following.forget()
         self._record_end(recorded, ended)
         self._check_end(ended, command)
         self._record_inputs(recorded, inputs)
