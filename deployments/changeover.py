@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolkit.deployments import steps
 from toolkit.deployments.config import ServiceConfig
 from toolkit.deployments.endpoint import JSON, ask
 from toolkit.deployments.example_check import Asking, check_example
@@ -103,13 +104,23 @@ class Changeover:
         self._means = means
         self._store = means.store
 
-    def make(self, deployment: Deployment, target: Target, plan: Plan, bento: BuiltBento) -> Deployment:
+    def make(
+        self, deployment: Deployment, target: Target, plan: Plan, bento: BuiltBento, done: steps.Steps = ()
+    ) -> Deployment:
         """Make a release of a deployment that is marked as being changed.
+
+        Args:
+            deployment: The deployment.
+            target: Where it is.
+            plan: What is to serve, and how.
+            bento: What was built of it.
+            done: The steps that are done already.
 
         Raises:
             ReleaseRefused: It failed its checks, and is taken away; what served before serves.
         """
-        kept = {"config": plan.config.to_dict(), "options": dict(plan.options), "starter": Starter.here().to_dict()}
+        kept: dict[str, object] = {"config": plan.config.to_dict(), "options": dict(plan.options)}
+        kept |= {"starter": Starter.here().to_dict(), steps.KEY: steps.told(steps.begun(done, steps.START))}
         release = self._store.begin_release(
             Release(
                 deployment_id=deployment.id,
@@ -149,14 +160,15 @@ class Changeover:
         placement.folder.mkdir(parents=True, exist_ok=True)
         self._means.report(f"{deployment.name}: starting release {release.number}, {release.model}/{release.version}")
         instance = target.start(placement)
-        release = self._remember(release, instance)
-        if not target.serves and instance.private_address is None and instance.address is None:
+        writes = not target.serves and instance.private_address is None and instance.address is None
+        release = self._remember(release, instance, "" if writes else steps.CHECK)
+        if writes:
             for line in target.logs(instance):  # where the files are, and what applies them
                 self._means.report(f"{deployment.name}: {line}")
             return self._concluded(deployment, target, release, instance, old)
         found = self._checked(target, instance, bento, plan)
         self._means.report(f"{deployment.name}: release {release.number} {found}")
-        release = self._remember(release, instance, switching=True)
+        release = self._remember(release, instance, steps.SWITCH, found)
         instance = target.switch(instance, None if old is None else Instance.from_dict(old.instance))
         return self._concluded(deployment, target, release, instance, old)
 
@@ -205,12 +217,21 @@ class Changeover:
         return deployment
 
     def _remember(
-        self, release: Release, instance: Instance, *, switching: bool = False, state: ReleaseState | None = None
+        self,
+        release: Release,
+        instance: Instance,
+        next_: str = "",
+        said: str = "",
+        *,
+        state: ReleaseState | None = None,
     ) -> Release:
+        """Write down what was started, that a step has ended with something said, and which one begins."""
         kept: dict[str, object] = {name: release.instance.get(name) for name in ("config", "options")}
         kept |= instance.to_dict()
+        done = steps.ended(steps.read(release.instance), said)
+        kept[steps.KEY] = steps.told(steps.begun(done, next_) if next_ else done)
         if state is None:
-            kept |= {"starter": release.instance.get("starter"), "switching": switching}
+            kept |= {"starter": release.instance.get("starter"), "switching": next_ == steps.SWITCH}
         return self._store.change_release(
             release.deployment_id,
             release.number,
@@ -225,7 +246,11 @@ class Changeover:
     def _refuse(self, deployment: Deployment, target: Target, release: Release, why: str) -> Deployment:
         """Take a release away that never had traffic, and say so in the rows."""
         self._stop(target, deployment, release)
-        self._store.change_release(release.deployment_id, release.number, state=ReleaseState.REFUSED, message=why)
+        failed = steps.ended(steps.read(release.instance), why, failed=True)
+        kept = {**release.instance, steps.KEY: steps.told(failed)}
+        self._store.change_release(
+            release.deployment_id, release.number, state=ReleaseState.REFUSED, message=why, instance=kept
+        )
         shutil.rmtree(self._folder(deployment, release), ignore_errors=True)
         message = f"release {release.number} ({release.model}/{release.version}) was refused: {why}"
         return self._store.change(deployment.id, state=self._state_without(deployment), message=message)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from toolkit.deployments import steps
 from toolkit.deployments.changeover import (
     INTERRUPTED,
     ON_A_MACHINE,
@@ -119,7 +120,7 @@ class Releases:
             if follow:
                 version = self._means.find(follow)
             target.require(wanted.options)
-            bento = self._built(version, wanted.config)
+            bento, built = self._built(version, wanted.config)
             now = now_ms()
             deployment = self._store.create(
                 Deployment(
@@ -144,7 +145,7 @@ class Releases:
                 why=wanted.why,
                 patience=wanted.patience,
             )
-            return self._changeover.make(deployment, target, plan, bento)
+            return self._changeover.make(deployment, target, plan, bento, built)
 
     def update(self, name: str, change: Change) -> Deployment:
         """Release another version, or the same one otherwise, beside the one that serves.
@@ -418,14 +419,17 @@ class Releases:
         check_host(deployment)
         target = self._means.target(deployment.target, plan.options)
         target.require(plan.options)
-        bento = self._built(plan.version, plan.config)
+        bento, built = self._built(plan.version, plan.config)
         deployment = self._store.change(deployment.id, expected=SETTLED, state=DeploymentState.UPDATING)
-        return self._changeover.make(deployment, target, plan, bento)
+        return self._changeover.make(deployment, target, plan, bento, built)
 
-    def _built(self, version: ModelVersion, config: ServiceConfig) -> BuiltBento:
+    def _built(self, version: ModelVersion, config: ServiceConfig) -> tuple[BuiltBento, steps.Steps]:
+        """Build a Bento; return it, and the step that it was."""
+        begun = steps.begun((), steps.BUILD)
         bento = self._means.build(version, config)
-        self._means.report(f"{bento.tag}: {'built' if bento.made else 'was built already'}")
-        return bento
+        said = "built" if bento.made else "was built already"
+        self._means.report(f"{bento.tag}: {said}")
+        return bento, steps.ended(begun, said)
 
 
 def _earlier(deployment: Deployment, releases: Sequence[Release], to: int | None) -> Release:

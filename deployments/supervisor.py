@@ -22,7 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from toolkit.deployments import collecting, control, control_server, door, following, log_file, supervised
+from toolkit.deployments import collecting, control, control_server, door, following, log_file, looking, supervised
 from toolkit.deployments.kept import KeptRelease
 from toolkit.deployments.supervised import DoorRecord, Remembered, Wanted
 from toolkit.errors import Conflict, NotFound
@@ -74,6 +74,7 @@ class Supervisor:
         self._tasks.append(asyncio.create_task(self._look_after_logs()))
         self._tasks.append(asyncio.create_task(following.keep(self._home)))
         self._tasks.append(asyncio.create_task(collecting.keep(self._home, self._told)))
+        self._tasks.append(asyncio.create_task(looking.keep(self._home, self._serving)))
 
     def all(self) -> list[dict[str, Any]]:
         """Return how everything that runs is."""
@@ -207,6 +208,20 @@ class Supervisor:
         """Return what says where samples belong: what the last release that samples was told."""
         told = [each.wanted.told for each in self._releases.values() if each.wanted.sampled]
         return told[-1] if told else {}
+
+    def _serving(self) -> list[looking.Served]:
+        """Return the releases that answer at a public address."""
+        there = [(opened.record, self._releases.get(opened.record.instance)) for opened in self._doors.values()]
+        return [
+            looking.Served(
+                id=record.instance,
+                deployment=record.deployment,
+                release=release.wanted.release,
+                address=f"http://127.0.0.1:{release.private_port}",
+            )
+            for record, release in there
+            if release is not None
+        ]
 
     def _remember(self) -> None:
         wanted = [replace(each.wanted, private_port=each.private_port) for each in self._releases.values()]

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from shelf import DIES, Shelf, releases_on
 
+from toolkit.deployments import steps
 from toolkit.deployments.config import ServiceConfig
 from toolkit.deployments.records import Deployment, DeploymentState, Release, ReleaseState
 from toolkit.deployments.release import Change, Releases, Wanted
@@ -92,6 +93,21 @@ def test_what_is_created_serves_and_is_remembered(place: Place) -> None:
     (release,) = place.rows()
     assert (release.model, release.version, release.bento) == ("wine", 1, "wine:1")
     assert (release.state, release.ended_at) == (ReleaseState.SERVING, None)
+
+
+def test_each_step_of_a_release_is_written_down(place: Place) -> None:
+    place.create()
+    with pytest.raises(ReleaseRefused):
+        place.releases.update("wine", Change(model="wine/2", options={"fails": "switch"}))
+    refused, served = (steps.read(each.instance) for each in place.rows())
+    assert [each.name for each in served] == ["build", "start", "check", "switch"]
+    assert all(each.ended is not None and each.ended >= each.began for each in (*served, *refused))
+    assert served[2].said
+    assert [(each.name, each.failed) for each in refused][2:] == [("check", False), ("switch", True)]
+    assert refused[-1].said == "the switch failed"
+    place.releases.create(Wanted(name="papers", model="wine/1", target="paper"))
+    (written,) = place.store.releases(place.store.get("papers").id)
+    assert [each.name for each in steps.read(written.instance)] == ["build", "start"]
 
 
 def test_a_target_that_writes_files_is_written_and_not_checked(place: Place) -> None:
