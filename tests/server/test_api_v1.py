@@ -175,6 +175,7 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         (registry_events.EventPage, "GET", "/registry/events?after=1&limit=2", None),
         (records.Done, "DELETE", "/registered-models/vin", {}),
         (records.Removed, "POST", "/purge", {"run_ids": [run_id]}),
+        (records.Services, "GET", "/services", None),
         (records.PictureTold, "POST", "/pictures", {}),
         (records.Done, "DELETE", "/pictures/nope", {}),
     ]

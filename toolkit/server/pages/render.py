@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +42,7 @@ HTMX = json.dumps(
         "scrollBehavior": "instant",
         "responseHandling": [
             {"code": "204", "swap": False},
+            {"code": "304", "swap": False},
             {"code": "[23]..", "swap": True},
             {"code": "422", "swap": True},
             {"code": "[45]..", "swap": False, "error": True},
@@ -127,7 +130,20 @@ def page(
         "referrer-policy": "same-origin",
         **(headers or {}),
     }
+    if asked.is_part and asked.request.method == "GET" and status == 200:
+        sent["etag"] = _mark(text)
+        if asked.request.headers.get("if-none-match") == sent["etag"]:
+            return Response(status_code=304, headers=sent)
     return HTMLResponse(text, status, sent)
+
+
+_TIMES = re.compile(r"(<time[^>]* data-(?:time|since)=[^>]*>)[^<]*")
+
+
+def _mark(text: str) -> str:
+    """Return what stands for a part as it is now; how long ago something was does not change it: browsers tell that."""
+    lasting = _TIMES.sub(r"\1", text)
+    return f'"{hashlib.sha256(lasting.encode()).hexdigest()[:24]}"'
 
 
 def redirect(place: str, *, asked: Asked | None = None) -> Response:

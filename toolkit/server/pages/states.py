@@ -50,6 +50,12 @@ LOOKS = {
     "FAILING": Look("Failing", "triangle-alert", "bad"),
     "GONE": Look("Gone", "circle-dashed", "quiet"),
     "PENDING": Look("Pending", "clock", "waiting"),
+    # Services.
+    "OK": Look("Well", "circle-check", "good"),
+    "DEGRADED": Look("Degraded", "triangle-alert", "waiting"),
+    "DOWN": Look("Down", "octagon-x", "bad"),
+    "UNKNOWN": Look("Not known yet", "circle-question-mark", "quiet"),
+    "ABSENT": Look("Not started", "circle-dashed", "quiet"),
 }
 
 

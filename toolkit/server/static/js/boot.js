@@ -4,6 +4,7 @@ import { copying } from "./copy.js";
 import { tables } from "./table.js";
 import { keys } from "./keys.js";
 import { placeOf } from "./links.js";
+import { beat } from "./beat.js";
 
 const prefix = document.body.dataset.prefix;
 
@@ -36,15 +37,6 @@ function parts() {
     toast(seen.querySelector(".fault")?.textContent?.trim() || `The server answered ${event.detail.xhr.status}.`);
   });
   document.body.addEventListener("htmx:sendError", () => toast("The server does not answer: is it still running?"));
-}
-
-// Parts that are to be fresh listen for this; a page that nobody sees asks for nothing.
-function beat() {
-  setInterval(() => {
-    if (document.visibilityState === "visible") {
-      document.body.dispatchEvent(new Event("toolkit:beat"));
-    }
-  }, 5000);
 }
 
 // One menu at a time; a click beside it or Esc closes it.
