@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.server.pages import numbers, times
 from toolkit.server.pages.columns import COURSE, Column
+from toolkit.server.pages.directions import lower_is_better
 from toolkit.tracking.records import Run
 
 LONGEST = 120
@@ -21,11 +23,15 @@ class Cell:
         text: What is shown.
         full: What it is, exactly; empty where the text says all.
         kind: ``n`` of a number, ``x`` of a text, ``e`` of nothing, ``s`` of a course, which is drawn later.
+        gap: By how much it differs from the run that others are held against.
+        best: Whether no other run that is shown has a better one.
     """
 
     text: str
     full: str = ""
     kind: str = "x"
+    gap: str = ""
+    best: bool = False
 
 
 EMPTY = Cell("", "not logged", "e")
@@ -47,20 +53,58 @@ def duration_of(run: Run, now: int) -> int | None:
     return None if end is None else max(0, end - info.start_time)
 
 
-def rows_of(runs: Sequence[Run], columns: Sequence[Column], now: int) -> Mapping[str, Sequence[Cell]]:
-    """Return the cells of each run, in the order of the columns."""
-    digits = {
-        column: numbers.digits_of([run.data.metrics[column.key] for run in runs if column.key in run.data.metrics])
-        for column in columns
-        if column.kind == "m"
-    }
-    return {run.info.run_id: [_cell(run, column, digits.get(column, 4), now) for column in columns] for run in runs}
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """How the values of a metric are shown.
+
+    Attributes:
+        digits: How many significant ones.
+        lower: Whether a lower value is better; ``None``: nobody knows.
+        best: The best value that is shown, if several differ.
+        base: The value of the run that others are held against.
+    """
+
+    digits: int
+    lower: bool | None
+    best: float | None
+    base: float | None
 
 
-def _cell(run: Run, column: Column, digits: int, now: int) -> Cell:
-    if column.kind == "m":
+def rows_of(
+    runs: Sequence[Run], columns: Sequence[Column], now: int, base: Run | None = None, *, marks: bool = True
+) -> Mapping[str, Sequence[Cell]]:
+    """Return the cells of each run, in the order of the columns.
+
+    Args:
+        runs: The runs.
+        columns: What is shown of them.
+        now: The time, in milliseconds since 1970.
+        base: The run that others are held against.
+        marks: Whether the best values are marked.
+    """
+    looks = {column: _measured(runs, column.key, base, marks=marks) for column in columns if column.kind == "m"}
+    return {run.info.run_id: [_cell(run, column, looks.get(column), now) for column in columns] for run in runs}
+
+
+def _measured(runs: Sequence[Run], key: str, base: Run | None, *, marks: bool) -> _Measured:
+    values = [run.data.metrics[key] for run in runs if key in run.data.metrics]
+    finite = {value for value in values if math.isfinite(value)}
+    lower = lower_is_better(key)
+    best = None if not marks or lower is None or len(finite) < 2 else min(finite) if lower else max(finite)
+    return _Measured(numbers.digits_of(values), lower, best, None if base is None else base.data.metrics.get(key))
+
+
+def _metric(value: float, look: _Measured) -> Cell:
+    gap = ""
+    if look.base is not None and look.base != value:  # the share is left out: columns would be twice as wide
+        gap = numbers.difference(value, look.base, lower_is_better=look.lower).partition(" (")[0]
+    return Cell(numbers.metric(value, look.digits), repr(value), "n", gap, value == look.best)
+
+
+def _cell(run: Run, column: Column, measured: _Measured | None, now: int) -> Cell:
+    if measured is not None:
         value = run.data.metrics.get(column.key)
-        return EMPTY if value is None else Cell(numbers.metric(value, digits), repr(value), "n")
+        return EMPTY if value is None else _metric(value, measured)
     if column.kind == "a":
         return _attribute(run, column.key, now)
     if column.kind == COURSE:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from toolkit.errors import InvalidValue
 from toolkit.server.pages.asked import Asked
-from toolkit.server.pages.columns import COURSE, Column, read, read_all
+from toolkit.server.pages.columns import COURSE, MOST, Column, read, read_all
 from toolkit.tracking.records import Lifecycle, SearchQuery
 
 PAGE = 100
 """Rows of a page."""
+NARROWEST, WIDEST = 48, 1_200
+"""Pixels of a column."""
 GROUPED = ("user", "reason")
 """Attributes of runs that make groups."""
 
@@ -31,6 +33,7 @@ class RunsView:
         parents: Whether runs that are parts of others are shown below those alone.
         after: Where the page before ended.
         base: The run that others are held against.
+        widths: Of columns that somebody made wider or narrower, in pixels, by what addresses call them.
     """
 
     experiment_id: str
@@ -42,6 +45,7 @@ class RunsView:
     parents: bool = True
     after: str | None = None
     base: str | None = None
+    widths: Sequence[tuple[str, int]] = ()
 
     @classmethod
     def of(cls, asked: Asked, experiment_id: str) -> RunsView:
@@ -75,6 +79,7 @@ class RunsView:
             parents=query.get("children") != "1",
             after=query.get("after") or None,
             base=query.get("base") or None,
+            widths=tuple(_widths([value for name, value in pairs if name == "w"])),
         )
 
     def search(
@@ -131,6 +136,7 @@ class RunsView:
             ("base", view.base or ""),
             ("after", view.after or ""),
             *(("cols", column.id) for column in view.columns),
+            *(("w", f"{pixels}~{name}") for name, pixels in view.widths),
         ]
         text = urlencode([(name, value) for name, value in pairs if value])
         return f"?{text}" if text else ""
@@ -151,6 +157,14 @@ class RunsView:
         if now == first:
             return self.query(sort=((column, not first_down),), after=None)
         return self.query(sort=(), after=None)
+
+
+def _widths(texts: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Yield the widths of an address; what is none is left out, for a table can be shown all the same."""
+    for text in texts[:MOST]:
+        pixels, _, name = text.partition("~")
+        if name and pixels.isdecimal() and len(pixels) <= len(str(WIDEST)):
+            yield name, min(WIDEST, max(NARROWEST, int(pixels)))
 
 
 def quoted(text: str) -> str:

@@ -1,0 +1,156 @@
+"""All rows of a view of runs, to take along: as CSV, as JSON, and as the line of Python that gives them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from starlette.responses import Response, StreamingResponse
+
+from toolkit.server.pages import columns as choice
+from toolkit.server.pages import times
+from toolkit.server.pages.asked import Asked
+from toolkit.server.pages.columns import COURSE, Column
+from toolkit.server.pages.view import RunsView
+from toolkit.tracking.records import Experiment, Run
+
+_LOOKED_AT = 1_000
+_AT_ONCE = 1_000
+
+
+def export(asked: Asked) -> Response:
+    """Return all rows of a view as CSV."""
+    view, shown = _asked_for(asked)
+    return _file(view, "csv", "text/csv; charset=utf-8", _csv(asked, view, shown))
+
+
+def export_json(asked: Asked) -> Response:
+    """Return all rows of a view as one JSON list; what no number of JSON is, is text there."""
+    view, shown = _asked_for(asked)
+    return _file(view, "json", "application/json", _json(asked, view, shown))
+
+
+def _asked_for(asked: Asked) -> tuple[RunsView, Sequence[Column]]:
+    """Return the view that is taken along and its columns: where none were chosen, all that the first runs fill."""
+    runs = asked.stores.runs
+    experiment = runs.get_experiment(asked.path["experiment_id"])
+    view = RunsView.of(asked, experiment.experiment_id)
+    view = replace(view, after=None, columns=[column for column in view.columns if column.kind != COURSE])
+    if view.columns:
+        runs.search_runs(view.search(limit=1, fields=[]))  # a filter that cannot be read is told before the first byte
+        return view, view.columns
+    first = runs.search_runs(view.search(limit=_LOOKED_AT))
+    return view, [column for column in choice.keys_of(first.items) if column.kind != "t"]
+
+
+def _file(view: RunsView, ending: str, kind: str, text: Iterator[str]) -> Response:
+    name = f"experiment-{view.experiment_id}.{ending}"
+    headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+    return StreamingResponse(text, headers=headers, media_type=kind)
+
+
+def _runs(asked: Asked, view: RunsView, columns: Sequence[Column]) -> Iterator[Sequence[Run]]:
+    """Yield the runs of a view, some at a time."""
+    token = None
+    while True:
+        query = view.search(limit=_AT_ONCE, fields=choice.loaded(columns))
+        found = asked.stores.runs.search_runs(replace(query, page_token=token))
+        yield found.items
+        token = found.next_page_token
+        if token is None:
+            return
+
+
+def _told(run: Run) -> Mapping[str, str]:
+    """Return what is told of each run, whatever the columns."""
+    info = run.info
+    return {
+        "run_id": info.run_id,
+        "run_name": info.run_name,
+        "status": str(info.status),
+        "start_time": times.iso(info.start_time),
+        "end_time": times.iso(info.end_time) if info.end_time is not None else "",
+    }
+
+
+def _csv(asked: Asked, view: RunsView, columns: Sequence[Column]) -> Iterator[str]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["run_id", "run_name", "status", "start_time", "end_time", *(column.id for column in columns)])
+    for runs in _runs(asked, view, columns):
+        for run in runs:
+            told = (_plain(text) for text in _told(run).values())
+            writer.writerow([*told, *(_value(run, column) for column in columns)])
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def _json(asked: Asked, view: RunsView, columns: Sequence[Column]) -> Iterator[str]:
+    yield "["
+    between = "\n"
+    for runs in _runs(asked, view, columns):
+        for run in runs:
+            row = {**_told(run), **{column.id: _exact(run, column) for column in columns}}
+            yield between + json.dumps(row)
+            between = ",\n"
+    yield "\n]\n"
+
+
+def _exact(run: Run, column: Column) -> str | float | None:
+    """Return a value as JSON can hold it; ``None`` where the run has none."""
+    if column.kind == "m":
+        value = run.data.metrics.get(column.key)
+        return value if value is None or math.isfinite(value) else repr(value)
+    if column.kind == "a":
+        return _attribute(run, column.key)
+    return (run.data.params if column.kind == "p" else run.data.tags).get(column.key)
+
+
+def _attribute(run: Run, name: str) -> str:
+    return {"user": run.info.user_id, "id": run.info.run_id, "reason": run.info.reason or ""}.get(name, "")
+
+
+def _value(run: Run, column: Column) -> str:
+    if column.kind == "m":
+        value = run.data.metrics.get(column.key)
+        return "" if value is None else repr(value)
+    if column.kind == "a":
+        return _plain(_attribute(run, column.key))
+    return _plain((run.data.params if column.kind == "p" else run.data.tags).get(column.key, ""))
+
+
+def _plain(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "@", "\t", "\r") or (text[:1] == "-" and not _number(text)) else text
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def python(experiment: Experiment, view: RunsView, columns: Sequence[Column]) -> str:
+    """Return the line of Python that gives what is shown as a pandas table."""
+    filter_ = view.search().filter
+    given = [
+        f"experiment_ids=[{experiment.experiment_id!r}]",
+        f"filter_string={filter_!r}" if filter_ else "",
+        f"order_by={view.search().order_by!r}" if view.sort else "",
+        "run_view_type=toolkit.entities.ViewType.DELETED_ONLY" if view.deleted else "",
+        f"fields={choice.loaded(columns)!r}" if columns else "",
+    ]
+    return f"toolkit.search_runs({', '.join(part for part in given if part)})"
+
+
+PAGES = [
+    ("GET", "/experiments/{experiment_id}/runs.csv", export),
+    ("GET", "/experiments/{experiment_id}/runs.json", export_json),
+]
