@@ -15,6 +15,8 @@ KEY = "steps"
 """Under which they stand among what a release's row holds for its target."""
 BUILD, START, CHECK, SWITCH = "build", "start", "check", "switch"
 
+_SHOWN = 500  # characters of what was found
+
 Steps = tuple["Step", ...]
 
 
@@ -46,7 +48,7 @@ def ended(steps: Steps, said: str = "", *, failed: bool = False) -> Steps:
     """Return steps whose last has ended now; where none goes on, they stay as they are."""
     if not steps or steps[-1].ended is not None:
         return steps
-    return (*steps[:-1], replace(steps[-1], ended=now_ms(), said=said, failed=failed))
+    return (*steps[:-1], replace(steps[-1], ended=now_ms(), said=said[:_SHOWN], failed=failed))
 
 
 def told(steps: Steps) -> list[dict[str, object]]:
