@@ -211,7 +211,7 @@ def cases(home: Path, runs: int) -> Sequence[Case]:
     limit = 0.7 if runs <= 10_000 else 1.0
     plotted = "document.querySelectorAll('.js-plotly-plot .js-line').length >= 3"
     drawn = f"document.querySelectorAll('.js-plotly-plot .scatterlayer .trace').length >= {COMPARED}"
-    columns = READY + f"document.querySelectorAll('table.compare thead th').length > {COMPARED}"
+    columns = READY + f"document.querySelectorAll('table.compare tbody tr').length >= 2 * {COMPARED}"
     return [
         Case(name=table, path="/experiments/0", usable=rows, limit=limit, peer="/#/experiments/0/runs",
              peer_usable=peer_rows),

@@ -56,6 +56,6 @@ def test_a_run_that_is_gone_does_not_spoil_the_comparison(shown: Place) -> None:
     server, there = shown
     answer = server.call("GET", "/compare", None, {}, runs=f"{there.run},nothing")
     assert answer.status == 200
-    assert "1 of the chosen runs are not there" in answer.body.decode()
+    assert "1 of the chosen runs is not there" in answer.body.decode()
     many = ",".join(f"{i:032x}" for i in range(201))
     assert "wanted 2 to 200" in server.call("GET", "/compare", None, {}, runs=many).body.decode()

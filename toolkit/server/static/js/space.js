@@ -1,121 +1,208 @@
-// Many runs in the space of their parameters and metrics: parallel coordinates, a scatter, or boxes.
+// What charts of many runs share: the fields that runs have, colours by a field, the table beside a chart, the address.
 import * as echarts from "../vendor/echarts-6.1.0/echarts.min.js";
 import { metric } from "./numbers.js";
 
-const told = JSON.parse(document.getElementById("space-data").textContent);
-const place = document.getElementById("space");
-const form = document.getElementById("space-options");
-const said = document.getElementById("space-said");
-const chart = echarts.init(place, null, { renderer: "canvas" });
+export const told = JSON.parse(document.getElementById("space-data").textContent);
+export const place = document.getElementById("space");
+export const form = document.getElementById("space-options");
+export const chart = echarts.init(place, null, { renderer: "canvas" });
 
-const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const isNumber = (text) => text !== undefined && text.trim() !== "" && Number.isFinite(Number(text));
-const RAMP = ["#00306f", "#33497a", "#575d6d", "#7c7b78", "#a59c74", "#cfbf61", "#fdea45"]; // from blue to yellow
+const SLOTS = 8;
 
-function common() {
+export function token(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** Return a field by its id, as columns have it. */
+export function field(id) {
+  return told.fields.find((each) => each.id === id);
+}
+
+export function ownColour(i) {
+  return token(`--s${told.runs[i].slot + 1}`);
+}
+
+export function shown(value, of) {
+  return value === null || value === undefined ? "" : of.numeric ? metric(value) : value;
+}
+
+/** Return the values of a field that are texts, each once, in their order. */
+export function categories(of) {
+  return [...new Set(of.values.filter((value) => value !== null))].sort((a, b) => (a < b ? -1 : 1));
+}
+
+/** Return the least and the greatest number of a field. */
+export function bounds(of) {
+  const there = of.values.filter((value) => value !== null);
+  return [Math.min(...there), Math.max(...there)];
+}
+
+function mixed(share) {
+  const anchors = [1, 2, 3, 4, 5, 6, 7].map((number) => token(`--r${number}`));
+  const at = Math.min(anchors.length - 1.000001, Math.max(0, share * (anchors.length - 1)));
+  const low = Math.floor(at);
+  const part = (text, from) => Number.parseInt(text.slice(from, from + 2), 16);
+  const one = (from) => Math.round(part(anchors[low], from) + (part(anchors[low + 1], from) - part(anchors[low], from)) * (at - low));
+  return `rgb(${one(1)}, ${one(3)}, ${one(5)})`;
+}
+
+/** Return the colour of each run by a field (none: each run's own), and a legend: pairs of colour and text. */
+export function colouring(id) {
+  const by = field(id);
+  const grey = token("--line-control");
+  if (!by) {
+    return { colours: told.runs.map((_, i) => ownColour(i)), legend: [] };
+  }
+  const lacking = by.values.some((value) => value === null) ? [[grey, `no ${by.name}`]] : [];
+  if (by.numeric) {
+    const [low, high] = bounds(by);
+    const share = (value) => (high > low ? (value - low) / (high - low) : 0.5);
+    const marks = high > low ? [0, 0.25, 0.5, 0.75, 1] : [0.5];
+    return {
+      colours: by.values.map((value) => (value === null ? grey : mixed(share(value)))),
+      legend: [...marks.map((at) => [mixed(at), metric(low + (high - low) * at)]), ...lacking],
+      name: by.name,
+    };
+  }
+  const names = categories(by);
+  const slots = new Map(names.slice(0, SLOTS).map((name, i) => [name, token(`--s${i + 1}`)]));
+  const rest = names.length > SLOTS ? [[grey, `${names.length - SLOTS} more values`]] : [];
   return {
-    animation: false,
-    textStyle: { fontFamily: "system-ui, sans-serif", color: token("--text-muted") },
-    tooltip: { renderMode: "richText", backgroundColor: token("--bg"), borderColor: token("--line-control"), textStyle: { color: token("--text"), fontSize: 12 } },
-    aria: { enabled: true },
+    colours: by.values.map((value) => slots.get(value) ?? grey),
+    legend: [...[...slots].map(([name, colour]) => [colour, name]), ...rest, ...lacking],
+    name: by.name,
   };
 }
 
-function valueAxis(name) {
-  return { type: "value", name, nameLocation: "middle", nameGap: 32, scale: true, axisLabel: { color: token("--text-muted"), formatter: (value) => metric(value, 3) }, splitLine: { lineStyle: { color: token("--line") } } };
-}
+const SVG = "http://www.w3.org/2000/svg";
 
-function parallel(y) {
-  const dims = [...told.params.map((key) => ["params", key]), ...(y ? [["metrics", y]] : [])];
-  const numeric = dims.map(([kind, key]) => kind === "metrics" || told.runs.every((run) => run.params[key] === undefined || isNumber(run.params[key])));
-  const rows = told.runs.filter((run) => !y || run.metrics[y] !== undefined && run.metrics[y] !== null);
-  const values = rows.map((run) => run.metrics[y]);
-  said.textContent = rows.length < told.runs.length ? `${rows.length} of ${told.runs.length} runs have ${y}` : "";
-  chart.setOption({
-    ...common(),
-    parallel: { left: 80, right: 120, top: 48, bottom: 32 },
-    parallelAxis: dims.map(([, key], i) => ({
-      dim: i, name: key, type: numeric[i] ? "value" : "category", scale: true,
-      data: numeric[i] ? undefined : [...new Set(told.runs.map((run) => run.params[key] ?? "–"))],
-      nameTextStyle: { color: token("--text") }, axisLabel: { color: token("--text-muted") }, axisLine: { lineStyle: { color: token("--line-control") } },
-    })),
-    visualMap: y && values.length ? { dimension: dims.length - 1, min: Math.min(...values), max: Math.max(...values), inRange: { color: RAMP }, right: 0, top: "middle", textStyle: { color: token("--text-muted") }, formatter: (value) => metric(value) } : undefined,
-    series: [{
-      type: "parallel", smooth: false, lineStyle: { width: 2, opacity: rows.length > 200 ? 0.15 : 0.7 },
-      data: rows.map((run) => ({ name: run.name, value: dims.map(([kind, key], i) => (kind === "metrics" ? run.metrics[key] : numeric[i] ? Number(run.params[key]) : run.params[key] ?? "–")) })),
-    }],
-  }, { notMerge: true });
-}
-
-function scatter(x, y) {
-  const [kind, key] = [x.slice(0, 1), x.slice(2)];
-  const of = (run) => (kind === "m" ? run.metrics[key] : run.params[key]);
-  const numeric = kind === "m" || told.runs.every((run) => of(run) === undefined || isNumber(of(run)));
-  const rows = told.runs.filter((run) => of(run) !== undefined && run.metrics[y] !== undefined && run.metrics[y] !== null);
-  said.textContent = rows.length < told.runs.length ? `${rows.length} of ${told.runs.length} runs have both` : "";
-  chart.setOption({
-    ...common(),
-    grid: { left: 64, right: 24, top: 16, bottom: 48 },
-    xAxis: numeric ? valueAxis(key) : { type: "category", name: key, nameLocation: "middle", nameGap: 32, data: [...new Set(rows.map(of))] },
-    yAxis: valueAxis(y),
-    tooltip: { ...common().tooltip, formatter: (item) => `${item.name}\n${key} ${item.value[0]}\n${y} ${metric(item.value[1])}` },
-    series: [{ type: "scatter", symbolSize: 10, itemStyle: { color: token("--s1"), opacity: 0.8 }, data: rows.map((run) => ({ name: run.name, id: run.id, value: [numeric ? Number(of(run)) : of(run), run.metrics[y]] })) }],
-  }, { notMerge: true });
-}
-
-function quantile(sorted, share) {
-  const at = (sorted.length - 1) * share;
-  const low = Math.floor(at);
-  return sorted[low] + (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]) * (at - low);
-}
-
-function boxes(x, y) {
-  const key = x.slice(2);
-  const groups = new Map();
-  for (const run of told.runs) {
-    const value = run.metrics[y];
-    if (value !== undefined && value !== null) {
-      const group = run.params[key] ?? "–";
-      groups.set(group, [...(groups.get(group) ?? []), value]);
-    }
+function swatch(colour) {
+  const picture = document.createElementNS(SVG, "svg");
+  picture.setAttribute("width", "12");
+  picture.setAttribute("height", "12");
+  picture.setAttribute("aria-hidden", "true");
+  const box = document.createElementNS(SVG, "rect");
+  for (const [name, value] of [["width", "12"], ["height", "12"], ["rx", "2"], ["fill", colour]]) {
+    box.setAttribute(name, value);
   }
-  const names = [...groups.keys()].sort((a, b) => (isNumber(a) && isNumber(b) ? Number(a) - Number(b) : a < b ? -1 : 1));
-  const data = names.map((name) => {
-    const sorted = groups.get(name).sort((a, b) => a - b);
-    return [0, 0.25, 0.5, 0.75, 1].map((share) => quantile(sorted, share));
-  });
-  said.textContent = names.map((name) => `${name}: ${groups.get(name).length} runs`).join(" · ");
-  chart.setOption({
-    ...common(),
-    grid: { left: 64, right: 24, top: 16, bottom: 48 },
-    xAxis: { type: "category", name: key, nameLocation: "middle", nameGap: 32, data: names, axisLabel: { color: token("--text-muted") } },
-    yAxis: valueAxis(y),
-    series: [{ type: "boxplot", itemStyle: { color: token("--bg-hover"), borderColor: token("--s1") }, data }],
-  }, { notMerge: true });
+  picture.append(box);
+  return picture;
 }
 
-function draw() {
-  const chosen = new FormData(form);
-  const [x, y] = [chosen.get("x"), chosen.get("y")];
-  if (place.dataset.kind === "parallel") {
-    parallel(y);
-  } else if (!x || !y) {
-    said.textContent = "There is nothing to draw: these runs differ in no parameter, or have no metric.";
-  } else if (place.dataset.kind === "scatter") {
-    scatter(x, y);
-  } else {
-    boxes(x, y);
+export function element(tag, text, attributes = {}) {
+  const made = document.createElement(tag);
+  made.append(text);
+  for (const [name, value] of Object.entries(attributes)) {
+    made.setAttribute(name, value);
   }
+  return made;
+}
+
+/** Show what the colours of a chart mean. */
+export function legend({ legend: marks, name }) {
+  const list = document.getElementById("space-legend");
+  list.replaceChildren(...(marks.length ? [element("li", `Colour: ${name}`, { class: "muted" })] : []), ...marks.map(([colour, text]) => {
+    const item = element("li", swatch(colour));
+    item.append(` ${text}`);
+    return item;
+  }));
+}
+
+/** Say what is drawn, and what is not, below the chart and to who does not see it. */
+export function say(label, parts) {
+  place.setAttribute("aria-label", label);
+  document.getElementById("space-said").textContent = parts.filter(Boolean).join(" · ");
   place.dataset.drawn = "1";
 }
 
-form.addEventListener("input", draw);
-form.addEventListener("submit", (event) => event.preventDefault());
-chart.on("click", (event) => {
-  if (event.data?.id) {
-    location.assign(`${document.body.dataset.prefix}/runs/${event.data.id}`);
+/** Return "n of m runs", and why the others are not there. */
+export function drawnOf(rows, why) {
+  return rows.length < told.runs.length ? `${rows.length} of ${told.runs.length} runs are drawn: the others have no ${why}` : `all ${told.runs.length} runs are drawn`;
+}
+
+/** Write the table beside the chart. Cells of a run's row begin with the run: its place. */
+export function table(caption, heads, rows) {
+  const box = document.getElementById("space-table");
+  const made = element("table", element("caption", caption, { class: "unseen" }), { class: "table" });
+  const head = element("tr", "");
+  head.append(...heads.map((text, i) => element("th", text, { scope: "col", ...(i ? { class: "n" } : {}) })));
+  made.append(element("thead", head));
+  const body = document.createElement("tbody");
+  for (const [first, ...cells] of rows) {
+    const row = document.createElement("tr");
+    row.append(element("th", typeof first === "number" ? runLink(first) : first, { scope: "row" }));
+    row.append(...cells.map((text) => element("td", text, { class: "n" })));
+    body.append(row);
   }
-});
-new ResizeObserver(() => requestAnimationFrame(() => chart.resize())).observe(place);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-draw();
+  made.append(body);
+  box.replaceChildren(made);
+}
+
+function runLink(i) {
+  return element("a", told.runs[i].name, { href: `${document.body.dataset.prefix}/runs/${told.runs[i].id}` });
+}
+
+/** Keep in the address what is chosen: pairs of a name and a value, or values; what is empty is left out. */
+export function remember(pairs) {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of pairs) {
+    query.delete(name);
+    for (const each of Array.isArray(value) ? value : [value]) {
+      if (each) {
+        query.append(name, each);
+      }
+    }
+  }
+  history.replaceState(null, "", `?${query}`);
+}
+
+export function common() {
+  return {
+    animation: false,
+    textStyle: { fontFamily: "system-ui, sans-serif", color: token("--text-muted") },
+    tooltip: { renderMode: "richText", confine: true, backgroundColor: token("--bg"), borderColor: token("--line-control"), textStyle: { color: token("--text"), fontSize: 12 } },
+  };
+}
+
+function tick(value) {
+  const text = metric(Number(value.toPrecision(6)), 4);
+  return text.includes(".") && !text.includes("e") ? text.replace(/\.?0+$/, "") : text;
+}
+
+/** Return an axis for a field: numbers, their logarithms, or texts. */
+export function axis(of, { log = false, vertical = false } = {}) {
+  const look = {
+    name: of.name,
+    nameLocation: "middle",
+    nameGap: vertical ? 52 : 30,
+    nameTextStyle: { color: token("--text") },
+    axisLine: { lineStyle: { color: token("--line-control") } },
+    splitLine: { lineStyle: { color: token("--line") } },
+    axisLabel: { color: token("--text-muted"), hideOverlap: true, ...(vertical ? { width: 80, overflow: "truncate" } : {}) },
+  };
+  if (!of.numeric) {
+    return { ...look, type: "category", data: categories(of), splitLine: { show: false } };
+  }
+  return { ...look, type: log ? "log" : "value", scale: true, axisLabel: { ...look.axisLabel, formatter: tick } };
+}
+
+/** Draw now, and whenever something that the picture depends on changes. */
+export function start(draw, options) {
+  const told_ = () => {
+    remember(options.map((name) => {
+      const control = form.elements[name];
+      const value = control.type === "checkbox" ? (control.checked ? "1" : "") : control.value;
+      return [name, value === (control.dataset.usual ?? "") ? "" : value || "none"];
+    }));
+    draw();
+  };
+  form.addEventListener("input", told_);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  document.querySelector("[data-save-picture]").addEventListener("click", () => {
+    const link = element("a", "", { href: chart.getDataURL({ pixelRatio: 2, backgroundColor: token("--bg") }), download: `${place.dataset.kind}.png` });
+    link.click();
+  });
+  new ResizeObserver(() => requestAnimationFrame(() => chart.resize())).observe(place);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  draw();
+}
