@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, and_, delete, or_, select
+from sqlalchemy import Connection, and_, delete, func, or_, select
 
-from toolkit.db.dialect import insert
-from toolkit.db.tables import artifacts
+from toolkit.db.dialect import insert, one_of_texts
+from toolkit.db.tables import artifacts, runs
 from toolkit.tracking import paging
 from toolkit.tracking.records import ArtifactEntry, Page
 from toolkit.tracking.sql_runs import find
@@ -77,3 +77,22 @@ def page(connection: Connection, run_id: str, prefix: str, limit: int, page_toke
         ArtifactEntry(path=row.path, size=row.size, sha256=row.sha256, created=row.created) for row in rows[:limit]
     ]
     return Page(items=items, next_page_token=token)
+
+
+def ending(
+    connection: Connection, run_ids: Sequence[str], ends: Sequence[str], limit: int, dialect: str
+) -> dict[str, list[ArtifactEntry]]:
+    """Return the files of these runs whose names end so, in lower case, ordered by path; the first of them."""
+    name = func.lower(artifacts.c.path)
+    rows = connection.execute(
+        select(runs.c.run_id, artifacts)
+        .join(runs, runs.c.id == artifacts.c.run)
+        .where(one_of_texts(runs.c.run_id, run_ids, dialect), or_(*(name.endswith(end) for end in ends)))
+        .order_by(artifacts.c.path, artifacts.c.run)
+        .limit(limit)
+    )
+    found: dict[str, list[ArtifactEntry]] = {}
+    for row in rows:
+        entry = ArtifactEntry(path=row.path, size=row.size, sha256=row.sha256, created=row.created)
+        found.setdefault(row.run_id, []).append(entry)
+    return found

@@ -12,7 +12,7 @@ from toolkit.registry.lineage import DEEPEST, Direction, Key, Lineage
 
 if TYPE_CHECKING:
     from toolkit.registry.catalog import Catalog
-    from toolkit.tracking.records import DatasetInput, UsedDataset
+    from toolkit.tracking.records import ArtifactEntry, DatasetInput, UsedDataset
 
 
 def open_catalog(stores: Stores, *, pickles: bool = True) -> Catalog:
@@ -100,5 +100,32 @@ def inputs_of(stores: Stores, run_ids: Sequence[str]) -> Mapping[str, Sequence[D
     def read() -> Mapping[str, Sequence[DatasetInput]]:
         with database.read() as connection:
             return sql_inputs.of_runs(connection, run_ids, database.dialect)
+
+    return database.persist(read)
+
+
+def files_of(
+    stores: Stores, run_ids: Sequence[str], *, ends: Sequence[str], limit: int
+) -> Mapping[str, Sequence[ArtifactEntry]]:
+    """Return the files of each of these runs whose names end so, by path; who has none is left out.
+
+    Args:
+        stores: Where runs are.
+        run_ids: The runs.
+        ends: Ends of names, in lower case.
+        limit: How many files are returned of all of them together.
+
+    Raises:
+        StoreError: The stores are no database of this process's, or it cannot be used.
+    """
+    from toolkit.tracking import sql_artifacts  # noqa: PLC0415 - when files are wanted
+
+    if stores.database is None:
+        raise StoreError(f"the files of {stores.place} are reached through its API only")
+    database = stores.database
+
+    def read() -> Mapping[str, Sequence[ArtifactEntry]]:
+        with database.read() as connection:
+            return sql_artifacts.ending(connection, run_ids, ends, limit, database.dialect)
 
     return database.persist(read)
