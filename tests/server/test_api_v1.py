@@ -387,11 +387,13 @@ def test_series_for_a_chart(server: Server) -> None:
     ids = [add_run(runs).info.run_id for _ in range(3)]
     for run_id in ids[:2]:
         runs.log_batch(run_id, metrics=[Metric(key="m", value=float(n), timestamp=n, step=n) for n in range(101)])
-    body = {"run_ids": [*ids, "nope"], "keys": ["m", "n"], "points": 3, "end_step": 50}
+    body = {"run_ids": [*ids, "nope"], "keys": ["m", "n"], "points": 8, "end_step": 50, "smooth": 0.5}
     told = v1(server, "POST", "/series", body)["series"]
     assert [(each["run_id"], each["key"], each["steps"]) for each in told] == [
-        (run_id, "m", [0, 25, 50]) for run_id in ids[:2]
+        (run_id, "m", [0, 31, 32, 50]) for run_id in ids[:2]
     ]
+    assert told[0]["total"] == 51
+    assert told[0]["smoothed"][3] == pytest.approx(49, abs=1e-9)
 
 
 def test_a_picture_that_is_over_is_said(server: Server) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
@@ -65,6 +65,21 @@ def numbers(values: Sequence[int], dialect: str) -> FromClause:
         return func.json_each(bindparam(None, json.dumps(list(values)))).table_valued("value")
     listed = bindparam(None, list(values), type_=postgresql.ARRAY(BigInteger))
     return func.unnest(listed).table_valued("value").render_derived()
+
+
+def columns(values: Mapping[str, Sequence[int]], dialect: str) -> FromClause:
+    """Return columns of whole numbers, all of one length, as a table: a bound value or so, however long they are."""
+    names = list(values)
+    if dialect == SQLITE:
+        rows = json.dumps(list(zip(*values.values(), strict=True)))
+        each = func.json_each(bindparam(None, rows)).table_valued("value")
+        parts = [
+            func.json_extract(each.c.value, f"$[{n}]", type_=BigInteger).label(name) for n, name in enumerate(names)
+        ]
+        return select(*parts).cte("given")
+    arrays = [bindparam(None, list(values[name]), type_=postgresql.ARRAY(BigInteger)) for name in names]
+    given = func.unnest(*arrays).table_valued(*names).render_derived()
+    return select(*(sql_cast(given.c[name], BigInteger).label(name) for name in names)).cte("given")
 
 
 def one_of_texts(column: ColumnElement[str], texts: Sequence[str], dialect: str) -> ColumnElement[bool]:

@@ -19,6 +19,7 @@ from toolkit.testing.run_store_leases import LeaseContract
 from toolkit.testing.run_store_lists import ListContract
 from toolkit.testing.run_store_runs import RunContract
 from toolkit.testing.run_store_sampling import SamplingContract
+from toolkit.testing.run_store_series import SeriesContract
 from toolkit.testing.run_store_step_keys import StepKeyContract
 from toolkit.testing.run_store_upkeep import UpkeepContract
 from toolkit.testing.run_store_values import ValueContract
@@ -32,6 +33,7 @@ class RunStoreContract(
     ListContract,
     LeaseContract,
     SamplingContract,
+    SeriesContract,
     StepKeyContract,
     UpkeepContract,
     ApplyContract,

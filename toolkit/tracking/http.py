@@ -14,7 +14,7 @@ from dataclasses import asdict
 from toolkit.errors import NotFound, StoreError
 from toolkit.ids import is_run_id
 from toolkit.tracking import http_codec as codec
-from toolkit.tracking import limits, sampling
+from toolkit.tracking import http_series, limits, sampling
 from toolkit.tracking.entries import Entry, Rejection
 from toolkit.tracking.http_calls import Calls, part, run_path, understood
 from toolkit.tracking.records import (
@@ -33,6 +33,7 @@ from toolkit.tracking.records import (
     RunStatus,
     SearchQuery,
 )
+from toolkit.tracking.series import Series, SeriesQuery
 from toolkit.tracking.step_keys import StepKey, StepKeyQuery, check_step_key, check_step_key_query
 from toolkit.tracking.transition import RunChange
 from toolkit.transport.client import HttpClient
@@ -238,6 +239,12 @@ class HttpRunStore:
             f"{run_path(run_id)}/sample", key=key, points=points, start_step=start_step, end_step=end_step
         )
         return codec.columns_in(key, told)
+
+    @understood
+    def sample_series(self, query: SeriesQuery) -> Sequence[Series]:
+        """See `RunCharts.sample_series`."""
+        query.check()
+        return http_series.sample(self._calls, query)
 
     # -- files ---------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ from toolkit.tracking.records import (
     RunInfo,
     RunStatus,
 )
+from toolkit.tracking.series import Series
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -57,6 +58,7 @@ _LENGTH = struct.Struct("<I")
 _INFO = tuple(field.name for field in fields(RunInfo))
 _EXPERIMENT = tuple(field.name for field in fields(Experiment))
 _NEW_RUN = tuple(field.name for field in fields(NewRun))
+_SERIES = tuple(field.name for field in fields(Series))
 _DATASET = tuple(field.name for field in fields(Dataset))
 
 _CODES: tuple[tuple[type[ToolkitError], str], ...] = (  # a class stands before those that it is one of
@@ -185,6 +187,19 @@ def columns_in(key: str, told: Mapping[str, Any]) -> list[Metric]:
         Metric(key=key, value=float(value), timestamp=timestamp, step=step)
         for step, timestamp, value in zip(told["steps"], told["timestamps"], told["values"], strict=True)
     ]
+
+
+def series_out(one: Series) -> Json:
+    """Return a series as JSON."""
+    return {name: getattr(one, name) for name in _SERIES}
+
+
+def series_in(told: Json) -> Series:
+    """Return the series of `series_out`."""
+    values = {name: told[name] for name in _SERIES}
+    for name in ("values", "smoothed"):
+        values[name] = None if told[name] is None else list(map(float, told[name]))
+    return Series(**values)
 
 
 def artifact_in(told: Json) -> ArtifactEntry:

@@ -34,6 +34,7 @@ from toolkit.tracking.records import (
     RunStatus,
     SearchQuery,
 )
+from toolkit.tracking.series import Series, SeriesQuery, made
 from toolkit.tracking.step_keys import StepKey, StepKeyQuery, check_step_key, check_step_key_query
 from toolkit.tracking.system_tags import RUN_NAME, first_tags, told_by
 from toolkit.tracking.transition import (
@@ -393,6 +394,18 @@ class MemoryRunStore:
             ],
             points,
         )
+
+    def sample_series(self, query: SeriesQuery) -> Sequence[Series]:
+        """See `RunCharts.sample_series`."""
+        query.check()
+        with self._lock:
+            there = [
+                (run_id, key, [row[1:] for row in self._runs[run_id].points.get(key, ()) if query.wants(row[1])])
+                for run_id in dict.fromkeys(query.run_ids)
+                if run_id in self._runs
+                for key in dict.fromkeys(query.keys)
+            ]
+        return [made(run_id, key, rows, query) for run_id, key, rows in there if rows]
 
     def renew_leases(self, owner: Owner, run_ids: Sequence[str], *, lease_ms: int) -> Sequence[str]:
         """See `RunStore.renew_leases`."""

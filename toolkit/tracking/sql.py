@@ -23,6 +23,7 @@ from toolkit.tracking import (
     sql_runs,
     sql_search,
     sql_search_experiments,
+    sql_series,
     sql_step_keys,
     sql_upkeep,
 )
@@ -45,6 +46,7 @@ from toolkit.tracking.records import (
     RunStatus,
     SearchQuery,
 )
+from toolkit.tracking.series import Series, SeriesQuery
 from toolkit.tracking.sql_values import ValueWriter
 from toolkit.tracking.step_keys import StepKey, StepKeyQuery, check_step_key, check_step_key_query
 from toolkit.tracking.system_tags import RUN_NAME, first_tags, told_by
@@ -338,6 +340,13 @@ class SqlRunStore:
         sampling.check(points, start_step, end_step)
         with self._db.read() as connection:
             return sql_history.sample(connection, run_id, key, points, (start_step, end_step), self._dialect)
+
+    @persistent
+    def sample_series(self, query: SeriesQuery) -> Sequence[Series]:
+        """See `RunCharts.sample_series`."""
+        query.check()
+        with self._db.read() as connection:
+            return sql_series.sample(connection, query, self._dialect)
 
     @persistent
     def renew_leases(self, owner: Owner, run_ids: Sequence[str], *, lease_ms: int) -> Sequence[str]:

@@ -23,6 +23,7 @@ from toolkit.tracking.records import (
     RunStatus,
     SearchQuery,
 )
+from toolkit.tracking.series import Series, SeriesQuery
 from toolkit.tracking.step_keys import StepKeys
 
 
@@ -54,6 +55,23 @@ class RunSearch(Protocol):
         ...
 
 
+class RunCharts(Protocol):
+    """Histories of metrics as charts draw them."""
+
+    def sample_series(self, query: SeriesQuery) -> Sequence[Series]:
+        """Return the histories of metrics of runs, in the order of the query: by run, then by key.
+
+        A history of more points than are wanted is cut into stretches of steps (of times, where all points are of one
+        step), and of each stretch the first, the last, the least and the greatest are returned, and the first NaN, +Inf
+        and -Inf: `toolkit.tracking.series.chosen` says which, exactly. What is not there, or has no point within
+        the steps, is left out.
+
+        Raises:
+            InvalidValue: The query is out of bounds.
+        """
+        ...
+
+
 class RunUpkeep(Protocol):
     """What is done with a store as a whole: removing for good, counting, copying."""
 
@@ -80,7 +98,7 @@ class RunUpkeep(Protocol):
         ...
 
 
-class RunStore(RunSearch, RunUpkeep, StepKeys, Protocol):
+class RunStore(RunSearch, RunCharts, RunUpkeep, StepKeys, Protocol):
     """Experiments and runs, and what runs log.
 
     Every method is atomic: what it writes is there whole or not at all, also after ``kill -9``. Every method may be

@@ -303,16 +303,19 @@ class SeriesAsked(Asked):
 
     run_ids: Annotated[Sequence[Text], Field(max_length=1_000)]
     keys: Annotated[Sequence[Text], Field(max_length=100)]
-    points: Annotated[Integer, Field(ge=1, le=10_000)] = 320
+    points: Annotated[Integer, Field(ge=8, le=10_000)] = 320
     start_step: Integer | None = None
     end_step: Integer | None = None
+    smooth: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Series(History):
-    """A metric of a run, for a chart."""
+    """A metric of a run, for a chart: how many points it has, some of them, and the smoothed line at these."""
 
     run_id: str
     key: str
+    total: int
+    smoothed: list[Number] | None
 
 
 class SeriesTold(Told):

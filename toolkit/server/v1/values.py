@@ -5,18 +5,17 @@ from __future__ import annotations
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 
-from toolkit.errors import InvalidValue, NotFound
+from toolkit.errors import InvalidValue
 from toolkit.server.v1 import records
 from toolkit.server.v1.context import Given, Here, Reading, answer, paged
 from toolkit.server.v1.entries import JOURNAL_BODY, apply, read_entries
 from toolkit.server.v1.large import read_body
-from toolkit.tracking.http_codec import Json, columns_out
+from toolkit.tracking.http_codec import Json, columns_out, series_out
+from toolkit.tracking.http_series import MOST_POINTS, MOST_SERIES
 from toolkit.tracking.records import ArtifactEntry, Dataset, DatasetInput, Metric
-from toolkit.tracking.store import RunStore
+from toolkit.tracking.series import SeriesQuery
 
 router = APIRouter(tags=["values"])
-
-_MOST_SERIES, _MOST_POINTS = 1_000, 1_000_000
 
 
 @router.post("/runs/{run_id}/batch", response_model=records.Done)
@@ -93,30 +92,20 @@ def sample_history(
 
 
 @router.post("/series", response_model=records.SeriesTold)
-def sample_many(view: Reading, body: Given[records.SeriesAsked]) -> Response:
-    """Return metrics of many runs for a chart: at most 1,000 series, and a million points together."""
+def sample_series(view: Reading, body: Given[records.SeriesAsked]) -> Response:
+    """Return metrics of runs for charts: at most 1,000 series, and a million points together.
+
+    Of a longer history its steps are cut into stretches, and of each the first, last, least and greatest point are
+    told, and the first NaN, +Inf and -Inf. ``smooth`` asks for a moving average beside.
+    """
     count = len(body.run_ids) * len(body.keys)
-    if count > _MOST_SERIES or count * body.points > _MOST_POINTS:
+    if count > MOST_SERIES or count * body.points > MOST_POINTS:
         raise InvalidValue(
-            f"{count} series of {body.points} points were asked for: wanted at most {_MOST_SERIES:,} series, and "
-            f"{_MOST_POINTS:,} points together"
+            f"{count} series of {body.points} points were asked for: wanted at most {MOST_SERIES:,} series, and "
+            f"{MOST_POINTS:,} points together"
         )
-    return answer({"series": view.read(lambda store: _series(store, body))})
-
-
-def _series(store: RunStore, body: records.SeriesAsked) -> list[Json]:
-    found: list[Json] = []
-    for run_id in dict.fromkeys(body.run_ids):
-        for key in dict.fromkeys(body.keys):
-            try:
-                points = store.sample_history(
-                    run_id, key, points=body.points, start_step=body.start_step, end_step=body.end_step
-                )
-            except NotFound:
-                break
-            if points:
-                found.append({"run_id": run_id, "key": key, **columns_out(points)})
-    return found
+    query = SeriesQuery(**body.model_dump())
+    return answer({"series": list(map(series_out, view.read(lambda store: store.sample_series(query))))})
 
 
 @router.get("/runs/{run_id}/artifacts", response_model=records.ArtifactPage)

@@ -1,0 +1,218 @@
+"""Many histories in SQL, as charts draw them: a handful of statements, however many runs, metrics and points there are.
+
+Of a long history the database reads every point, and hands out only those that are chosen: the statement has a row for
+each stretch, and each of its parts finds one point of it (`toolkit.tracking.series`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+
+from toolkit.db.dialect import SQLITE, columns, one_of, one_of_texts
+from toolkit.db.tables import metric_keys, metrics, runs
+from toolkit.ids import is_run_id
+from toolkit.tracking import series
+from toolkit.tracking.limits import is_key
+from toolkit.tracking.series import Extent, Row, Series, SeriesQuery
+
+AT_ONCE = 500_000
+"""Points that are read into memory together."""
+
+_POINT = (metrics.c.step, metrics.c.timestamp, metrics.c.value, metrics.c.special)
+_INFINITY = literal(math.inf)
+_FINITE = and_(metrics.c.value > -_INFINITY, metrics.c.value < _INFINITY)
+_STRANGE = or_(metrics.c.value >= _INFINITY, metrics.c.value <= -_INFINITY)
+
+
+class Pair(NamedTuple):
+    """A metric of a run: the inner keys of both."""
+
+    run: int
+    key: int
+
+
+class _Stretch(NamedTuple):
+    """A part of a history: its metric, and its first and last step (or time)."""
+
+    run: int
+    key: int
+    first: int
+    last: int
+
+
+def sample(connection: Connection, query: SeriesQuery, dialect: str) -> list[Series]:
+    """Return the histories of metrics of runs, in the order of the query; what is not there is left out."""
+    named, metered = _runs(connection, query, dialect), _keys(connection, query, dialect)
+    if not named or not metered:
+        return []
+    extents = _extents(connection, list(named.values()), list(metered.values()), query, dialect)
+    short = {pair: extent for pair, extent in extents.items() if query.smooth or extent.count <= query.points}
+    long = {pair: extent for pair, extent in extents.items() if pair not in short}
+    found: dict[Pair, Series] = {}
+    names = {number: run_id for run_id, number in named.items()}
+    keys = {number: key for key, number in metered.items()}
+    for pair, rows in _whole(connection, short, dialect):
+        found[pair] = series.made(names[pair.run], keys[pair.key], rows, query)
+    for pair, rows in _chosen(connection, long, query, dialect):
+        found[pair] = series.made(names[pair.run], keys[pair.key], rows, query, total=long[pair].count)
+    wanted = (Pair(run, key) for run in named.values() for key in metered.values())
+    return [found[pair] for pair in wanted if pair in found]
+
+
+def _runs(connection: Connection, query: SeriesQuery, dialect: str) -> dict[str, int]:
+    """Return the inner keys of the runs, in the order of the query."""
+    ids = list(dict.fromkeys(run_id for run_id in query.run_ids if is_run_id(run_id)))
+    wanted = select(runs.c.run_id, runs.c.id).where(one_of_texts(runs.c.run_id, ids, dialect))
+    there: dict[str, int] = dict(map(tuple, connection.execute(wanted)))
+    return {run_id: there[run_id] for run_id in ids if run_id in there}
+
+
+def _keys(connection: Connection, query: SeriesQuery, dialect: str) -> dict[str, int]:
+    """Return the inner keys of the metrics, in the order of the query."""
+    names = list(dict.fromkeys(key for key in query.keys if is_key(key)))
+    wanted = select(metric_keys.c.name, metric_keys.c.id).where(one_of_texts(metric_keys.c.name, names, dialect))
+    there: dict[str, int] = dict(map(tuple, connection.execute(wanted)))
+    return {name: there[name] for name in names if name in there}
+
+
+def _extents(
+    connection: Connection, run_keys: Sequence[int], key_ids: Sequence[int], query: SeriesQuery, dialect: str
+) -> dict[Pair, Extent]:
+    """Return how far each history goes within the asked steps; those without a point there are left out."""
+    here = metrics.c
+    within = [one_of(here.run, run_keys, dialect), one_of(here.key, key_ids, dialect)]
+    within += [here.step >= query.start_step] if query.start_step is not None else []
+    within += [here.step <= query.end_step] if query.end_step is not None else []
+    wanted = (
+        select(
+            here.run,
+            here.key,
+            func.count(),
+            func.count().filter(_STRANGE),
+            func.min(here.step),
+            func.max(here.step),
+            func.min(here.timestamp),
+            func.max(here.timestamp),
+        )
+        .where(*within)
+        .group_by(here.run, here.key)
+    )
+    return {
+        Pair(run, key): Extent(count=count, strange=strange, steps=(low, high), timestamps=(early, late))
+        for run, key, count, strange, low, high, early, late in connection.execute(wanted)
+    }
+
+
+def _whole(connection: Connection, extents: dict[Pair, Extent], dialect: str) -> Iterable[tuple[Pair, list[Row]]]:
+    """Return all points of histories, a part of them after the other where they are too many."""
+    part: list[_Stretch] = []
+    points = 0
+    for pair, extent in extents.items():
+        if part and points + extent.count > AT_ONCE:
+            yield from _sorted(_read(connection, part, dialect))
+            part, points = [], 0
+        part.append(_Stretch(pair.run, pair.key, *extent.steps))
+        points += extent.count
+    if part:
+        yield from _sorted(_read(connection, part, dialect))
+
+
+def _read(connection: Connection, stretches: Sequence[_Stretch], dialect: str) -> Iterable[Any]:
+    asked = _asked(stretches, dialect)
+    there = and_(
+        metrics.c.run == asked.c.run,
+        metrics.c.key == asked.c.key,
+        metrics.c.step.between(asked.c.first, asked.c.last),
+    )
+    return connection.execute(select(metrics.c.run, metrics.c.key, *_POINT).select_from(asked.join(metrics, there)))
+
+
+def _chosen(
+    connection: Connection, extents: dict[Pair, Extent], query: SeriesQuery, dialect: str
+) -> Iterable[tuple[Pair, list[Row]]]:
+    """Return the points that stand for long histories. Those of one step, and those with NaN, have a statement each."""
+    alike: dict[tuple[bool, bool], list[_Stretch]] = {}
+    for pair, extent in extents.items():
+        stretches = alike.setdefault((extent.by_time, bool(extent.strange)), [])
+        stretches += [_Stretch(*pair, *ends) for ends in extent.stretches(query.stretches)]
+    for (by_time, strange), stretches in alike.items():
+        axis = metrics.c.timestamp if by_time else metrics.c.step
+        rows = connection.execute(_choosing(stretches, axis, dialect, strange=strange))
+        yield from _sorted({tuple(row) for row in rows})
+
+
+def _choosing(
+    stretches: Sequence[_Stretch], axis: ColumnElement[int], dialect: str, *, strange: bool
+) -> Select[*tuple[Any, ...]] | Any:  # noqa: ANN401 - a union of them
+    """Return the statement that finds, of each stretch, the points that are kept."""
+    here = metrics.c
+    downward = [column.desc() for column in _POINT]
+    parts: list[tuple[ColumnElement[bool], Sequence[Any]]] = [
+        (true(), _POINT),
+        (true(), downward),
+        (_FINITE, (here.value, here.special, here.step, here.timestamp)),
+        (_FINITE, (here.value.desc(), here.special.desc(), here.step, here.timestamp)),
+    ]
+    if strange:
+        parts += [
+            (and_(here.value == _INFINITY, here.special == 1), _POINT),
+            (and_(here.value == _INFINITY, here.special == 0), _POINT),
+            (here.value == -_INFINITY, _POINT),
+        ]
+    asked = _asked(stretches, dialect)
+    return union_all(*(_one_of_each(asked, axis, which, order, dialect) for which, order in parts))
+
+
+def _one_of_each(
+    asked: FromClause, axis: ColumnElement[int], which: ColumnElement[bool], order: Sequence[Any], dialect: str
+) -> Select[*tuple[Any, ...]]:
+    """Return the statement that finds the first point of each stretch, in an order."""
+    wanted = (
+        select(*_POINT)
+        .where(metrics.c.run == asked.c.run, metrics.c.key == asked.c.key)
+        .where(axis.between(asked.c.first, asked.c.last), which)
+        .order_by(*order)
+        .limit(1)
+        .correlate(asked)
+    )
+    if dialect != SQLITE:
+        one = wanted.lateral()
+        return select(asked.c.run, asked.c.key, *one.c).select_from(asked.join(one, true()))
+    # SQLite has no LATERAL: it looks the point up by its whole key, which the part finds.
+    found = metrics.alias()
+    point = tuple_(*(found.c[column.name] for column in _POINT))
+    there = and_(found.c.run == asked.c.run, found.c.key == asked.c.key, point == wanted.scalar_subquery())
+    return select(found.c.run, found.c.key, *(found.c[column.name] for column in _POINT)).select_from(
+        asked.join(found, there)
+    )
+
+
+def _asked(stretches: Sequence[_Stretch], dialect: str) -> FromClause:
+    return columns(dict(zip(_Stretch._fields, zip(*stretches, strict=True), strict=True)), dialect)
+
+
+def _sorted(rows: Iterable[Any]) -> Iterable[tuple[Pair, list[Row]]]:
+    """Return rows by their metric, in their order."""
+    found: dict[Pair, list[Row]] = {}
+    for run, key, *point in rows:
+        found.setdefault(Pair(run, key), []).append(tuple(point))
+    for pair, points in found.items():
+        points.sort()
+        yield pair, points
