@@ -35,6 +35,7 @@ ENGINE_FAILURES = (DockerException, RequestException, OSError)
 
 _DEFAULT = "unix:///var/run/docker.sock"
 _ANSWERS_IN = 10.0
+_DOES_IN = 120.0  # seconds without a word from it, of what it is asked to do
 _TAIL = 12
 
 
@@ -215,7 +216,7 @@ def _open(address: str, environ: Mapping[str, str]) -> Engine:
             knock.connect(place.netloc + place.path)
     variables = {**environ, "DOCKER_HOST": address}
     client = docker.from_env(environment=variables, timeout=_ANSWERS_IN)
-    client.api.timeout = 120
+    client.api.timeout = _DOES_IN
     return Engine(client, address, environ)
 
 

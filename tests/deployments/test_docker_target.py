@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -23,7 +24,8 @@ from toolkit.deployments.containerize import backend_of, image_name
 from toolkit.deployments.quantity import cpu_cores, memory_bytes
 from toolkit.deployments.target import Instance
 from toolkit.deployments.targets.docker import DockerTarget
-from toolkit.errors import InvalidValue, MissingTool
+from toolkit.errors import InvalidValue, MissingTool, TargetFailed
+from toolkit.flows.environments import engine
 
 LONG = 300.0
 
@@ -55,6 +57,60 @@ def test_without_an_engine_it_says_what_is_missing_and_finds_nothing(monkeypatch
     assert DockerTarget().found("wine", 1) == []
     health = DockerTarget().health(Instance(id="toolkit-wine-1", private_address="http://127.0.0.1:1"))
     assert (health.state, "none answers" in health.message) == ("failing", True)
+
+
+class HangingEngine(socketserver.ThreadingUnixStreamServer):
+    """An engine that says once who it is, and hangs then, as one does whose disk or machine is stuck."""
+
+    daemon_threads = True
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(str(place), Hanging)
+        self.asked: list[str] = []
+        self.over = threading.Event()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def end(self) -> None:
+        self.over.set()
+        self.shutdown()
+        self.server_close()
+
+
+class Hanging(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        engine = self.server
+        assert isinstance(engine, HangingEngine)
+        engine.asked.append(self.path)
+        if len(engine.asked) > 1:
+            engine.over.wait(LONG)
+            return
+        body = json.dumps({"ApiVersion": "1.44", "Components": [{"Name": "Engine"}]}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self) -> str:
+        return "a socket"  # of which the library expects a host and a port
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the form of it
+        pass
+
+
+def test_an_engine_that_hangs_is_told_as_such(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hanging = HangingEngine(tmp_path / "engine.sock")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine.sock")
+    monkeypatch.setattr(engine, "_DOES_IN", 0.5)
+    try:
+        with pytest.raises(TargetFailed, match=r"^the engine does not answer: .*timed out"):
+            DockerTarget().require({})
+        assert len(hanging.asked) == 2  # it was there, and then it was not
+        monkeypatch.setattr(engine, "_ANSWERS_IN", 0.5)
+        health = DockerTarget().health(Instance(id="toolkit-wine-1", private_address="http://127.0.0.1:1"))
+        assert health.state == "failing"
+    finally:
+        hanging.end()
 
 
 def test_without_a_builder_of_images_it_says_which_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
