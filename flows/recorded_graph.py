@@ -19,6 +19,7 @@ GRAPH = "toolkit.graph"
 GRAPH_PATH = "source/graph.json"
 """Artifact that holds it where it is longer than a tag can be."""
 _SCHEMA = 1
+_LONGEST = 200  # characters of a value that are told
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +35,13 @@ class PlannedStep:
         when: The condition on which it runs; empty: always.
         retries: How often it is tried again.
         entry_point: What it runs; empty where it only registers or deploys.
+        cache: Whether an earlier result may be used again.
+        timeout: Seconds after which a try is ended; 0: none.
+        concurrency: How many of its runs go on at the same time at most; 0: no limit of its own.
+        gives: What it gives to the entry point, by parameter, as the project writes it; of ``foreach`` and of a search
+            what they vary.
+        defaults: The entry point's defaults of what it does not give.
+        outputs: What it leaves, by name, and where.
     """
 
     name: str
@@ -43,6 +51,12 @@ class PlannedStep:
     when: str = ""
     retries: int = 0
     entry_point: str = ""
+    cache: bool = False
+    timeout: float = 0
+    concurrency: int = 0
+    gives: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_many(self) -> bool:
@@ -58,9 +72,14 @@ def graph_tag(plan: Plan) -> dict[str, str]:
 
 def graph_text(plan: Plan) -> str:
     """Return a plan's graph as JSON."""
-    steps = [asdict(_planned(step)) for step in plan.workflow.steps.values()]
+    steps = [asdict(each) for each in planned_steps(plan)]
     told = [{key: value for key, value in step.items() if value} for step in steps]
     return json.dumps({"schema": _SCHEMA, "steps": told}, separators=(",", ":"))
+
+
+def planned_steps(plan: Plan) -> Sequence[PlannedStep]:
+    """Return a plan's steps as its graph tells them."""
+    return [_planned(plan, step) for step in plan.workflow.steps.values()]
 
 
 def read_graph(text: str) -> Sequence[PlannedStep]:
@@ -73,12 +92,30 @@ def read_graph(text: str) -> Sequence[PlannedStep]:
         told = json.loads(text)
         if told["schema"] != _SCHEMA:
             raise ValueError(f"a graph of schema {told['schema']!r}")
-        return [PlannedStep(**step) for step in told["steps"]]
-    except (TypeError, KeyError, RecursionError) as error:
+        known = PlannedStep.__slots__  # what a later version tells besides is left out
+        steps = [PlannedStep(**{key: step[key] for key in step if key in known}) for step in told["steps"]]
+        if not all(_is_sound(step) for step in steps):
+            raise TypeError
+        return steps
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError("not a recorded graph") from error
 
 
-def _planned(step: Step) -> PlannedStep:
+def _is_sound(step: PlannedStep) -> bool:
+    """Tell whether what was read has the form of a step: anybody may have written it."""
+    texts = [step.name, step.when, step.entry_point, *step.foreach, *step.searches]
+    lists = [step.foreach, step.searches, *step.needs.values()]
+    texts += [text for pair in (*step.gives.items(), *step.defaults.items(), *step.outputs.items()) for text in pair]
+    numbers = [step.retries, step.timeout, step.concurrency]
+    return (
+        all(isinstance(each, str) for each in (*texts, *step.needs, *(one for part in lists for one in part)))
+        and all(isinstance(each, list | tuple) for each in lists)
+        and all(isinstance(each, int | float) for each in numbers)
+    )
+
+
+def _planned(plan: Plan, step: Step) -> PlannedStep:
+    entry = plan.entry_points[step.name]
     needs: dict[str, list[str]] = {name: [] for name in sorted(dependencies(step))}
     for template in templates(step):
         for reference in template.references:
@@ -88,6 +125,7 @@ def _planned(step: Step) -> PlannedStep:
             name, taken = path[0], ".".join(path[1:]).removeprefix("best.")
             if taken not in needs[name]:
                 needs[name].append(taken)
+    given = {*step.parameters, *step.foreach, *(step.search.parameters if step.search else ())}
     return PlannedStep(
         name=step.name,
         needs=needs,
@@ -96,4 +134,26 @@ def _planned(step: Step) -> PlannedStep:
         when=str(step.when.source) if step.when else "",
         retries=step.retries,
         entry_point=step.entry_point or "",
+        cache=step.cache,
+        timeout=step.timeout or 0,
+        concurrency=step.concurrency or 0,
+        gives=_gives(step),
+        defaults={
+            name: _cut(parameter.default)
+            for name, parameter in entry.parameters.items()
+            if parameter.default is not None and name not in given
+        },
+        outputs={name: _cut(path) for name, path in entry.outputs.items()},
     )
+
+
+def _gives(step: Step) -> dict[str, str]:
+    found = {name: template.source for name, template in {**step.parameters, **step.foreach}.items()}
+    if step.search is not None:
+        found["search"] = step.search.template.source
+    return {name: _cut(value) for name, value in found.items()}
+
+
+def _cut(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

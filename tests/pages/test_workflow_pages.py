@@ -198,7 +198,7 @@ def test_the_timeline_and_the_table_say_the_same(browser: Browser, ran: Ran) -> 
         assert rows.count() == 6
         assert page.locator("li:has-text('flaky') .bar-of").count() == 2  # both tries
         assert page.locator("li:has-text('train') .bar-of").count() == 3
-        assert "try 1" in page.inner_text("#live-panel")
+        assert "attempt 1" in page.inner_text("#live-panel")
         seen.check()
         seen.shot("workflow-timeline-dark")
         page.get_by_role("link", name="Table", exact=True).click()

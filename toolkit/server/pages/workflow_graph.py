@@ -36,10 +36,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How a line between two steps goes, as SVG writes it."""
+    """How a line between two steps goes, as SVG writes it, and where its name has room."""
 
     link: Link
     path: str
+    middle: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,10 @@ def draw(names: Sequence[str], links: Sequence[Link]) -> Drawing:
     }
     return Drawing(
         places=list(places.values()),
-        lines=[Line(link, _path(chain, tops, ranks)) for link, chain in zip(links, chains, strict=True)],
+        lines=[
+            Line(link, _path(chain, tops, ranks), _middle(chain, tops, ranks))
+            for link, chain in zip(links, chains, strict=True)
+        ],
         width=max(1, len(columns)) * (WIDTH + _ACROSS) - _ACROSS + 2 * _EDGE,
         height=max((top + round(_size(key)) for key, top in tops.items()), default=0) + _EDGE,
     )
@@ -222,6 +226,12 @@ def _spread(wanted: Sequence[float], column: Sequence[_Id]) -> list[float]:
 
 def _path(chain: Sequence[_Id], tops: Mapping[_Id, int], ranks: Mapping[str, int]) -> str:
     return "".join(_pieces(chain, tops, ranks))
+
+
+def _middle(chain: Sequence[_Id], tops: Mapping[_Id, int], ranks: Mapping[str, int]) -> tuple[int, int]:
+    """Return the middle of the last piece of a line."""
+    (x1, y1), (x2, y2) = (_point(key, tops, ranks) for key in chain[-2:])
+    return (x1 + WIDTH + x2) // 2, (y1 + y2) // 2 + 4
 
 
 def _pieces(chain: Sequence[_Id], tops: Mapping[_Id, int], ranks: Mapping[str, int]) -> Iterator[str]:

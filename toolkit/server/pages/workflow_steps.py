@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from toolkit.errors import ToolkitError
 from toolkit.flows.children import children
@@ -21,6 +22,8 @@ SYSTEM = "system/"
 
 ORDER = ("FAILED", "LOST", "RUNNING", "RETRYING", "WAITING", "SCHEDULED", "KILLED", "PRUNED", "FINISHED", "CACHED")
 """States, with those first that somebody should look at."""
+DECLARED = "DECLARED"
+"""State of a step of a workflow that has not run."""
 _WELL = ("FINISHED", "CACHED")
 _OUTPUT = re.compile(r"runs:/([0-9a-f]{32})/([^\s,\]]+)")
 
@@ -59,6 +62,7 @@ class Step:
         state: Where it stands.
         reason: Why it did not run, where it did not.
         best: The run that a search found best.
+        members: The steps that it stands for, where it stands for several.
     """
 
     name: str
@@ -67,16 +71,27 @@ class Step:
     state: str
     reason: str = ""
     best: str | None = None
+    members: Sequence[Step] = ()
 
     @property
     def is_many(self) -> bool:
         """Whether it stands for several runs."""
-        return len(self.items) > 1 or (self.plan is not None and self.plan.is_many)
+        return bool(self.members) or len(self.items) > 1 or (self.plan is not None and self.plan.is_many)
+
+    @property
+    def size(self) -> int:
+        """How many runs, or steps, it stands for."""
+        return len(self.members) or len(self.items)
+
+    @property
+    def urgency(self) -> int:
+        """Its place among steps of which somebody should look at the first first."""
+        return _urgency(self.state)
 
     @property
     def counts(self) -> Sequence[tuple[str, int]]:
-        """How many of its runs are in each state."""
-        found = Counter(item.state for item in self.items)
+        """How many of its runs, or steps, are in each state."""
+        found = Counter(each.state for each in self.members or self.items)
         return sorted(found.items(), key=lambda each: _urgency(each[0]))
 
     @property
@@ -128,16 +143,40 @@ class WorkflowRun:
         steps: Its steps, in the project's order, else in that in which they began.
         links: Which come after which.
         is_planned: Whether the project's graph is known, so that steps that have not begun are there too.
+        has_run: Whether it has begun; if not, the run is none that is recorded.
     """
 
     run: Run
     steps: Sequence[Step]
     links: Sequence[Link]
     is_planned: bool
+    has_run: bool = True
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Step]:
+        """The steps by their names."""
+        return {step.name: step for step in self.steps}
+
+    @cached_property
+    def before(self) -> Mapping[str, Sequence[Link]]:
+        """What leads to each step."""
+        found: dict[str, list[Link]] = {step.name: [] for step in self.steps}
+        for link in self.links:
+            found[link.target].append(link)
+        return found
 
     def step(self, name: str) -> Step | None:
         """Return a step by its name."""
-        return next((step for step in self.steps if step.name == name), None)
+        return self.by_name.get(name)
+
+    def only(self, names: Collection[str]) -> WorkflowRun:
+        """Return the same with some of the steps, and what is between them."""
+        kept = frozenset(names)
+        return replace(
+            self,
+            steps=[step for step in self.steps if step.name in kept],
+            links=[link for link in self.links if link.source in kept and link.target in kept],
+        )
 
 
 def end_of(run: Run, now: int) -> int:
@@ -243,6 +282,14 @@ def _state(states: Sequence[str], *, found: bool, goes_on: bool) -> str:
     if goes_on and {"RUNNING", "RETRYING", "SCHEDULED"} & set(states):
         return "RUNNING" if "RUNNING" in states else "RETRYING" if "RETRYING" in states else "SCHEDULED"
     return min(states, key=_urgency)
+
+
+def as_one(name: str, steps: Sequence[Step]) -> Step:
+    """Return a step that stands for several."""
+    items = [item for step in steps for item in step.items]
+    return Step(
+        name=name, plan=None, items=items, state=min((s.state for s in steps), key=_urgency), members=list(steps)
+    )
 
 
 def _urgency(state: str) -> int:

@@ -19,19 +19,22 @@ function reach(graph, name, from, to) {
 function light(node) {
   const graph = node?.closest(GRAPH);
   if (!graph) {
-    for (const each of document.querySelectorAll(`${GRAPH} .dim`)) {
-      each.classList.remove("dim");
+    for (const each of document.querySelectorAll(`${GRAPH} .dim, ${GRAPH} .lit`)) {
+      each.classList.remove("dim", "lit");
     }
     return;
   }
-  const before = reach(graph, node.dataset.step, "to", "from");
-  const after = reach(graph, node.dataset.step, "from", "to");
+  const before = reach(graph, node.dataset.name, "to", "from");
+  const after = reach(graph, node.dataset.name, "from", "to");
   for (const each of graph.querySelectorAll(".node")) {
-    each.classList.toggle("dim", !before.has(each.dataset.step) && !after.has(each.dataset.step));
+    each.classList.toggle("dim", !before.has(each.dataset.name) && !after.has(each.dataset.name));
   }
   for (const edge of graph.querySelectorAll(".edge")) {
     const { from, to } = edge.dataset;
     edge.classList.toggle("dim", !(before.has(from) && before.has(to)) && !(after.has(from) && after.has(to)));
+  }
+  for (const line of graph.querySelectorAll(".edge, .edge-label")) {
+    line.classList.toggle("lit", line.dataset.from === node.dataset.name || line.dataset.to === node.dataset.name);
   }
 }
 
@@ -66,12 +69,15 @@ function neighbour(node, key) {
     return column[column.indexOf(node) + (key === "ArrowDown" ? 1 : -1)];
   }
   const [own, other] = key === "ArrowRight" ? ["from", "to"] : ["to", "from"];
-  const edge = [...graph.querySelectorAll(".edge")].find((each) => each.dataset[own] === node.dataset.step);
-  return edge && nodes.find((each) => each.dataset.step === edge.dataset[other]);
+  const edge = [...graph.querySelectorAll(".edge")].find((each) => each.dataset[own] === node.dataset.name);
+  return edge && nodes.find((each) => each.dataset.name === edge.dataset[other]);
 }
 
 // Takes a page's graph and panel from the server and puts them in place; what is not there is loaded as a page.
+let asked = null;
+
 async function show(place, focus) {
+  asked = place;
   const answer = await fetch(place, { headers: { accept: "text/html" } });
   const fresh = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html");
   const flow = fresh && fresh.querySelector(".flow");
@@ -79,12 +85,23 @@ async function show(place, focus) {
     location.assign(place);
     return;
   }
+  if (asked !== place) {
+    return; // something else was asked for meanwhile
+  }
   for (const id of ["live-flow", "live-panel"]) {
     document.getElementById(id).replaceChildren(...fresh.getElementById(id).childNodes);
   }
   const tabs = fresh.querySelectorAll(".tabs");
   document.querySelectorAll(".tabs").forEach((each, number) => tabs[number] && each.replaceWith(tabs[number]));
   document.querySelector(".flow").className = flow.className;
+  const form = fresh.querySelector("[data-choose]");
+  for (const own of document.querySelectorAll("[data-choose]")) {
+    own.querySelectorAll("[type=hidden]").forEach((each) => each.remove());
+    own.prepend(...form.querySelectorAll("[type=hidden]"));
+    if (!own.contains(document.activeElement)) {
+      own.elements.select.value = form.elements.select.value;
+    }
+  }
   prepare();
   const panel = document.getElementById("h-step");
   if (focus && panel) {
@@ -101,7 +118,7 @@ function follow(link, focus) {
 }
 
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("a[data-step], a[data-close]");
+  const link = event.target.closest("a[data-step], a[data-close], a[data-group]");
   if (link && event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey)) {
     event.preventDefault();
     follow(link, true);
@@ -122,6 +139,34 @@ document.addEventListener("keydown", (event) => {
     neighbour(node, event.key)?.focus();
   } else if (event.key === "Escape" && event.target.closest("#live-panel")) {
     document.querySelector("#live-panel [data-close]")?.click();
+  }
+});
+// Steps are chosen while one writes; the address says which, and going back goes to where one was before.
+let writing = null;
+
+function choose(form, written) {
+  clearTimeout(writing);
+  const place = new URL(location.href);
+  place.hash = "";
+  place.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value)).toString();
+  if (place.href === location.href) {
+    return;
+  }
+  history[written ? "replaceState" : "pushState"](null, "", place);
+  show(place, false);
+}
+
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("[data-choose]");
+  if (form) {
+    clearTimeout(writing);
+    writing = setTimeout(choose, 250, form, true);
+  }
+});
+document.addEventListener("submit", (event) => {
+  if (event.target.matches("[data-choose]")) {
+    event.preventDefault();
+    choose(event.target, false);
   }
 });
 addEventListener("popstate", () => show(location.href, false));
