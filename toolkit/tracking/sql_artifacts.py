@@ -84,10 +84,11 @@ def ending(
 ) -> dict[str, list[ArtifactEntry]]:
     """Return the files of these runs whose names end so, in lower case, ordered by path; the first of them."""
     name = func.lower(artifacts.c.path)
+    ended = or_(*(name.endswith(end, autoescape=True) for end in ends))
     rows = connection.execute(
         select(runs.c.run_id, artifacts)
         .join(runs, runs.c.id == artifacts.c.run)
-        .where(one_of_texts(runs.c.run_id, run_ids, dialect), or_(*(name.endswith(end) for end in ends)))
+        .where(one_of_texts(runs.c.run_id, run_ids, dialect), ended)
         .order_by(artifacts.c.path, artifacts.c.run)
         .limit(limit)
     )

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.charts import options_of, sections_of
+from toolkit.server.pages.compare_pictures import pictures
 from toolkit.server.pages.compare_space import parallel, points
 from toolkit.server.pages.compare_tables import tables
 from toolkit.server.pages.compared import Compared, compared, ids_of, name_of
@@ -31,7 +32,7 @@ def show(asked: Asked) -> Response:
     ready = len(found.runs) > 1
     return page(
         asked,
-        "compare.html",
+        template if asked.is_part and ready else "compare.html",
         found=found,
         runs=found.runs,
         base=found.base,
@@ -79,6 +80,7 @@ TABS: Mapping[str, tuple[str, str, Callable[[Asked, Compared], Mapping[str, Any]
     "parallel": ("Parallel", "compare_parallel.html", parallel),
     "scatter": ("Scatter", "compare_scatter.html", points),
     "box": ("Boxes", "compare_boxes.html", points),
+    "images": ("Pictures", "compare_pictures.html", pictures),
 }
 """Ways to compare: what they are called, the template of each, and what it takes."""
 
