@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.charts import options_of, sections_of
+from toolkit.server.pages.compare_code import code
 from toolkit.server.pages.compare_pictures import pictures
 from toolkit.server.pages.compare_space import parallel, points
 from toolkit.server.pages.compare_tables import tables
@@ -81,6 +82,7 @@ TABS: Mapping[str, tuple[str, str, Callable[[Asked, Compared], Mapping[str, Any]
     "scatter": ("Scatter", "compare_scatter.html", points),
     "box": ("Boxes", "compare_boxes.html", points),
     "images": ("Pictures", "compare_pictures.html", pictures),
+    "code": ("Code", "compare_code.html", code),
 }
 """Ways to compare: what they are called, the template of each, and what it takes."""
 
