@@ -12,6 +12,7 @@ from toolkit.errors import InvalidValue
 from toolkit.server.artifacts.files import Files
 from toolkit.server.pages import previews
 from toolkit.server.pages.asked import Asked
+from toolkit.server.pages.paper import is_still
 from toolkit.server.pages.render import page
 from toolkit.server.pages.run import head
 from toolkit.tracking.records import ArtifactEntry
@@ -22,7 +23,10 @@ SANDBOX = "sandbox; default-src 'none'; img-src data: 'self'; style-src 'unsafe-
 """What a file may do that is shown as a page of its own: run no script, and load nothing."""
 
 PAPER = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'"
-"""The same for PDF, which browsers show by a viewer of their own, apart from the page, and not in a sandbox."""
+"""The same for PDF, which browsers show by a viewer of their own, apart from the page, and not in a sandbox.
+
+That viewer runs script whatever is said here: only what has none is given to it (`toolkit.server.pages.paper`).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,11 @@ def view(asked: Asked) -> Response:
     if kind is None:
         raise InvalidValue("files of this kind are not shown: download it")
     stream = _opened(asked, asked.path["run_id"], path)
+    if kind == previews.PDF:
+        with _opened(asked, asked.path["run_id"], path) as first:
+            if not is_still(first, 0):
+                stream.close()
+                raise InvalidValue("this PDF may carry script, which a browser would run: download it")
     return StreamingResponse(
         _pieces(stream),
         headers={

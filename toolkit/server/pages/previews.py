@@ -14,6 +14,7 @@ from typing import BinaryIO
 from markupsafe import Markup
 
 from toolkit.server.pages import markdown
+from toolkit.server.pages.paper import is_still
 
 READ = 256 * 1024
 """Bytes of a file that are looked at for a text or a table."""
@@ -74,12 +75,15 @@ def preview(path: str, stream: BinaryIO, size: int) -> Preview:
     for kind, types in (
         ("image", IMAGES),
         ("frame", FRAMED),
-        ("paper", {"pdf"}),
         ("audio", SOUNDS),
         ("video", FILMS),
     ):
         if suffix in types:
             return Preview(kind=kind)
+    if suffix == "pdf":
+        if is_still(stream, size):
+            return Preview(kind="paper")
+        return Preview(kind="none", text="this PDF may carry script, which a browser would run: download it")
     if suffix in ("parquet", "feather", "arrow"):
         return _columns(suffix, stream, size)
     data = stream.read(READ)

@@ -1,0 +1,211 @@
+"""What users write does nothing but be shown, in any place on any page; and only our pages change something."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import planted
+import pytest
+from browser import look
+from planted import DEPLOYMENT, MARK, MODEL, RUN, Planted, bad
+from server import serving
+from starlette.routing import Route
+
+from toolkit.server.artifacts.routes import artifact_routes
+from toolkit.server.pages.table import MODULES
+from toolkit.server.wire import routes
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+ELSEWHERE: Mapping[str, Mapping[str, str]] = {
+    "cross-site": {"Sec-Fetch-Site": "cross-site"},
+    "same-site": {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"},
+    "evil": {"Origin": "http://evil.example"},
+    "null": {"Origin": "null"},
+}
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
+    """A server whose store has script in every place."""
+    with serving(tmp_path_factory.mktemp("planted") / "home") as server:
+        yield planted.plant(server)
+
+
+def _table(method: str) -> set[str]:
+    return {path for module in MODULES for own, path, _ in module.PAGES if own == method}
+
+
+def test_every_page_is_looked_at(there: Planted) -> None:
+    """A page that is new belongs into `planted.pages`; what only gives a file, into `planted.files`."""
+    assert _table("GET") == {*planted.pages(there), *planted.files(there)}
+
+
+# -- script ------------------------------------------------------------------------------------------
+
+_ALIVE = """() => [
+    ...document.querySelectorAll(`img[src="x"], [onerror], [onload], [onfocus], [onmouseover], [style*="planted"],
+        [href^="javascript" i], [src^="javascript" i], [action^="javascript" i], iframe:not([sandbox], [src$=".pdf"])`),
+    ...[...document.querySelectorAll('script')].filter((each) => !each.src && each.type !== 'application/json'),
+].map((each) => each.outerHTML.slice(0, 200))"""
+_HELD = ("the document's frame is sandboxed", "ERR_BLOCKED_BY_RESPONSE")
+"""What a browser says when a file that is framed wants to run script, or to load something: it may not."""
+
+
+def _wrong(page: Page, address: str) -> list[str]:
+    found = [f"{address}: is alive: {each}" for each in page.evaluate(_ALIVE)]
+    ran = [frame for frame in page.frames if frame.evaluate(f"typeof window.{MARK}") != "undefined"]
+    return [*found, *(f"{address}: a script ran" for _ in ran)]
+
+
+def test_script_in_any_place_does_nothing_on_any_page(browser: Browser, there: Planted) -> None:
+    wrong: list[str] = []
+    with look(browser, there.server.url) as seen:
+        for address in (each for addresses in planted.pages(there).values() for each in addresses):
+            seen.wrong.clear()
+            answer = seen.page.goto(there.server.url + address)
+            assert answer is not None
+            whole = "</html>" in answer.text()
+            if whole:
+                seen.page.wait_for_selector("html[data-ready]")
+            wrong += _wrong(seen.page, address)
+            # A browser says that a page was an error; and of a part that is no page, that it has no icon.
+            told = [each for each in seen.wrong if not any(held in each for held in _HELD)]
+            if answer.status >= 400 or not whole:
+                told = [each for each in told if "Failed to load resource" not in each]
+            wrong += [f"{address}: {each}" for each in told]
+            if answer.status >= 500:
+                wrong.append(f"{address}: {answer.status}")
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_files_are_given_so_that_they_do_nothing(browser: Browser, there: Planted) -> None:
+    shown = []
+    for address in (each for addresses in planted.files(there).values() for each in addresses):
+        answer = there.server.call("GET", address)
+        kind, policy = (answer.headers.get(name, "") for name in ("content-type", "content-security-policy"))
+        assert answer.status in (200, 400), address
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        if (
+            answer.status == 200
+            and re.search("html|svg|xml|pdf", kind)
+            and "attachment" not in str(answer.headers.get("content-disposition"))
+        ):
+            assert "allow-scripts" not in policy, address
+            assert "script-src 'self'" not in policy or "sandbox" in policy or "text/html" in kind, address
+            shown.append(address)
+    assert any("page.html" in each for each in shown)
+    with look(browser, there.server.url) as seen:
+        for address in shown:
+            if not address.endswith(".pdf"):  # a browser without a viewer downloads it
+                seen.page.goto(there.server.url + address)
+                assert seen.page.evaluate(f"typeof window.{MARK}") == "undefined", address
+        assert not any("a dialog" in each for each in seen.wrong)
+
+
+@pytest.mark.parametrize("place", ["/runs/", "/experiments/", "/models/", "/nothing/", "/compare?runs=", "/find?q="])
+def test_an_error_says_what_was_asked_for_and_runs_none_of_it(there: Planted, place: str) -> None:
+    answer = there.server.call("GET", place + quote(bad("asked for")))
+    assert answer.status < 500
+    if not answer.headers["content-type"].startswith("application/json"):
+        text = answer.body.decode()
+        assert f"<img src=x onerror={MARK}" not in text
+        assert f"<script>{MARK}" not in text
+
+
+# -- requests of other pages -------------------------------------------------------------------------
+
+
+def _state(there: Planted) -> str:
+    """Return what stands for all that is in the stores."""
+    connection = sqlite3.connect(f"file:{there.server.home / 'toolkit.db'}?mode=ro", uri=True)
+    try:
+        dump = "\n".join(connection.iterdump())
+    finally:
+        connection.close()
+    files = sorted(str(path) for path in there.server.artifacts.rglob("*"))
+    return hashlib.sha256("\n".join([dump, *files]).encode()).hexdigest()
+
+
+_VALUES = {
+    "run_id": RUN,
+    "experiment_id": "1",
+    "name": MODEL,
+    "version": "1",
+    "number": "1",
+    "alias": "champion",
+    "deployment_id": "d" * 32,
+    "model_id": "m-" + "a" * 32,
+}
+
+
+def _filled(path: str) -> str:
+    return re.sub(r"\{(\w+)[^}]*\}", lambda found: _VALUES.get(found[1], "x"), path)
+
+
+def _changing(there: Planted) -> set[tuple[str, str]]:
+    """Return all that is no GET: of the pages, of our API, of MLflow's, and of artifacts."""
+    found = {("POST", path.replace("{name}", DEPLOYMENT if "deploy" in path else MODEL)) for path in _table("POST")}
+    document = json.loads(there.server.call("GET", "/api/v1/openapi.json").body)
+    found |= {(method.upper(), path) for path, each in document["paths"].items() for method in each if method != "get"}
+    stores = there.server.stores
+    for route in (*routes.routes(stores, str), *artifact_routes(stores)):
+        if isinstance(route, Route):
+            found |= {(method, route.path) for method in route.methods or () if method not in ("GET", "HEAD")}
+    return {(method, _filled(path)) for method, path in found}
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_a_page_of_somebody_else_changes_nothing(there: Planted, headers: Mapping[str, str]) -> None:
+    changing, before = _changing(there), _state(there)
+    assert len(changing) > 100
+    bodies = {
+        "POST": (b"action=delete&name=taken", FORM),
+        "PUT": (b"{}", {}),
+        "PATCH": (b"{}", {}),
+        "DELETE": (b"{}", {}),
+    }
+    for method, path in sorted(changing):
+        body, kind = bodies[method]
+        answer = there.server.call(method, path, body, {**kind, **headers})
+        assert answer.status == 403, (method, path, answer.status)
+        assert not any(name.startswith("access-control") for name in answer.headers), path
+    assert _state(there) == before
+
+
+def test_a_form_that_does_not_say_where_it_comes_from_changes_nothing(there: Planted) -> None:
+    before = _state(there)
+    for path in sorted(_table("POST")):
+        for headers in ({}, {"Sec-Fetch-Site": "none"}):
+            answer = there.server.call("POST", _filled(path), b"action=delete", {**FORM, **headers})
+            assert answer.status == 403, path
+    assert _state(there) == before
+
+
+def test_no_other_origin_is_let_in(there: Planted) -> None:
+    asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    for path in ("/", f"/runs/{RUN}", "/api/v1/runs", "/api/2.0/mlflow/runs/create"):
+        for method in ("OPTIONS", "GET"):
+            answer = there.server.call(method, path, None, asked)
+            assert not any(name.startswith("access-control") for name in answer.headers), (method, path)
+
+
+def test_looking_changes_nothing(there: Planted) -> None:
+    listed = [
+        each for told in (planted.pages(there), planted.files(there)) for all_of in told.values() for each in all_of
+    ]
+    document = json.loads(there.server.call("GET", "/api/v1/openapi.json").body)
+    api = [path for path, each in document["paths"].items() if "get" in each and not re.search("events|stream", path)]
+    before = _state(there)
+    for path in (*listed, *map(_filled, api)):
+        assert there.server.call("GET", path).status < 500, path
+        there.server.call("GET", path, None, {"HX-Request": "true"})
+    assert _state(there) == before
