@@ -11,6 +11,7 @@ from starlette.responses import Response
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.charts import options_of, sections_of
 from toolkit.server.pages.compare_code import code
+from toolkit.server.pages.compare_importance import importances
 from toolkit.server.pages.compare_pictures import pictures
 from toolkit.server.pages.compare_space import parallel, points
 from toolkit.server.pages.compare_tables import tables
@@ -81,6 +82,7 @@ TABS: Mapping[str, tuple[str, str, Callable[[Asked, Compared], Mapping[str, Any]
     "parallel": ("Parallel", "compare_parallel.html", parallel),
     "scatter": ("Scatter", "compare_scatter.html", points),
     "box": ("Boxes", "compare_boxes.html", points),
+    "importance": ("Importance", "compare_importance.html", importances),
     "images": ("Pictures", "compare_pictures.html", pictures),
     "code": ("Code", "compare_code.html", code),
 }

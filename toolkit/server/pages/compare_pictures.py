@@ -106,7 +106,10 @@ def series_of(files: Mapping[str, Sequence[ArtifactEntry]]) -> Mapping[str, Seri
     for pattern, steps in numbered.items():
         for step, paths in steps.items():
             for run_id, path in paths.items():
-                _add(found, *((pattern, step) if len(steps) > 1 else (path, None)), run_id, path)
+                if len(steps) > 1:
+                    _add(found, pattern, step, run_id, path)
+                else:
+                    _add(found, path, None, run_id, path)
     return found
 
 
