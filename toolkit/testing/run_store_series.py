@@ -170,6 +170,10 @@ class SeriesContract:
         assert math.isnan(line[3])
         assert line[999] == pytest.approx(mean)
         assert list(found.steps) == list(_one(store, run_id, 100).steps)
+        late = _one(store, run_id, 100, smooth=0.9, start_step=960)
+        assert late.smoothed is not None
+        assert (late.steps[0], late.total, late.smoothed[-1]) == (960, 40, line[999])
+        assert not store.sample_series(SeriesQuery(run_ids=[run_id], keys=["m"], smooth=0.9, start_step=1_000))
         assert _one(store, run_id, 100).smoothed is None
         flat = _one(store, _log(store, [0.1] * 50), 100, smooth=0.5)
         assert flat.smoothed is not None

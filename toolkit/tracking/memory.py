@@ -400,12 +400,13 @@ class MemoryRunStore:
         query.check()
         with self._lock:
             there = [
-                (run_id, key, [row[1:] for row in self._runs[run_id].points.get(key, ()) if query.wants(row[1])])
+                (run_id, key, [row[1:] for row in self._runs[run_id].points.get(key, ()) if query.reads(row[1])])
                 for run_id in dict.fromkeys(query.run_ids)
                 if run_id in self._runs
                 for key in dict.fromkeys(query.keys)
             ]
-        return [made(run_id, key, rows, query) for run_id, key, rows in there if rows]
+        found = [made(run_id, key, rows, query) for run_id, key, rows in there if rows]
+        return [each for each in found if each.total]
 
     def renew_leases(self, owner: Owner, run_ids: Sequence[str], *, lease_ms: int) -> Sequence[str]:
         """See `RunStore.renew_leases`."""

@@ -56,15 +56,22 @@ class SeriesQuery:
         """
         sampling.check(self.points, self.start_step, self.end_step)
         if self.points < FEWEST:
-            raise InvalidValue(
-                f"Invalid points {self.points!r}: wanted an integer from {FEWEST} to {sampling.POINTS}"
-            )
+            raise InvalidValue(f"Invalid points {self.points!r}: wanted an integer from {FEWEST} to {sampling.POINTS}")
         if not 0.0 <= self.smooth < 1.0:
             raise InvalidValue(f"Invalid smooth {self.smooth!r}: wanted a number from 0 to less than 1")
 
     def wants(self, step: int) -> bool:
         """Tell whether a step is within those that are wanted."""
         return (self.start_step is None or self.start_step <= step) and (self.end_step is None or step <= self.end_step)
+
+    def reads(self, step: int) -> bool:
+        """Tell whether a step is read for what is wanted."""
+        return (self.read_from is None or self.read_from <= step) and (self.end_step is None or step <= self.end_step)
+
+    @property
+    def read_from(self) -> int | None:
+        """The first step that is read: into a smoothed line goes also what was before those that are wanted."""
+        return None if self.smooth else self.start_step
 
     @property
     def stretches(self) -> int:
@@ -160,27 +167,25 @@ def made(run_id: str, key: str, rows: Sequence[Row], query: SeriesQuery, total: 
     Args:
         run_id: The run.
         key: The metric.
-        rows: All rows within the asked steps, in their order; or those that were chosen already.
+        rows: All rows from `SeriesQuery.read_from` on, in their order; or those that were chosen already.
         query: What was asked for.
         total: How many rows there are, if they were chosen already: then nothing is smoothed.
     """
-    line: Sequence[float] | None = None
-    kept = rows
-    places: Sequence[int] = range(len(rows))
-    if total is None and len(rows) > query.points:
-        places = chosen(rows, query)
-        kept = [rows[place] for place in places]
-    if total is None and query.smooth:
-        whole = smoothed([_value(row) for row in rows], query.smooth)
-        line = [whole[place] for place in places]
+    line = smoothed([_value(row) for row in rows], query.smooth) if total is None and query.smooth else None
+    wanted = [place for place, row in enumerate(rows) if query.wants(row[0])] if line else range(len(rows))
+    kept = [rows[place] for place in wanted]
+    count = len(kept) if total is None else total
+    if total is None and count > query.points:
+        places = chosen(kept, query)
+        kept, wanted = [kept[place] for place in places], [wanted[place] for place in places]
     return Series(
         run_id=run_id,
         key=key,
         steps=[row[0] for row in kept],
         timestamps=[row[1] for row in kept],
         values=[_value(row) for row in kept],
-        smoothed=line,
-        total=len(rows) if total is None else total,
+        smoothed=[line[place] for place in wanted] if line else None,
+        total=count,
     )
 
 

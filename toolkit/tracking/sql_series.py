@@ -73,7 +73,7 @@ def sample(connection: Connection, query: SeriesQuery, dialect: str) -> list[Ser
     for pair, rows in _chosen(connection, long, query, dialect):
         found[pair] = series.made(names[pair.run], keys[pair.key], rows, query, total=long[pair].count)
     wanted = (Pair(run, key) for run in named.values() for key in metered.values())
-    return [found[pair] for pair in wanted if pair in found]
+    return [found[pair] for pair in wanted if pair in found and found[pair].total]
 
 
 def _runs(connection: Connection, query: SeriesQuery, dialect: str) -> dict[str, int]:
@@ -98,7 +98,7 @@ def _extents(
     """Return how far each history goes within the asked steps; those without a point there are left out."""
     here = metrics.c
     within = [one_of(here.run, run_keys, dialect), one_of(here.key, key_ids, dialect)]
-    within += [here.step >= query.start_step] if query.start_step is not None else []
+    within += [here.step >= query.read_from] if query.read_from is not None else []
     within += [here.step <= query.end_step] if query.end_step is not None else []
     wanted = (
         select(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from starlette.responses import Response
 
+from toolkit.server.pages import colours
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.render import page
 from toolkit.server.pages.run import head
@@ -32,7 +34,13 @@ def _charts(asked: Asked, tab: str, *, system: bool) -> Response:
         "run_charts.html",
         **head(asked, run, tab),
         sections=sections_of(keys),
-        drawn_runs=[{"id": run.info.run_id, "name": run.info.run_name or run.info.run_id[:8]}],
+        drawn_runs=[
+            {
+                "id": run.info.run_id,
+                "name": run.info.run_name or run.info.run_id[:8],
+                "slot": colours.of([run])[run.info.run_id],
+            }
+        ],
         options=options_of(asked),
     )
 
@@ -44,7 +52,18 @@ def options_of(asked: Asked) -> Mapping[str, object]:
         smooth = min(0.99, max(0.0, float(asked.query.get("smooth", "0"))))
     except ValueError:
         smooth = 0.0
-    return {"x": axis if axis in AXES else AXES[0], "log": asked.query.get("log") == "1", "smooth": smooth}
+    return {
+        "x": axis if axis in AXES else AXES[0],
+        "log": asked.query.get("log") == "1",
+        "smooth": smooth,
+        "first": _step(asked.query.get("from", "")),
+        "last": _step(asked.query.get("to", "")),
+    }
+
+
+def _step(text: str) -> str:
+    """Return the number of a step as it stands in a field; empty if it is none."""
+    return text if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else ""
 
 
 def sections_of(keys: Iterable[str]) -> Sequence[tuple[str, Sequence[str]]]:

@@ -1,191 +1,173 @@
 // Charts of metrics: one card a key, made when it comes near the window, of one or many runs.
-import { metric } from "./numbers.js";
-import { fetchSeries, smoothed, xs } from "./series.js";
+import { bars, lines, token } from "./chart_look.js";
+import { csv, save, sentence, tabulate } from "./chart_values.js";
+import { extentOf, fetchSeries, isWhole, lineOf, stepsWithin } from "./series.js";
 
-const POINTS = 600;
-const DASHES = ["solid", "dashed", "dotted"];
+const LIVE_CANVASES = 30; // browsers keep few alive
+const MOST_DRAWN = 20000; // points of all runs in one chart
+const PATIENCE = 200; // ms until what is turned or zoomed is asked for again
+
 const cards = new Map();
-let echarts = null;
-let config = null;
+const page = { runs: [], pinned: new Set(), hovered: null };
+const told = document.getElementById("chart-data");
+const form = document.getElementById("chart-options");
+const library = told ? import("../vendor/echarts-6.1.0/echarts.min.js") : null;
+let zoom = null; // the x that all charts look at
+let syncing = false;
 
-function token(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
-function colour(place) {
-  return place < 24 ? token(`--s${(place % 8) + 1}`) : token("--quiet");
-}
-
-function state() {
-  const form = document.getElementById("chart-options");
+function options() {
   const data = new FormData(form);
   return { axis: data.get("x") || "step", log: data.get("log") === "1", smooth: Number(data.get("smooth") || 0) };
 }
 
-function base() {
-  const line = { lineStyle: { color: token("--line") } };
-  return {
-    animation: false,
-    textStyle: { fontFamily: "system-ui, sans-serif", color: token("--text-muted") },
-    grid: { left: 8, right: 16, top: 12, bottom: 8, containLabel: true },
-    axisLine: line,
-    splitLine: line,
-  };
+/** Return how many points of each run a chart can show: two a pixel, fewer where there are many runs. */
+function pointsOf(card) {
+  const wide = 200 * Math.ceil((card.canvas.clientWidth || 300) / 100);
+  return Math.max(40, Math.min(wide, Math.floor(MOST_DRAWN / page.runs.length)));
 }
 
-function axisX(options) {
-  const look = base();
-  const kind = options.axis === "time" ? "time" : "value";
-  return {
-    type: kind,
-    min: "dataMin",
-    max: "dataMax",
-    axisLine: look.axisLine,
-    splitLine: { show: false },
-    axisLabel: { color: token("--text-muted"), hideOverlap: true },
-    minInterval: options.axis === "step" ? 1 : undefined,
-  };
+/** Fetch what a card shows now: its histories, and more points of what is looked at; the last question counts. */
+async function ask(card) {
+  const turn = (card.turn = (card.turn || 0) + 1);
+  const { axis, smooth } = options();
+  const how = { prefix: document.body.dataset.prefix, runs: page.runs.map((run) => run.id), points: pointsOf(card), smooth };
+  const full = await fetchSeries(card.key, how);
+  const starts = new Map(full.map((each) => [each.run_id, each.timestamps[0]]));
+  let near = null;
+  if (zoom && !full.every(isWhole)) {
+    const [from, to] = stepsWithin(full, axis, starts, zoom);
+    near = from <= to ? await fetchSeries(card.key, { ...how, from, to }) : null;
+  }
+  if (turn === card.turn) {
+    Object.assign(card, { full, near, starts });
+  }
 }
 
-function drawn(card, options) {
-  const shown = [];
-  const marks = { nan: 0, below: 0, points: 0 };
-  card.series.forEach((each) => {
-    const place = config.runs.findIndex((run) => run.id === each.run_id);
-    const run = config.runs[place];
-    const x = xs(each, options.axis);
-    const soft = smoothed(each.values, options.smooth);
-    marks.points += x.length;
-    const pick = (values, count) =>
-      x.map((at, i) => {
-        const value = values[i];
-        if (!Number.isFinite(value)) {
-          marks.nan += count ? 1 : 0;
-          return [at, null];
-        }
-        if (options.log && value <= 0) {
-          marks.below += count ? 1 : 0;
-          return [at, null];
-        }
-        return [at, value];
-      });
-    const common = { type: "line", symbolSize: 5, connectNulls: false, emphasis: { focus: "series" } };
-    const stroke = { color: colour(place), width: 1.5, type: DASHES[Math.floor(place / 8) % 3] };
-    if (options.smooth > 0) {
-      const faint = { ...stroke, width: 1, opacity: 0.25 };
-      shown.push({ ...common, name: run.name, id: `${run.id}-raw`, data: pick(each.values, false), lineStyle: faint, silent: true, showSymbol: false, tooltip: { show: false } });
+function plan(card) {
+  clearTimeout(card.planned);
+  card.planned = setTimeout(async () => {
+    try {
+      await ask(card);
+      draw(card);
+    } catch (error) {
+      say(card, String(error.message || error));
     }
-    shown.push({ ...common, name: run.name, id: run.id, data: pick(soft, true), lineStyle: stroke, itemStyle: { color: colour(place) }, showSymbol: x.length <= 30 });
-  });
-  return { shown, marks };
+  }, PATIENCE);
 }
 
-function tick(value) {
-  return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e6 ? metric(Number(value.toPrecision(6)), 6).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "") : metric(value, 3);
+function say(card, text) {
+  card.element.querySelector(".caption").textContent = text;
 }
 
-function tooltip() {
-  return {
-    trigger: "axis",
-    renderMode: "richText",
-    backgroundColor: token("--bg"),
-    borderColor: token("--line-control"),
-    textStyle: { color: token("--text"), fontSize: 12 },
-    formatter: (items) => {
-      const rows = items.filter((item) => !String(item.seriesId).endsWith("-raw") && item.value[1] !== null);
-      rows.sort((a, b) => b.value[1] - a.value[1]);
-      const head = rows.length ? `${state().axis} ${rows[0].axisValueLabel ?? rows[0].value[0]}` : "";
-      return [head, ...rows.slice(0, 10).map((item) => `${metric(item.value[1])}  ${item.seriesName}`)].join("\n");
-    },
-  };
-}
-
-function bars(card) {
-  const rows = card.series.map((each) => ({
-    run: config.runs.find((run) => run.id === each.run_id),
-    value: each.values.at(-1),
-  }));
-  const look = base();
-  return {
-    ...look,
-    tooltip: { ...tooltip(), trigger: "item", formatter: (item) => `${item.name}\n${metric(item.value)}` },
-    xAxis: { type: "value", scale: false, splitLine: look.splitLine, axisLabel: { color: token("--text-muted") } },
-    yAxis: { type: "category", data: rows.map((row) => row.run.name), axisLine: look.axisLine, axisLabel: { color: token("--text-muted"), width: 120, overflow: "truncate" } },
-    series: [{ type: "bar", barMaxWidth: 24, data: rows.map((row) => ({ value: Number.isFinite(row.value) ? row.value : null, itemStyle: { color: colour(config.runs.indexOf(row.run)) } })) }],
-  };
-}
-
-function caption(card, marks) {
+function caption(card, count, how) {
   const said = [];
-  if (card.series.some((each) => each.values.length >= POINTS)) {
-    said.push(`${marks.points} points of more`);
+  if (count.total > count.shown) {
+    said.push(`${count.shown.toLocaleString("en")} of ${count.total.toLocaleString("en")} points${card.near ? " here" : ""}`);
   }
-  if (marks.nan) {
-    said.push(`${marks.nan} not finite`);
+  if (how.smooth > 0) {
+    said.push(`smoothed ${how.smooth}`);
   }
-  if (marks.below) {
-    said.push(`${marks.below} values ≤ 0 not on a log axis`);
+  if (count.strange) {
+    said.push(`${count.strange} not finite`);
   }
-  if (config.runs.length > 1 && card.series.length < config.runs.length) {
-    said.push(`${card.series.length} of ${config.runs.length} runs have it`);
+  if (count.below) {
+    said.push(`${count.below} ${count.below === 1 ? "value" : "values"} ≤ 0 not on a log axis`);
   }
-  card.element.querySelector(".caption").textContent = said.join(" · ");
+  if (card.full.length < page.runs.length) {
+    said.push(`${card.full.length} of ${page.runs.length} runs have it`);
+  }
+  say(card, said.join(" · "));
 }
 
 function draw(card) {
-  if (!card.chart || !card.series || !card.canvas.clientWidth) {
+  if (!card.chart || !card.full || !card.canvas.clientWidth) {
     return;
   }
-  const options = state();
-  const single = card.series.every((each) => each.values.length <= 1);
-  if (single) {
-    card.chart.setOption(bars(card), { notMerge: true });
-    caption(card, { points: card.series.length, nan: 0, below: 0 });
+  if (!card.full.length) {
+    say(card, "No points.");
+    card.element.dataset.drawn = "1";
     return;
   }
-  const { shown, marks } = drawn(card, options);
-  const look = base();
-  card.chart.setOption(
-    {
-      ...look,
-      tooltip: tooltip(),
-      xAxis: axisX(options),
-      yAxis: { type: options.log ? "log" : "value", scale: true, axisLine: look.axisLine, splitLine: look.splitLine, axisLabel: { color: token("--text-muted"), formatter: tick } },
-      dataZoom: [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: false, filterMode: "none" }],
-      aria: { enabled: true, label: { description: `${card.key}: ${shown.length} lines` } },
-      series: shown,
-    },
-    { notMerge: true },
-  );
-  caption(card, marks);
+  const how = options();
+  const view = { ...page, starts: card.starts, sentence: sentence(card.key, card.full) };
+  Object.defineProperty(view, "hovered", { get: () => page.hovered });
+  card.canvas.setAttribute("aria-label", view.sentence);
+  if (card.full.every((each) => each.total <= 1)) {
+    card.chart.setOption(bars(card.full, view), { notMerge: true });
+    caption(card, { shown: 0, total: 0, strange: card.full.filter((each) => !Number.isFinite(each.values[0])).length, below: 0 }, { smooth: 0 });
+  } else {
+    const shown = card.near ?? card.full;
+    card.extent = extentOf(card.full, how.axis, card.starts);
+    const { option, count } = lines(shown, view, how, card.extent, zoom);
+    card.chart.setOption(option, { notMerge: true });
+    caption(card, count, how);
+    if (how.smooth > 0 && shown.some((each) => lineOf(each, how.smooth) === null)) {
+      plan(card);
+    }
+  }
+  card.element.dataset.drawn = "1";
+  (window.requestIdleCallback || setTimeout)(() => tabulate(card, page.runs));
 }
 
 async function show(card) {
-  if (card.chart) {
+  if (card.chart || card.coming) {
     return;
   }
-  // The points come while the library is still read.
-  const points = fetchSeries(document.body.dataset.prefix, config.runs.map((run) => run.id), card.key, POINTS);
-  points.catch(() => {}); // told below
-  echarts ??= await import("../vendor/echarts-6.1.0/echarts.min.js");
-  if (card.chart) {
-    return;
-  }
-  card.chart = echarts.init(card.canvas, null, { renderer: "canvas" });
-  card.chart.group = "metrics";
-  echarts.connect("metrics");
+  card.coming = true;
   try {
-    card.series = await points;
+    const [echarts] = await Promise.all([library, card.full ? null : ask(card)]); // points come while the library is read
+    card.chart = echarts.init(card.canvas, null, { renderer: "canvas" });
+    card.chart.group = "metrics";
+    echarts.connect("metrics");
+    listen(card);
+    draw(card);
   } catch (error) {
-    card.element.querySelector(".caption").textContent = String(error.message || error);
-    return;
+    say(card, String(error.message || error));
+  } finally {
+    card.coming = false;
   }
-  if (!card.series.length) {
-    card.element.querySelector(".caption").textContent = "No points.";
-    return;
+}
+
+function listen(card) {
+  card.chart.on("mouseover", { seriesType: "line" }, (event) => (page.hovered = event.seriesId));
+  card.chart.on("mouseout", { seriesType: "line" }, () => (page.hovered = null));
+  card.chart.on("click", { seriesType: "line" }, ({ seriesId }) => {
+    if (!page.pinned.delete(seriesId)) {
+      page.pinned.add(seriesId);
+    }
+    drawAll();
+  });
+  card.chart.on("dblclick", { seriesType: "line" }, ({ seriesId }) => location.assign(`${document.body.dataset.prefix}/runs/${seriesId}`));
+  card.chart.on("datazoom", (event) => {
+    if (syncing || !card.element.matches(":hover")) {
+      return; // it was told by another chart
+    }
+    const { start, end } = event.batch?.[0] ?? event;
+    const [low, high] = card.extent;
+    const x = (share) => low + ((high - low) * share) / 100;
+    look(start <= 0 && end >= 100 ? null : [x(start), x(end)], card);
+  });
+}
+
+/** Look at a part of the x in all charts, each in its own scale, and ask for more points of it. */
+function look(part, source = null) {
+  zoom = part;
+  syncing = true;
+  for (const card of cards.values()) {
+    if (card.chart && card !== source) {
+      card.chart.dispatchAction({ type: "dataZoom", escapeConnect: true, ...(zoom ? { startValue: zoom[0], endValue: zoom[1] } : { start: 0, end: 100 }) });
+    }
   }
-  draw(card);
-  card.element.dataset.drawn = "1";
+  syncing = false;
+  const steps = options().axis === "step" && zoom;
+  form.elements.from.value = steps ? Math.round(zoom[0]) : "";
+  form.elements.to.value = steps ? Math.round(zoom[1]) : "";
+  remember();
+  for (const card of cards.values()) {
+    if (card.chart && card.full && (card.near || !card.full.every(isWhole))) {
+      plan(card);
+    }
+  }
 }
 
 function dispose(card) {
@@ -194,27 +176,11 @@ function dispose(card) {
   delete card.element.dataset.drawn;
 }
 
-function saveCsv(card) {
-  const lines = ["run_id,run_name,key,step,timestamp,value"];
-  for (const each of card.series) {
-    const run = config.runs.find((one) => one.id === each.run_id);
-    const name = `"${run.name.replaceAll('"', '""').replace(/^[=+@-]/, "'$&")}"`;
-    each.values.forEach((value, i) => lines.push([run.id, name, `"${card.key.replaceAll('"', '""')}"`, each.steps[i], each.timestamps[i], value].join(",")));
-  }
-  save(URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" })), `${card.key.replaceAll("/", "-")}.csv`);
-}
-
-function save(place, name) {
-  const link = document.createElement("a");
-  link.href = place;
-  link.download = name;
-  link.click();
-}
-
 function remember() {
-  const options = state();
+  const { axis, log, smooth } = options();
   const query = new URLSearchParams(location.search);
-  for (const [name, value, usual] of [["x", options.axis, "step"], ["log", options.log ? "1" : "", ""], ["smooth", String(options.smooth), "0"]]) {
+  const step = (name) => (axis === "step" ? form.elements[name].value : "");
+  for (const [name, value, usual] of [["x", axis, "step"], ["log", log ? "1" : "", ""], ["smooth", String(smooth), "0"], ["from", step("from"), ""], ["to", step("to"), ""]]) {
     if (value === usual) {
       query.delete(name);
     } else {
@@ -225,35 +191,70 @@ function remember() {
   history.replaceState(null, "", text ? `?${text}` : location.pathname);
 }
 
+/** Read the steps that are looked at from their fields; one that is empty is no bound. */
+function chosenSteps() {
+  const [from, to] = ["from", "to"].map((name) => form.elements[name].value);
+  if (options().axis !== "step" || (from === "" && to === "")) {
+    return null;
+  }
+  const extents = [...cards.values()].filter((card) => card.extent).map((card) => card.extent);
+  const low = from === "" ? Math.min(...extents.map((each) => each[0]), 0) : Number(from);
+  const high = to === "" ? Math.max(...extents.map((each) => each[1]), low + 1) : Number(to);
+  return low < high ? [low, high] : null;
+}
+
 export function drawAll() {
   for (const card of cards.values()) {
     draw(card);
   }
 }
 
-/** Fetch again what is shown: the run goes on. */
+/** Fetch again what is shown: the run goes on. What is zoomed stays so. */
 export async function refresh() {
-  for (const card of cards.values()) {
-    if (card.chart) {
-      card.series = await fetchSeries(document.body.dataset.prefix, config.runs.map((run) => run.id), card.key, POINTS);
-      draw(card);
-    }
+  const shown = [...cards.values()].filter((card) => card.chart);
+  await Promise.all(shown.map((card) => ask(card).then(() => draw(card), () => {}))); // the next look may find the server
+}
+
+function turned(event) {
+  const name = event.target.name;
+  if (name === "x") {
+    zoom = null;
+    form.elements.from.value = form.elements.to.value = "";
+    cards.forEach((card) => (card.near = null));
+  }
+  if (name === "from" || name === "to") {
+    look(chosenSteps());
+  } else {
+    remember();
+    drawAll();
   }
 }
 
-function begin() {
-  const told = document.getElementById("chart-data");
-  if (!told) {
+function clicked(event) {
+  const card = cards.get(event.target.closest("[data-chart]"));
+  if (!card?.full) {
     return;
   }
-  config = JSON.parse(told.textContent);
+  if (event.target.closest("[data-png]")) {
+    save(card.chart.getDataURL({ pixelRatio: 2, backgroundColor: token("--bg") }), `${card.key}.png`);
+  } else if (event.target.closest("[data-csv]")) {
+    const { smooth } = options();
+    const shown = (card.near ?? card.full).map((each) => (smooth > 0 ? { ...each, line: lineOf(each, smooth) } : each));
+    save(URL.createObjectURL(new Blob([csv(card.key, shown, page.runs)], { type: "text/csv" })), `${card.key}.csv`);
+  } else if (event.target.closest("[data-whole]")) {
+    event.target.closest("[data-whole]").setAttribute("aria-pressed", String(card.element.classList.toggle("whole")));
+    plan(card);
+  }
+}
+
+function observe() {
   const near = new IntersectionObserver(
     (entries) => {
       for (const entry of entries) {
         const card = cards.get(entry.target);
         if (entry.isIntersecting) {
           show(card);
-        } else if (cards.size > 30) {
+        } else if (cards.size > LIVE_CANVASES) {
           dispose(card);
         }
       }
@@ -269,28 +270,24 @@ function begin() {
       }
     });
   });
-  for (const element of document.querySelectorAll("[data-chart]")) {
-    const canvas = element.querySelector(".canvas");
-    cards.set(element, { element, canvas, key: element.dataset.chart, chart: null, series: null });
-    near.observe(element);
-    sizes.observe(canvas);
+  for (const card of cards.values()) {
+    near.observe(card.element);
+    sizes.observe(card.canvas);
   }
-  const form = document.getElementById("chart-options");
-  form.addEventListener("input", () => {
-    remember();
-    drawAll();
-  });
+}
+
+function begin() {
+  page.runs = JSON.parse(told.textContent).runs;
+  for (const element of document.querySelectorAll("[data-chart]")) {
+    cards.set(element, { element, canvas: element.querySelector(".canvas"), key: element.dataset.chart, chart: null, full: null, near: null });
+  }
+  zoom = chosenSteps();
+  // What is seen at once comes first and together; what is near follows when that is drawn.
+  const seen = [...cards.values()].filter(({ element }) => element.clientHeight && element.getBoundingClientRect().top < innerHeight);
+  Promise.all(seen.map(show)).then(observe);
+  form.addEventListener("input", turned);
   form.addEventListener("submit", (event) => event.preventDefault());
-  document.addEventListener("click", (event) => {
-    const card = cards.get(event.target.closest("[data-chart]"));
-    if (card && event.target.closest("[data-png]")) {
-      save(card.chart.getDataURL({ pixelRatio: 2, backgroundColor: token("--bg") }), `${card.key.replaceAll("/", "-")}.png`);
-    } else if (card && event.target.closest("[data-csv]")) {
-      saveCsv(card);
-    } else if (card && event.target.closest("[data-whole]")) {
-      card.element.classList.toggle("whole");
-    }
-  });
+  document.addEventListener("click", clicked);
   document.addEventListener("input", (event) => {
     if (event.target.matches("[data-find-chart]")) {
       const wanted = event.target.value.toLowerCase();
@@ -301,12 +298,12 @@ function begin() {
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "r" && !event.target.matches("input, textarea, select") && !event.ctrlKey && !event.metaKey) {
-      for (const card of cards.values()) {
-        card.chart?.dispatchAction({ type: "dataZoom", start: 0, end: 100 });
-      }
+      look(null);
     }
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 }
 
-begin();
+if (told) {
+  begin();
+}

@@ -1,82 +1,130 @@
 // Points of metrics, fetched from the API for many charts at once, made smooth and ready to draw. Nothing here draws.
+const MOST_SERIES = 1000;
+const MOST_POINTS = 1000000;
+const MOST_KEYS = 100;
 
 /** Return a number as the API writes it: NaN and the infinities are texts there. */
-export function number(value) {
-  return typeof value === "string" ? Number(value === "NaN" ? NaN : value.replace("Infinity", "Infinity")) : value;
-}
+export const number = (value) => (typeof value === "string" ? Number(value) : value);
+
+/** Tell whether all points of a history are there, so that nothing is lost by working on them here. */
+export const isWhole = (each) => each.values.length === each.total;
 
 /**
  * Smooth numbers by a moving average that forgets: TensorBoard's, without its bias at the start.
  * What is no finite number is passed through and does not count; numbers that are all the same stay as they are.
  */
 export function smoothed(values, weight) {
-  if (!(weight > 0)) {
-    return values;
-  }
   const finite = values.filter(Number.isFinite);
-  if (finite.every((value) => value === finite[0])) {
+  if (!(weight > 0) || finite.every((value) => value === finite[0])) {
     return values;
   }
   let mean = 0;
-  let count = 0;
+  let rest = 1;
   return values.map((value) => {
     if (!Number.isFinite(value)) {
       return value;
     }
     mean = weight * mean + (1 - weight) * value;
-    count += 1;
-    return mean / (1 - weight ** count);
+    rest *= weight;
+    return mean / (1 - rest);
   });
 }
 
-let waiting = null;
-
-/** Return the series of a metric for some runs; calls of one moment share one request. */
-export function fetchSeries(prefix, runs, key, points) {
-  if (waiting === null) {
-    const batch = { keys: new Set(), runs, points, answer: null };
-    batch.answer = new Promise((resolve, reject) => {
-      setTimeout(() => {
-        waiting = null;
-        ask(prefix, batch).then(resolve, reject);
-      }, 10);
-    });
-    waiting = batch;
+/** Return the smoothed line of a history, or null where only the server, which has all points, can make it. */
+export function lineOf(each, weight) {
+  if (!(weight > 0)) {
+    return each.values;
   }
-  const batch = waiting;
-  batch.keys.add(key);
-  return batch.answer.then((found) => found.filter((each) => each.key === key));
+  return isWhole(each) ? smoothed(each.values, weight) : each.weight === weight ? each.smoothed : null;
 }
 
-async function ask(prefix, batch) {
-  const keys = [...batch.keys];
-  const size = Math.max(1, Math.min(100, Math.floor(900 / batch.runs.length)));
-  const found = [];
+const waiting = new Map();
+
+/**
+ * Return the histories of a metric; calls of one moment that want the same share requests.
+ * @param {string} key the metric
+ * @param {{prefix: string, runs: string[], points: number, smooth?: number, from?: number, to?: number}} how
+ */
+export function fetchSeries(key, how) {
+  const name = JSON.stringify([how.points, how.smooth, how.from, how.to]);
+  if (!waiting.has(name)) {
+    const batch = { keys: new Set() };
+    batch.answer = new Promise((resolve, reject) => {
+      queueMicrotask(() => {
+        waiting.delete(name);
+        ask([...batch.keys], how).then(resolve, reject);
+      });
+    });
+    waiting.set(name, batch);
+  }
+  const batch = waiting.get(name);
+  batch.keys.add(key);
+  return batch.answer.then((found) => found.get(key) || []);
+}
+
+async function ask(keys, how) {
+  const most = Math.min(MOST_SERIES, Math.floor(MOST_POINTS / how.points));
+  const size = Math.max(1, Math.min(MOST_KEYS, Math.floor(most / how.runs.length)));
+  const found = new Map();
   for (let place = 0; place < keys.length; place += size) {
-    const part = keys.slice(place, place + size);
-    const answer = await fetch(`${prefix}/api/v1/series`, {
+    const asked = { run_ids: how.runs, keys: keys.slice(place, place + size), points: how.points, smooth: how.smooth || 0 };
+    const answer = await fetch(`${how.prefix}/api/v1/series`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ run_ids: batch.runs, keys: part, points: batch.points }),
+      body: JSON.stringify({ ...asked, start_step: how.from ?? null, end_step: how.to ?? null }),
     });
     const told = await answer.json();
     if (!answer.ok) {
       throw new Error(told.message);
     }
     for (const each of told.series) {
-      found.push({ ...each, values: each.values.map(number) });
+      const one = { ...each, values: each.values.map(number), smoothed: each.smoothed?.map(number) ?? null, weight: asked.smooth };
+      found.set(each.key, [...(found.get(each.key) || []), one]);
     }
   }
   return found;
 }
 
-/** Return the x of each point: its step, its time, or the seconds since the first one. */
-export function xs(series, axis) {
-  if (axis === "time") {
-    return series.timestamps;
-  }
+/**
+ * Return the x of each point: its step, its time, or the seconds since the run's first one.
+ * @param {object} series a history
+ * @param {string} axis "step", "time" or "relative"
+ * @param {number} start the time of the run's first point
+ */
+export function xs(series, axis, start = series.timestamps[0]) {
   if (axis === "relative") {
-    return series.timestamps.map((time) => (time - series.timestamps[0]) / 1000);
+    return series.timestamps.map((time) => (time - start) / 1000);
   }
-  return series.steps;
+  return axis === "time" ? series.timestamps : series.steps;
+}
+
+/** Return the least and the greatest x of all histories. */
+export function extentOf(all, axis, starts) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const each of all) {
+    for (const x of xs(each, axis, starts.get(each.run_id))) {
+      low = Math.min(low, x);
+      high = Math.max(high, x);
+    }
+  }
+  return [low, high];
+}
+
+/** Return the first and the last step of what lies between two x, with a little on both sides. */
+export function stepsWithin(all, axis, starts, [low, high]) {
+  const more = (high - low) / 10;
+  if (axis === "step") {
+    return [Math.floor(low - more), Math.ceil(high + more)];
+  }
+  let [first, last] = [Infinity, -Infinity];
+  for (const each of all) {
+    const at = xs(each, axis, starts.get(each.run_id));
+    at.forEach((x, i) => {
+      if (x <= high + more && (at[i + 1] ?? x) >= low - more) {
+        first = Math.min(first, each.steps[i]);
+        last = Math.max(last, each.steps[i + 1] ?? each.steps[i]);
+      }
+    });
+  }
+  return [first, last];
 }

@@ -1,0 +1,164 @@
+// How a chart of a metric looks: what is handed to ECharts for the points of its runs. Nothing is fetched here.
+import { metric } from "./numbers.js";
+import { lineOf, xs } from "./series.js";
+
+const DASHES = ["solid", "dashed", "dotted"];
+const NAMED = 24; // so many lines can be told apart
+const MARKS = { NaN: ["M-4 -4L4 4M4 -4L-4 4", 0.03], Infinity: ["M-4 3L0 -4L4 3Z", 0.97], "-Infinity": ["M-4 -3L0 4L4 -3Z", 0.03] };
+
+export function token(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** Return the strokes of runs: their own colour, dashed from the ninth on; grey where there are too many to tell. */
+function strokes(runs, pinned) {
+  const colours = Array.from({ length: 8 }, (_, slot) => token(`--s${slot + 1}`));
+  const quiet = token("--quiet");
+  return new Map(
+    runs.map((run, place) => {
+      const own = colours[run.slot ?? place % 8];
+      const told = place < NAMED || pinned.has(run.id);
+      const look = { color: told ? own : quiet, width: pinned.has(run.id) ? 3 : 1.5, opacity: told ? 1 : 0.35, type: DASHES[Math.floor(place / 8)] ?? "solid" };
+      return [run.id, { look, own, run, place }];
+    }),
+  );
+}
+
+function base() {
+  const line = { lineStyle: { color: token("--line") } };
+  const muted = token("--text-muted");
+  return { line, muted, grid: { left: 8, right: 16, top: 12, bottom: 8, containLabel: true }, text: { fontFamily: "system-ui, sans-serif", color: muted } };
+}
+
+function tick(value) {
+  return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e6 ? metric(Number(value.toPrecision(6)), 6).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "") : metric(value, 3);
+}
+
+function box() {
+  return { renderMode: "richText", backgroundColor: token("--bg"), borderColor: token("--line-control"), textStyle: { color: token("--text"), fontSize: 12, rich: { b: { fontWeight: 700 } } } };
+}
+
+/**
+ * Return what of a history is drawn: points for the line, marks of what is no finite number, and what was left out.
+ * A point that stands alone between gaps would not be seen as a line: it is a dot.
+ */
+function points(each, values, x, log) {
+  const drawn = [];
+  const marks = [];
+  let below = 0;
+  values.forEach((value, i) => {
+    if (!Number.isFinite(each.values[i])) {
+      marks.push([x[i], String(each.values[i])]);
+      drawn.push([x[i], null]);
+    } else if (log && value <= 0) {
+      below += 1;
+      drawn.push([x[i], null]);
+    } else {
+      drawn.push([x[i], value]);
+    }
+  });
+  const gap = (i) => drawn[i] === undefined || drawn[i][1] === null;
+  const dots = drawn.map((point, i) => (point[1] !== null && gap(i - 1) && gap(i + 1) ? { value: point, symbol: "circle", symbolSize: 5 } : point));
+  return { drawn: dots, marks, below };
+}
+
+/**
+ * Return the option of a chart of lines, and what is told below it.
+ * @param {object[]} all the histories
+ * @param {object} page the runs, the pinned ones, the first time of each run, the hovered run
+ * @param {object} options the axis, whether it is logarithmic, the weight of smoothing
+ * @param {number[]} extent the least and the greatest x
+ * @param {number[]|null} zoom the x that are looked at
+ */
+export function lines(all, page, options, extent, zoom) {
+  const look = base();
+  const told = strokes(page.runs, page.pinned);
+  const few = all.reduce((sum, each) => sum + each.values.length, 0) <= 300;
+  const count = { shown: 0, total: 0, strange: 0, below: 0 };
+  const series = [];
+  const marks = [];
+  for (const each of all) {
+    const { look: stroke, own, run, place } = told.get(each.run_id);
+    const x = xs(each, options.axis, page.starts.get(each.run_id));
+    const soft = lineOf(each, options.smooth);
+    const raw = points(each, each.values, x, options.log);
+    count.shown += each.values.length;
+    count.total += each.total;
+    count.strange += raw.marks.length;
+    count.below += raw.below;
+    marks.push(...raw.marks.map(([at, value]) => ({ value: [at, MARKS[value][1], value, run.name], symbol: `path://${MARKS[value][0]}`, itemStyle: { color: value === "NaN" ? "transparent" : own, borderColor: own } })));
+    const common = { type: "line", name: run.name, showAllSymbol: true, connectNulls: false, triggerLineEvent: page.runs.length > 1, z: page.pinned.has(run.id) ? 5 : 2 };
+    const emphasis = { focus: "series", lineStyle: { color: own, opacity: 1, width: 2.5 } };
+    const smooth = options.smooth > 0 && soft !== null;
+    if (smooth) {
+      series.push({ ...common, id: `${run.id} raw`, data: raw.drawn, symbol: "none", lineStyle: { ...stroke, width: 1, opacity: stroke.opacity / 4 }, itemStyle: { color: own }, silent: true, z: 1 });
+    }
+    const drawn = smooth ? points(each, soft, x, options.log).drawn : raw.drawn;
+    const symbol = few && each.values.length <= 30 ? ["circle", "triangle", "rect", "diamond"][Math.floor(place / 8)] ?? "none" : "none";
+    series.push({ ...common, id: run.id, data: drawn, symbol, symbolSize: 5, lineStyle: stroke, itemStyle: { color: own, opacity: stroke.opacity }, emphasis });
+  }
+  if (marks.length) {
+    series.push({ type: "scatter", id: "marks", yAxisIndex: 1, data: marks, symbolSize: 8, itemStyle: { borderWidth: 2 }, z: 6 });
+  }
+  const kind = options.axis === "time" ? "time" : "value";
+  const option = {
+    animation: false,
+    textStyle: look.text,
+    grid: look.grid,
+    tooltip: { ...box(), trigger: "axis", axisPointer: { type: "line", lineStyle: { color: token("--line-control") } }, formatter: (items) => tip([items].flat(), all, page, options) },
+    xAxis: { type: kind, min: extent[0], max: extent[1], axisLine: look.line, splitLine: { show: false }, axisLabel: { color: look.muted, hideOverlap: true, ...(kind === "value" ? { formatter: tick } : {}) }, minInterval: options.axis === "step" ? 1 : undefined },
+    yAxis: [
+      { type: options.log ? "log" : "value", scale: true, axisLine: look.line, splitLine: look.line, axisLabel: { color: look.muted, formatter: tick } },
+      { type: "value", min: 0, max: 1, show: false },
+    ],
+    dataZoom: [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: false, moveOnMouseWheel: false, filterMode: "none", minSpan: 0.01, ...(zoom ? { startValue: zoom[0], endValue: zoom[1] } : { start: 0, end: 100 }) }],
+    aria: { enabled: true, label: { description: page.sentence } },
+    series,
+  };
+  return { option, count };
+}
+
+function tip(items, all, page, options) {
+  const byRun = new Map(all.map((each) => [each.run_id, each]));
+  const marks = items.filter((item) => item.seriesId === "marks").map((item) => `${item.value[2].replace("Infinity", "∞").replace("-", "−")}  ${item.value[3]}`);
+  const rows = items.filter((item) => byRun.has(item.seriesId) && item.value[1] !== null);
+  rows.sort((a, b) => (b.seriesId === page.hovered) - (a.seriesId === page.hovered) || b.value[1] - a.value[1]);
+  const first = rows[0] ?? items.find((item) => item.seriesId === "marks");
+  if (!first) {
+    return "";
+  }
+  const each = byRun.get(first.seriesId);
+  const step = each ? each.steps[first.dataIndex] : first.value[0];
+  const when = each ? new Date(each.timestamps[first.dataIndex]).toLocaleString() : "";
+  const head = options.axis === "relative" ? `${tick(first.value[0])} s · step ${step}` : `step ${step} · ${when}`;
+  const told = rows.slice(0, 10).map((item) => {
+    const raw = byRun.get(item.seriesId).values[item.dataIndex];
+    const value = options.smooth > 0 && raw !== item.value[1] ? `${metric(item.value[1])} (${metric(raw)})` : metric(item.value[1]);
+    const row = `${item.marker}${value}  ${item.seriesName.replace(/[{}|]/g, " ")}`;
+    return item.seriesId === page.hovered ? `${item.marker}{b|${value}  ${item.seriesName.replace(/[{}|]/g, " ")}}` : row;
+  });
+  return [head, ...told, ...(rows.length > 10 ? [`and ${rows.length - 10} more`] : []), ...marks.slice(0, 3)].join("\n");
+}
+
+/** Return the option of a chart of single values: a bar a run, the greatest on top. What is no finite number is told. */
+export function bars(all, page) {
+  const look = base();
+  const told = strokes(page.runs, page.pinned);
+  const rows = all.map((each) => ({ ...told.get(each.run_id), value: each.values.at(-1) }));
+  rows.sort((a, b) => (Number.isFinite(a.value) ? a.value : -Infinity) - (Number.isFinite(b.value) ? b.value : -Infinity));
+  const label = (row) => (Number.isFinite(row.value) ? metric(row.value) : `${metric(row.value)} (no bar)`);
+  return {
+    animation: false,
+    textStyle: look.text,
+    grid: { ...look.grid, right: 64 },
+    tooltip: { ...box(), trigger: "item", formatter: (item) => `${item.name}\n${label(rows[item.dataIndex])}` },
+    xAxis: { type: "value", splitLine: look.line, axisLabel: { color: look.muted, formatter: tick, hideOverlap: true } },
+    yAxis: { type: "category", data: rows.map((row) => row.run.name), axisLine: look.line, axisLabel: { color: look.muted, width: 120, overflow: "truncate" } },
+    aria: { enabled: true, label: { description: page.sentence } },
+    series: [{
+      type: "bar", id: "values", barMaxWidth: 24,
+      label: { show: rows.length <= 24, position: "right", color: token("--text"), formatter: (item) => label(rows[item.dataIndex]) },
+      data: rows.map((row) => ({ value: Number.isFinite(row.value) ? row.value : 0, itemStyle: { color: row.own } })),
+    }],
+  };
+}
