@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from toolkit.errors import InvalidValue
 from toolkit.flows.plan import Plan
 from toolkit.spec.project import Step
+from toolkit.spec.selection import Choosable, choose
+from toolkit.spec.suggestion import hint
 from toolkit.spec.workflow import dependencies, order
+
+
+def selected(plan: Plan, text: str) -> Plan:
+    """Return a plan with some of its steps, to be shown; what they need besides is still told of them.
+
+    Args:
+        plan: The plan.
+        text: Which steps, as `toolkit.spec.selection` reads it.
+
+    Raises:
+        InvalidValue: The text cannot be read, or names what is not there.
+    """
+    steps = plan.workflow.steps
+    links = [(needed, name) for name, step in steps.items() for needed in dependencies(step)]
+    names = choose(text, Choosable(names=list(steps), links=links))
+    if not names:
+        raise InvalidValue(f"no step is chosen by {text!r}: {hint(text, steps)}")
+    return replace(plan, workflow=replace(plan.workflow, steps={name: steps[name] for name in names}))
 
 
 def as_json(plan: Plan) -> dict[str, object]:
@@ -55,7 +78,7 @@ def as_mermaid(plan: Plan) -> str:
         lines.append(f"    {ids[name]}{shape}")
     for name, step in plan.workflow.steps.items():
         arrow = "-.->" if step.when else "-->"
-        lines.extend(f"    {ids[needed]} {arrow} {ids[name]}" for needed in sorted(dependencies(step)))
+        lines.extend(f"    {ids[needed]} {arrow} {ids[name]}" for needed in sorted(dependencies(step) & ids.keys()))
     return "\n".join(lines)
 
 
@@ -66,7 +89,7 @@ def as_tree(plan: Plan) -> str:
     rank = {name: position for position, name in enumerate(name for level in levels for name in level)}
     children: dict[str | None, list[str]] = {}
     for name in sorted(rank, key=rank.__getitem__):
-        needs = dependencies(plan.workflow.steps[name])
+        needs = dependencies(plan.workflow.steps[name]) & rank.keys()
         parent = max(needs, key=rank.__getitem__) if needs else None
         children.setdefault(parent, []).append(name)
     return "\n".join([title, *_branches(plan, children, None, "")])

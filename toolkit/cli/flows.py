@@ -12,7 +12,8 @@ import typer
 
 from toolkit.cli import project
 from toolkit.cli.render import say, show, show_json, show_table
-from toolkit.errors import InvalidValue
+from toolkit.errors import InvalidValue, ToolkitError
+from toolkit.wiring.graphs import note_deployment
 from toolkit.wiring.schedules import deploy_project, end_lost_runs, open_deployments, serve_deployments
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ def pause(name: str = NAME) -> None:
     with open_deployments(say) as deployments:
         found = deployments.find(name)
         deployments.set_paused(found, True)
+        _note(found, paused=True)
         show(f"{found.name}: paused")
 
 
@@ -190,6 +192,7 @@ def resume(name: str = NAME) -> None:
     with open_deployments(say) as deployments:
         found = deployments.find(name)
         deployments.set_paused(found, False)
+        _note(found, paused=False)
         show(f"{found.name}: {found.schedule or 'on request'}")
 
 
@@ -199,6 +202,7 @@ def delete(name: str = NAME) -> None:
     with open_deployments(say) as deployments:
         found = deployments.find(name)
         deployments.delete(found)
+        _note(found, paused=None)
         show(f"{found.name}: deleted")
 
 
@@ -212,6 +216,14 @@ def serve(
 ) -> None:
     """Be a worker: run what is deployed to a work pool, until Ctrl-C. Start as many as there are machines."""
     serve_deployments(work_pool, name=name, limit=limit, report=say)
+
+
+def _note(found: Deployment, *, paused: bool | None) -> None:
+    """Note with the workflow's graph what became of a deployment; what was done in Prefect holds without it."""
+    try:
+        note_deployment(found.id, paused=paused)
+    except ToolkitError as error:
+        say(f"the pages do not know of it yet: {error}")
 
 
 def _wait(deployments: Deployments, found: Deployment, run: Triggered, timeout: float | None) -> Triggered:

@@ -191,7 +191,7 @@ def run_plan(
             reporter.note(f"run {run.info.run_name} ({run.info.run_id}) was lost: {run.info.reason}")
         remove_left_containers(settings.home, reporter.note)
         options = LaunchOptions(
-            experiment=_experiment(request, settings, stores),
+            experiment=experiment_for(request, settings, stores),
             run_name=request.run_name,
             parent_run_id=settings.run_id,
             env_manager=request.env_manager or settings.env_manager,
@@ -227,7 +227,7 @@ def _cache_options(plan: Plan, request: RunRequest) -> CacheOptions:
     return CacheOptions(off=request.no_cache, refresh=frozenset(request.refresh))
 
 
-def _experiment(request: RunRequest, settings: Settings, stores: Stores) -> Callable[[], Experiment]:
+def experiment_for(request: RunRequest, settings: Settings, stores: Stores) -> Callable[[], Experiment]:
     """Return what gives the experiment that runs go to: the request's, else the settings', else ``Default``.
 
     One named by its id must be there now; one named by its name is made when the run begins, not before.

@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from toolkit.errors import ToolkitError
 from toolkit.recording.stores import Stores
 from toolkit.settings import load, set_default_variables
 from toolkit.transport.address import has_password, is_server
 from toolkit.wiring.elsewhere import elsewhere_with
+from toolkit.wiring.graphs import publish_plans
 from toolkit.wiring.opened import open_stores
 from toolkit.wiring.request import RunRequest
 from toolkit.wiring.runs import fetch_source, plan_fetched, run_plan
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from toolkit.flows.deployed import Deployed
     from toolkit.flows.deployed_flow import JoinedProgram
     from toolkit.flows.deployments import Deployment, Deployments, Wanted
+    from toolkit.flows.plan import Plan
     from toolkit.flows.report import Reporter, RunOutcome
     from toolkit.flows.source import Source
 
@@ -123,7 +126,29 @@ def deploy_project(
         runner=request.task_runner,
         variables=_told_workers(stores, report),
     )
-    return deployments.deploy(plan, project, wanted)
+    made = deployments.deploy(plan, project, wanted)
+    _publish(plan, request, made, report)
+    return made
+
+
+def _publish(plan: Plan, request: RunRequest, made: Deployment, report: Callable[[str], None]) -> None:
+    """Keep the graph of what was deployed, so that pages show it before it has run. The deployment holds without it."""
+    from toolkit.flows.published_graph import PublishedDeployment  # noqa: PLC0415 - where projects are deployed
+
+    server = local_services(load()).ensure_prefect(report)
+    told = PublishedDeployment(
+        id=made.id,
+        name=made.name,
+        schedule=made.schedule or "",
+        timezone=made.timezone or "",
+        pool=made.pool or "",
+        paused=made.paused,
+        url=f"{server.ui_url}/deployments/deployment/{made.id}" if server.ui_url else "",
+    )
+    try:
+        publish_plans([plan], request, told)
+    except ToolkitError as error:
+        report(f"its graph is not shown before it runs: {error}")
 
 
 def _told_workers(stores: Stores, report: Callable[[str], None]) -> dict[str, str]:

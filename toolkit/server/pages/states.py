@@ -28,6 +28,7 @@ LOOKS = {
     "SKIPPED": Look("Skipped", "circle-dashed", "quiet"),
     "WAITING": Look("Waiting", "clock", "waiting"),
     "RETRYING": Look("Tried again", "refresh-cw", "waiting"),
+    "PAUSED": Look("Paused", "pause", "waiting"),
     "DECLARED": Look("Declared", "circle-dashed", "quiet"),
     "PRUNED": Look("Pruned", "circle-dashed", "quiet"),
     # What gates and requests say.

@@ -29,6 +29,7 @@ from toolkit.server.pages import (
     saved_views,
     static,
     workflow,
+    workflow_declared,
     workflows,
 )
 from toolkit.server.pages import run as run_page
@@ -55,6 +56,7 @@ MODULES = (
     deployments,
     workflows,
     workflow,
+    workflow_declared,
     models,
     model_compare,
     model,

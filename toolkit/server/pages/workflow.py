@@ -16,7 +16,7 @@ from toolkit.server.pages.render import page
 from toolkit.server.pages.run import state_of as state_of_run
 from toolkit.server.pages.states import look
 from toolkit.server.pages.workflow_attempts import attempts
-from toolkit.server.pages.workflow_faces import brief, by_urgency, face, length, metric_of, part_of
+from toolkit.server.pages.workflow_faces import brief, by_urgency, declared_of, face, length, metric_of, part_of
 from toolkit.server.pages.workflow_folding import fold
 from toolkit.server.pages.workflow_graph import HEIGHT, WIDTH, draw
 from toolkit.server.pages.workflow_panel import attempt_of, panel, prefect_url
@@ -128,6 +128,7 @@ def steps_shown(asked: Asked, whole: WorkflowRun, place: Sequence[str], views: S
         "length": lambda step: length(step, now),
         "duration_of": lambda each: duration_of(each, now),
         "metric_of": metric_of,
+        "declared_of": declared_of,
         "cut": cut,
     }
 

@@ -60,7 +60,8 @@ def face(step: Step, now: int) -> Face:
     facts = [word.lower()] if step.state == "CACHED" else [times.duration(took)] if took is not None else []
     told = "" if step.members else metric_of(step)
     declared = declared_of(step) if step.state == DECLARED else []
-    line = " · ".join([*facts, *([told] if told else [])]) or ", ".join(declared) or step.reason or word
+    line = " · ".join([*facts, *([told] if told else [])]) or ", ".join(declared) or step.reason
+    line = line or ("" if step.state == DECLARED else word)
     if len(line) > _LINE and told:
         line = told
     if step.is_many and len(step.counts) > 1:
@@ -104,6 +105,8 @@ def declared_of(step: Step) -> list[str]:
     said += ["cached"] if plan.cache else []
     if not said and plan.entry_point and plan.entry_point != step.name:
         said.append(f"runs {plan.entry_point}")
+    if not said and plan.outputs:
+        said.append(f"leaves {', '.join(plan.outputs)}")
     return said
 
 

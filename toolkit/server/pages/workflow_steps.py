@@ -326,12 +326,23 @@ def _bare(expression: str) -> str:
     return text[3:-2].strip() if text.startswith("${{") and text.endswith("}}") and text.count("${{") == 1 else text
 
 
-def _links(steps: Sequence[Step]) -> Sequence[Link]:
-    """Return which steps come after which: as the project says, and as parameters of runs say."""
+def _declared(steps: Sequence[Step]) -> dict[tuple[str, str], list[str]]:
     gives: dict[tuple[str, str], list[str]] = {}
     for step in steps:
         for name, taken in (step.plan.needs if step.plan else {}).items():
             gives[name, step.name] = [each.removeprefix("outputs.") for each in taken]
+    return gives
+
+
+def declared_links(steps: Sequence[Step]) -> Sequence[Link]:
+    """Return which steps come after which as the project says."""
+    names = {step.name for step in steps}
+    return [Link(*pair, tuple(taken)) for pair, taken in _declared(steps).items() if names.issuperset(pair)]
+
+
+def _links(steps: Sequence[Step]) -> Sequence[Link]:
+    """Return which steps come after which: as the project says, and as parameters of runs say."""
+    gives = _declared(steps)
     owner = {run.info.run_id: step.name for step in steps for item in step.items for run in item.tries}
     for step in steps:
         for item in step.items:

@@ -13,6 +13,7 @@ from toolkit.server.pages.cells import duration_of
 from toolkit.server.pages.render import page
 from toolkit.server.pages.run import state_of as state_of_run
 from toolkit.server.pages.states import look
+from toolkit.server.pages.workflow_declared import declared
 from toolkit.server.pages.workflow_steps import CACHED_FROM, PRUNED, STEP, WORKFLOW, state_of
 from toolkit.tracking.records import Run, RunStatus, SearchQuery
 
@@ -45,6 +46,7 @@ def every(asked: Asked) -> Response:
         asked,
         "workflows_rows.html" if asked.is_part else "workflows.html",
         found=found,
+        declared=() if asked.is_part or status or asked.query.get("after") else declared(asked, name),
         steps=_steps_of(asked, found.items),
         names=sorted({name, *(each.data.tags[WORKFLOW] for each in known)} - {""}),
         name=name,
