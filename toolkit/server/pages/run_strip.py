@@ -14,7 +14,7 @@ from toolkit.server.pages.cells import duration_of
 from toolkit.server.pages.run import state_of
 from toolkit.server.pages.states import look
 from toolkit.server.pages.workflow_steps import WORKFLOW
-from toolkit.tracking.records import Run
+from toolkit.tracking.records import Run, RunStatus
 
 FLOW_RUN = "prefect.flow_run_id"
 MOST = 100
@@ -63,8 +63,13 @@ def bars_of(asked: Asked, runs: Sequence[Run], now: int) -> Sequence[Bar]:
     found = []
     for run in reversed(runs[:MOST]):
         took, state = duration_of(run, now) or 0, state_of(run)
+        running = run.info.status is RunStatus.RUNNING
+        if running:
+            took = _stepped(took)
         page = "workflows" if WORKFLOW in run.data.tags else "runs"
-        said = f"{run.info.run_name or run.info.run_id[:8]}: {look(state).word}, {times.duration(took)}"
+        said = f"{run.info.run_name or run.info.run_id[:8]}: {look(state).word}"
+        if not running:
+            said += f", {times.duration(took)}"
         started = times.absolute(run.info.start_time)
         found.append(
             Bar(
@@ -76,6 +81,11 @@ def bars_of(asked: Asked, runs: Sequence[Run], now: int) -> Sequence[Bar]:
             )
         )
     return found
+
+
+def _stepped(took: int) -> int:
+    """Return a time that goes on in steps of a fifth, so that the strip of what runs is not new with each second."""
+    return int(1.2 ** math.floor(math.log(took, 1.2))) if took > 0 else 0
 
 
 def strip(bars: Sequence[Bar]) -> Markup:
