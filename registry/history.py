@@ -66,6 +66,7 @@ class Action(StrEnum):
     APPROVED = "request.approved"
     REJECTED = "request.rejected"
     WITHDRAWN = "request.withdrawn"
+    COMMENTED = "request.commented"
     DEPLOYMENT_CREATED = "deployment.created"
     DEPLOYMENT_RELEASED = "deployment.released"
     DEPLOYMENT_ROLLED_BACK = "deployment.rolled_back"
@@ -170,6 +171,7 @@ _EVENTS = {
     Action.APPROVED: "transition_request.approved",
     Action.REJECTED: "transition_request.rejected",
     Action.WITHDRAWN: "transition_request.withdrawn",
+    Action.COMMENTED: "transition_request.commented",
     Action.DEPLOYMENT_CREATED: "deployment.created",
     Action.DEPLOYMENT_RELEASED: "deployment.released",
     Action.DEPLOYMENT_ROLLED_BACK: "deployment.rolled_back",

@@ -102,6 +102,12 @@ class HttpPromotionStore:
         self._check_known("rejects it")
         return self._decide(number, "reject")
 
+    @understood
+    def comment(self, number: int) -> Request:
+        """See `PromotionStore.comment`."""
+        self._check_known("says something to it")
+        return codec.request_in(self._calls.write(f"{_request(number)}/comment", {}, repeat=False))
+
     def withdraw(self, number: int) -> Request:
         """See `PromotionStore.withdraw`."""
         self._check_known("withdraws it")

@@ -160,6 +160,21 @@ class Approval:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Comment:
+    """What somebody says to a request, without deciding on it.
+
+    Attributes:
+        user: Who says it.
+        text: What.
+        time: When, in milliseconds since 1970 UTC.
+    """
+
+    user: str
+    text: str
+    time: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """A request that a version takes a target. Times in milliseconds since 1970 UTC.
 
@@ -179,6 +194,7 @@ class Request:
         closed_why: Why.
         creation_time: When it was made.
         closed_time: When it was closed.
+        comments: What was said to it, the oldest first.
     """
 
     id: int
@@ -196,6 +212,7 @@ class Request:
     closed_by: str | None = None
     closed_why: str | None = None
     closed_time: int | None = None
+    comments: Sequence[Comment] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

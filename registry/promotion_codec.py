@@ -7,13 +7,14 @@ from dataclasses import asdict, fields
 from toolkit.registry.gates import read_gate
 from toolkit.registry.history import Action, Change, Held
 from toolkit.registry.judging import Line, Report
-from toolkit.registry.promotion import Approval, NewRequest, Policy, Request, RequestState, Target
+from toolkit.registry.promotion import Approval, Comment, NewRequest, Policy, Request, RequestState, Target
 from toolkit.registry.records import Stage
 from toolkit.tracking.http_codec import Json
 
 _CHANGE = tuple(field.name for field in fields(Change))
 _REQUEST = tuple(field.name for field in fields(Request))
 _APPROVAL = tuple(field.name for field in fields(Approval))
+_COMMENT = tuple(field.name for field in fields(Comment))
 _LINE = tuple(field.name for field in fields(Line))
 
 
@@ -89,17 +90,19 @@ def request_out(request: Request) -> Json:
         target=str(request.target),
         approvers=list(request.approvers),
         approvals=[asdict(approval) for approval in request.approvals],
+        comments=[asdict(comment) for comment in request.comments],
     )
     return told
 
 
 def request_in(told: Json) -> Request:
     """Return the request of `request_out`."""
-    values = {name: told[name] for name in _REQUEST}
+    values = {name: told[name] for name in _REQUEST if name in told}  # an older server tells of no comments
     values.update(
         target=Target.read(told["target"]),
         state=RequestState(told["state"]),
         approvers=tuple(told["approvers"]),
         approvals=tuple(Approval(**{name: said[name] for name in _APPROVAL}) for said in told["approvals"]),
+        comments=tuple(Comment(**{name: said[name] for name in _COMMENT}) for said in told.get("comments", ())),
     )
     return Request(**values)

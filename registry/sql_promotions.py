@@ -199,6 +199,23 @@ class SqlPromotionStore(ActingSqlStore):
         """See `PromotionStore.withdraw`."""
         return self._close(number, RequestState.WITHDRAWN, Action.WITHDRAWN, self._somebody("withdraws it"))
 
+    def comment(self, number: int) -> Request:
+        """See `PromotionStore.comment`."""
+        author = self._somebody("says something to it")
+        if not (author.reason or "").strip():
+            raise InvalidValue(f"nothing is said to request {number}: say something")
+
+        def say() -> Request:
+            with self._db.write() as connection:
+                sql_requests.lock(connection, number)
+                asked = sql_requests.get(connection, number, self._dialect)
+                row = _version(connection, asked)
+                record = Recorder(connection, row.model, asked.name, author, request=number)
+                record.add(Action.COMMENTED, version=asked.version, key=str(asked.target))
+                return sql_requests.get(connection, number, self._dialect)
+
+        return self._db.persist(say, in_doubt=False)
+
     def _close(self, number: int, state: RequestState, action: Action, author: Author) -> Request:
         with self._db.write() as connection:
             sql_requests.lock(connection, number)

@@ -13,13 +13,14 @@ from toolkit.db.tables import (
     model_versions,
     registered_models,
     registry_approvals,
+    registry_changes,
     registry_policies,
     registry_requests,
 )
 from toolkit.errors import NotFound
 from toolkit.ids import now_ms
 from toolkit.registry.history import Action, Author
-from toolkit.registry.promotion import Approval, NewRequest, Request, RequestQuery, RequestState, Target
+from toolkit.registry.promotion import Approval, Comment, NewRequest, Request, RequestQuery, RequestState, Target
 from toolkit.registry.sql_history import Recorder
 from toolkit.tracking import paging
 from toolkit.tracking.records import Page
@@ -161,10 +162,26 @@ def _records(connection: Connection, rows: Sequence[Row[Any]], dialect: str) -> 
         for row in connection.execute(wanted.order_by(registry_approvals.c.created, registry_approvals.c.user_id)):
             approval = Approval(user=row.user_id, reason=row.reason, time=row.created)
             said.setdefault(row.request, []).append(approval)
-    return [_record(row, said.get(row.id, ())) for row in rows]
+    comments = _comments(connection, rows, dialect)
+    return [_record(row, said.get(row.id, ()), comments.get(row.id, ())) for row in rows]
 
 
-def _record(row: Row[Any], approvals: Sequence[Approval]) -> Request:
+def _comments(connection: Connection, rows: Sequence[Row[Any]], dialect: str) -> dict[int, list[Comment]]:
+    """Return what was said to requests: changes of their models."""
+    said: dict[int, list[Comment]] = {}
+    if not rows:
+        return said
+    wanted = select(registry_changes).where(
+        one_of(registry_changes.c.model, sorted({row.model for row in rows}), dialect),
+        registry_changes.c.action == Action.COMMENTED.value,
+        one_of(registry_changes.c.request, [row.id for row in rows], dialect),
+    )
+    for row in connection.execute(wanted.order_by(registry_changes.c.id)):
+        said.setdefault(row.request, []).append(Comment(user=row.user_id, text=row.reason or "", time=row.created))
+    return said
+
+
+def _record(row: Row[Any], approvals: Sequence[Approval], comments: Sequence[Comment]) -> Request:
     approvers = tuple(json.loads(row.approvers)) if row.approvers else ()
     return Request(
         id=row.id,
@@ -182,4 +199,5 @@ def _record(row: Row[Any], approvals: Sequence[Approval]) -> Request:
         closed_why=row.closed_why,
         creation_time=row.created,
         closed_time=row.closed,
+        comments=tuple(comments),
     )

@@ -257,6 +257,15 @@ class PromotionStore(Protocol):
         """
         ...
 
+    def comment(self, number: int) -> Request:
+        """Say something to a request, open or closed, without deciding on it: the author's reason is what is said.
+
+        Raises:
+            InvalidValue: Nothing is said, or it is not known who says it.
+            NotFound: Its version was deleted.
+        """
+        ...
+
     def withdraw(self, number: int) -> Request:
         """Close a request of one's own.
 

@@ -24,7 +24,7 @@ from toolkit.deployments.records import Deployment, DeploymentState, Release, Re
 from toolkit.registry.catalog import Catalog
 from toolkit.registry.gates import read_gate
 from toolkit.registry.history import Author
-from toolkit.registry.promotion import NewRequest, Policy, Target
+from toolkit.registry.promotion import NewRequest, Policy, RequestState, Target
 from toolkit.registry.registering import Registration, register
 from toolkit.wiring.registry import open_catalog
 from toolkit.wiring.serving import open_deployment_store
@@ -215,6 +215,32 @@ def test_a_rejection_needs_a_reason(browser: Browser, wines: Wines) -> None:
         _send(page, "button[value=reject]")
         assert "bob: “last year's data”" in page.inner_text("#h-closed + ul")
     assert wines.catalog.promotions.get_request(made.id).closed_by == "bob"
+
+
+def test_a_request_is_talked_about_and_what_it_changed_is_said(browser: Browser, wines: Wines) -> None:
+    wines.catalog.acting(Author(user="ada")).registered.set_alias("wine", "spoken", 1)
+    made = wines.catalog.acting(Author(user="ada")).promotions.request(
+        NewRequest(name="wine", version=2, target=Target.read("@spoken"))
+    )
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine/versions/2")
+        page.keyboard.press("a")
+        assert page.evaluate("document.activeElement.name") == "reason"
+        page.keyboard.type("which data? " + HOSTILE)
+        _name(page, "bob")
+        _send(page, "button[value=comment]")
+        assert page.inner_text(".comments .words") == "which data? " + HOSTILE
+        assert wines.catalog.promotions.get_request(made.id).state is RequestState.PENDING
+        seen.check()
+        seen.shot("model-version-request")
+        _send(page, "button[value=approve]")
+        told = page.inner_text(".notice[role=status]").strip()
+        assert told == "Done: @spoken moved from version 1 to 2."
+        assert "which data?" in page.inner_text("section[aria-labelledby=h-closed] .comments")
+        seen.check()
+        page = seen.go("/models/wine/history?action=request.commented")
+        assert page.locator("tbody tr").first.inner_text().split("\t")[3].startswith("said to a request")
+    wines.catalog.registered.delete_alias("wine", "spoken")
 
 
 def test_an_alias_is_given_and_taken_away_without_script(browser: Browser, wines: Wines) -> None:

@@ -268,6 +268,7 @@ for _command in (
     registry_requests.approve,
     registry_requests.reject,
     registry_requests.withdraw,
+    registry_requests.comment,
     registry_requests.requests,
     registry_history.history,
     registry_history.rollback,

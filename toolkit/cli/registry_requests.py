@@ -49,6 +49,18 @@ def withdraw(number: int = _NUMBER, reason: str | None = REASON, as_json: bool =
         _say_request(here.promotions.withdraw(number), as_json=as_json)
 
 
+def comment(
+    number: int = _NUMBER, text: str = typer.Argument(metavar="TEXT", help="What you say."), as_json: bool = JSON
+) -> None:
+    """Say something to a request without deciding on it; it is kept in the history."""
+    with registry(reason=text) as here:
+        asked = here.promotions.comment(number)
+    if as_json:
+        show_json({"schema": 1, **request_json(asked)})
+        return
+    say(f"said to request {number}, that {asked.name}/{asked.version} takes {asked.target}")
+
+
 def requests(
     name: str | None = typer.Argument(None, metavar="NAME", help="Only those of this registered model."),
     every: bool = typer.Option(False, "--all", help="Closed ones, too."),
@@ -118,4 +130,5 @@ def request_json(asked: Request) -> dict[str, object]:
         "closed_why": asked.closed_why,
         "created": moment(asked.creation_time),
         "closed": moment(asked.closed_time),
+        "comments": [{"user": said.user, "text": said.text, "time": moment(said.time)} for said in asked.comments],
     }

@@ -409,6 +409,30 @@ class PromotionStoreContract:
         with pytest.raises(NotFound):
             promotions.acting(Author(user="bob")).approve(99)
 
+    def test_comments_decide_nothing_and_stay(self, wine: RegistryStore, promotions: PromotionStore) -> None:
+        """Whoever says something to a request, also to one's own and to a closed one, is heard, in order."""
+        asked = ask(promotions, 1, PRODUCTION, "ada")
+        other = ask(promotions, 2, PRODUCTION, "ada")
+        bob = promotions.acting(Author(user="bob", reason="which data was that?"))
+        said = bob.comment(asked.id)
+        assert (said.state, said.approvals, said.comments[0].user) == (RequestState.PENDING, (), "bob")
+        promotions.acting(Author(user="ada", reason="the test set of März\nand June")).comment(asked.id)
+        promotions.acting(Author(user="ada")).withdraw(asked.id)
+        bob.comment(asked.id)
+        texts = [each.text for each in promotions.get_request(asked.id).comments]
+        assert texts == ["which data was that?", "the test set of März\nand June", "which data was that?"]
+        listed = {each.id: each.comments for each in promotions.requests(RequestQuery(name="wine")).items}
+        assert (len(listed[asked.id]), listed[other.id]) == (3, ())
+        assert wine.get_version("wine", 1).stage is Stage.NONE
+        changes = promotions.history(ChangeQuery(name="wine", actions=(Action.COMMENTED,))).items
+        assert [(each.user, each.request, each.version) for each in changes][-1] == ("bob", asked.id, 1)
+        with pytest.raises(InvalidValue, match="nothing is said"):
+            promotions.acting(Author(user="bob", reason="  ")).comment(asked.id)
+        with pytest.raises(InvalidValue, match="say who you are"):
+            promotions.acting(Author(reason="x")).comment(asked.id)
+        with pytest.raises(NotFound, match="there is no request 99"):
+            bob.comment(99)
+
     def test_listing_requests(self, wine: RegistryStore, promotions: PromotionStore) -> None:
         """By model and state, on pages."""
         wine.create_model("beer")

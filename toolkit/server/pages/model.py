@@ -239,6 +239,7 @@ _SAID = {
     Action.APPROVED: "approved",
     Action.REJECTED: "rejected",
     Action.WITHDRAWN: "withdrawn",
+    Action.COMMENTED: "said to a request",
     Action.DEPLOYMENT_CREATED: "deployed",
     Action.DEPLOYMENT_RELEASED: "released",
     Action.DEPLOYMENT_ROLLED_BACK: "deployment rolled back",

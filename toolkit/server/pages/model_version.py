@@ -5,27 +5,26 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InvalidValue, NotFound, ToolkitError
-from toolkit.registry.gates import Example
 from toolkit.registry.history import Held
-from toolkit.registry.promotion import MOST_REQUESTS, NewRequest, Policy, Request, RequestQuery, RequestState, Target
+from toolkit.registry.promotion import MOST_REQUESTS, NewRequest, Request, RequestState, Target
 from toolkit.registry.records import ModelVersion, RegisteredModel, Stage
 from toolkit.server.pages import numbers
 from toolkit.server.pages.model import changes_of, measures
 from toolkit.server.pages.model_files import Contract, contract_of
+from toolkit.server.pages.model_request import decision, done, judged, requests_of
 from toolkit.server.pages.models import deployed
-from toolkit.server.pages.person import Person, acting, person_of, remember
+from toolkit.server.pages.person import acting, person_of, remember
 from toolkit.server.pages.render import page, redirect
 from toolkit.server.wire.errors import answer
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from toolkit.registry.judging import Report
+    from toolkit.registry.store import PromotionStore
     from toolkit.server.pages.asked import Asked
 
 TABS = (
@@ -40,25 +39,6 @@ _LISTED = 500
 _REQUESTS = 200
 _CLOSED = 20
 _BODY = 600
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
-    """A request, and what whoever looks at it may do.
-
-    Attributes:
-        request: The request.
-        report: How the version does at the gates; None: they were not judged yet.
-        effect: What will change, in words.
-        off: Why who looks may not decide; empty: they may.
-        own: Whether it is their own.
-    """
-
-    request: Request
-    report: Report | None
-    effect: str
-    off: str
-    own: bool
 
 
 def head(asked: Asked, tab: str) -> Mapping[str, Any]:
@@ -94,8 +74,8 @@ def _shown(asked: Asked, problem: str = "", status: int = 200) -> Response:
     promotions = asked.catalog.promotions
     held = promotions.held(model.name)
     policies = promotions.policies(model.name)
-    pending = _requests(asked, version, RequestState.PENDING, MOST_REQUESTS)
-    closed = [each for each in _requests(asked, version, None, _REQUESTS) if each.state is not RequestState.PENDING]
+    pending = requests_of(asked, version, RequestState.PENDING, MOST_REQUESTS)
+    closed = [each for each in requests_of(asked, version, None) if each.state is not RequestState.PENDING]
     serving = [each for each in deployed(asked, model.name) if each[1].version == version.version]
     return page(
         asked,
@@ -104,8 +84,9 @@ def _shown(asked: Asked, problem: str = "", status: int = 200) -> Response:
         **values,
         contract=contract_of(asked, version, whole=any(each.address for each, _ in serving)),
         policies=policies,
-        decisions=[_decision(asked, each, policies, held, values["person"]) for each in pending],
+        decisions=[decision(asked, each, policies, held, values["person"]) for each in pending],
         closed=closed[:_CLOSED],
+        done=done(asked, closed, pending),
         compared=_compared(asked, version, _base(model, held, version)),
         run=_run(asked, version),
         serving=serving,
@@ -114,73 +95,11 @@ def _shown(asked: Asked, problem: str = "", status: int = 200) -> Response:
     )
 
 
-def _requests(asked: Asked, version: ModelVersion, state: RequestState | None, limit: int) -> Sequence[Request]:
-    query = RequestQuery(name=version.name, state=state, limit=limit)
-    found = asked.catalog.promotions.requests(query).items
-    return [each for each in found if each.version == version.version]
-
-
 def _run(asked: Asked, version: ModelVersion) -> Any:  # noqa: ANN401 - a run, or nothing
     try:
         return asked.stores.runs.get_run(version.run_id) if version.run_id else None
     except NotFound:  # it was removed for good, and the version stays
         return None
-
-
-def _decision(asked: Asked, request: Request, policies: Sequence[Policy], held: Held, person: Person) -> Decision:
-    policy = next((each for each in policies if each.target == request.target), None)
-    return Decision(
-        request=request,
-        report=judged(asked, request.name, request.version, policy) if policy else None,
-        effect=effect(asked, request, held),
-        off=_off(request, person),
-        own=bool(person.name) and person.name == request.user,
-    )
-
-
-def _off(request: Request, person: Person) -> str:
-    """Return why somebody may not decide on a request; empty: they may."""
-    if person.name and person.name == request.user:
-        return f"{person.name} asked for this, and nobody decides on a request of their own."
-    if person.name and request.approvers and person.name not in request.approvers:
-        return f"Only {', '.join(request.approvers)} may decide, and you are {person.name}."
-    if any(each.user == person.name for each in request.approvals):
-        return f"{person.name} has approved already."
-    return ""
-
-
-def effect(asked: Asked, request: Request, held: Held) -> str:
-    """Return what changes when a request is done."""
-    target, number = request.target, request.version
-    told = []
-    if target.alias is not None:
-        before = held.aliases.get(target.alias)
-        told.append(f"{target} moves from version {before} to {number}" if before else f"{target} is version {number}")
-        follows = f"{request.name}@{target.alias}"
-        names = [each.name for each, _ in deployed(asked, request.name) if each.follow_alias == follows]
-        told += [f"deployment {name} follows it" for name in names]
-    else:
-        told.append(f"version {number} takes {target}")
-        others = [each for each in held.holders(Stage(str(target))) if each != number]
-        if others:
-            listed = ", ".join(map(str, others))
-            told.append(f"version {listed} {'goes to Archived' if request.archive_existing else 'stays there, too'}")
-    return "; ".join(told)
-
-
-def judged(asked: Asked, name: str, number: int, policy: Policy) -> Report | None:
-    """Return how a version does at gates. A model is loaded for them only when that is asked for: None, if it is not.
-
-    Args:
-        asked: The request; its ``judge`` names a target.
-        name: The model.
-        number: Of the version.
-        policy: What is wanted.
-    """
-    loads = any(isinstance(gate, Example) for gate in policy.gates)
-    if loads and asked.query.get("judge") != str(policy.target):
-        return None
-    return asked.catalog.promotions.check(name, number, policy.target)
 
 
 def _base(model: RegisteredModel, held: Held, version: ModelVersion) -> tuple[int, str] | None:
@@ -393,18 +312,26 @@ def decide(asked: Asked) -> Response:
     before = asked.catalog.promotions.get_request(number)
     if before.name != asked.path["name"]:
         raise NotFound(f"there is no request {number} of model {asked.path['name'][:200]}")
-    if action not in ("approve", "reject", "withdraw"):
-        raise InvalidValue(f"there is no action {action[:50]!r}: wanted approve, reject or withdraw")
+    if action not in _DECISIONS:
+        raise InvalidValue(f"there is no action {action[:50]!r}: wanted one of {', '.join(_DECISIONS)}")
     try:
-        promotions = acting(asked, named=True).promotions
-        {"approve": promotions.approve, "reject": promotions.reject, "withdraw": promotions.withdraw}[action](number)
+        _DECISIONS[action](acting(asked, named=True).promotions, number)
     except ToolkitError as error:
         inner = type(asked)(
             site=asked.site, request=asked.request, path={"name": before.name, "version": str(before.version)}
         )
         return remember(asked, _shown(inner, error.message, status=answer(error)[0]))
-    return remember(asked, redirect(asked.url("models", before.name, "versions", before.version), asked=asked))
+    told = None if action == "comment" else number
+    place = asked.url("models", before.name, "versions", before.version, done=told)
+    return remember(asked, redirect(place if told else f"{place}#h-r{number}", asked=asked))
 
+
+_DECISIONS: Mapping[str, Callable[[PromotionStore, int], Request]] = {
+    "approve": lambda promotions, number: promotions.approve(number),
+    "reject": lambda promotions, number: promotions.reject(number),
+    "withdraw": lambda promotions, number: promotions.withdraw(number),
+    "comment": lambda promotions, number: promotions.comment(number),
+}
 
 PAGES = [
     ("GET", "/models/{name}/versions/{version}", show),

@@ -135,6 +135,14 @@ class ApprovalTold(Told):
     reason: str | None
 
 
+class CommentTold(Told):
+    """What somebody said to a request."""
+
+    user: str
+    text: str
+    time: int
+
+
 class RequestTold(Told):
     """A request that a version takes a stage or an alias. Times in milliseconds since 1970 UTC."""
 
@@ -153,6 +161,7 @@ class RequestTold(Told):
     closed_why: str | None
     creation_time: int
     closed_time: int | None
+    comments: list[CommentTold]
 
 
 class RequestPage(Told):

@@ -91,6 +91,12 @@ def reject(here: Acting, number: Number, body: Given[promotion.Decision]) -> Res
     return _told(here.catalog.promotions.reject(number))
 
 
+@router.post("/registry/requests/{number}/comment", response_model=promotion.RequestTold)
+def comment(here: Acting, number: Number, body: Given[promotion.Decision]) -> Response:  # noqa: ARG001 - the same
+    """Say something to a request without deciding on it; what is said is in the header of the reason."""
+    return _told(here.catalog.promotions.comment(number))
+
+
 @router.post("/registry/requests/{number}/withdraw", response_model=promotion.RequestTold)
 def withdraw(here: Acting, number: Number, body: Given[promotion.Decision]) -> Response:  # noqa: ARG001 - the same
     """Close a request of one's own."""
