@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 Place = tuple[Server, Shown]
+STEPS = [
+    {"name": "build", "began": 1_000, "ended": 3_000, "said": "built", "failed": False},
+    {"name": "check", "began": 3_000, "ended": 3_500, "said": HOSTILE, "failed": True},
+]
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
 
 
@@ -37,6 +41,7 @@ def deployed(shown: Place) -> Server:
                 version=version,
                 bento=f"wine:{version}",
                 why=HOSTILE,
+                instance={"steps": STEPS} if version == 2 else {},
             )
         )
         if version == 2:
@@ -55,9 +60,34 @@ def test_deployments_are_shown(browser: Browser, deployed: Server, dark: bool, w
         page.click("tbody a >> text=wine >> nth=0")
         page.wait_for_selector("h1:has-text('wine')")
         assert HOSTILE in page.inner_text("main")
-        assert page.locator("button[value=rollback]").inner_text().strip() == "Roll back to 1"
+        assert "It is not kept by this machine" in page.inner_text("#now")
+        assert "It runs on elsewhere" in page.inner_text("section[aria-labelledby=h-next]")
+        assert page.locator("button[value]:visible").count() == page.locator("button[name=theme]").count()
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
         seen.check()
         seen.shot(f"deployment{'-dark' if dark else ''}{'-phone' if width < 600 else ''}")
+
+
+def test_a_release_says_what_a_roll_back_to_it_does(browser: Browser, deployed: Server) -> None:
+    with look(browser, deployed.url, script=False) as seen:
+        page = seen.go("/deployments/wine/releases/1")
+        told = page.locator(".effect li").all_inner_texts()
+        assert told[0].startswith("A new release of wine version 1, as release 1 was configured, is started beside")
+        assert "release 2 (wine version 2), which goes on answering" in told[0]
+        assert "It follows" not in told[-1]
+        assert "It runs on elsewhere: roll it back there." in page.inner_text("#back")
+        assert page.locator("button[value=rollback]").count() == 0
+        assert "toolkit deployments logs -n wine --release 1" in page.inner_text("#h-log ~ pre")
+        assert seen.go("/deployments/wine/releases/2").locator("#back").count() == 0
+
+
+def test_steps_of_a_release_are_shown(browser: Browser, deployed: Server) -> None:
+    with look(browser, deployed.url, dark=True) as seen:
+        page = seen.go("/deployments/wine/releases/2")
+        lines = [" ".join(each.split()) for each in page.locator(".steps-of li").all_inner_texts()]
+        assert lines == ["Build 2.0 s · built", f"Check 500 ms · {HOSTILE}"]
+        assert page.locator(".steps-of .s-bad").count() == 1
+        seen.check()
 
 
 def test_what_another_machine_keeps_is_neither_asked_nor_changed_from_here(deployed: Server) -> None:
@@ -73,6 +103,7 @@ def test_what_another_machine_keeps_is_neither_asked_nor_changed_from_here(deplo
         ("/deployments/nothing", b"action=rollback&to=1", 404),
         ("/deployments/wine", b"action=destroy", 400),
         ("/deployments/nothing/score", b"body={}", 404),
+        ("/deployments/wine", b"action=cancel", 400),
     ],
 )
 def test_what_cannot_be_done_says_why(deployed: Server, path: str, body: bytes, status: int) -> None:

@@ -111,7 +111,7 @@ def head(asked: Asked, deployment: Deployment, releases: Sequence[Release]) -> M
     }
 
 
-def shown(asked: Asked, deployment: Deployment, problem: str = "", status: int = 200, **tried: object) -> Response:
+def shown(asked: Asked, deployment: Deployment, problem: str = "", status: int = 200, **tried: Any) -> Response:  # noqa: ANN401 - what the page takes
     """Return the page of a deployment, with what went wrong or was answered.
 
     Args:
