@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 from starlette.responses import Response
@@ -119,7 +119,7 @@ def show(asked: Asked) -> Response:
             known[run.info.experiment_id] = runs.get_experiment(run.info.experiment_id)
     flows = [run for run in newest if FLOW_RUN in run.data.tags]
     bars = bars_of(asked, flows or newest, now)
-    values = {
+    values: dict[str, Any] = {
         "running": running[:_RUNNING],
         "more_run": len(running) > _RUNNING,
         "progress": {run.info.run_id: _progress(asked, run, known) for run in running[:_LOOKED_INTO]},
