@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import gzip
 import json
 import math
 import re
@@ -108,6 +109,7 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         (records.Done, "POST", f"/runs/{run_id}/inputs", {"inputs": []}),
         (records.HistoryPage, "GET", f"/runs/{run_id}/history?key=m1", None),
         (records.History, "GET", f"/runs/{run_id}/sample?key=m1", None),
+        (records.SeriesTold, "GET", f"/series?run_ids={run_id}&keys=m1&points=40", None),
         (records.SeriesTold, "POST", "/series", {"run_ids": [run_id, "nope", child], "keys": ["m1", "m2", "nope"]}),
         (records.ArtifactPage, "GET", f"/runs/{run_id}/artifacts", None),
         (records.Done, "POST", f"/runs/{run_id}/artifacts", {"artifacts": [file]}),
@@ -394,6 +396,21 @@ def test_series_for_a_chart(server: Server) -> None:
     ]
     assert told[0]["total"] == 51
     assert told[0]["smoothed"][3] == pytest.approx(49, abs=1e-9)
+    place = f"/api/v1/series?run_ids={ids[0]}&run_ids={ids[1]}&keys=m&points=8&end_step=50&smooth=0.5"
+    assert server.call("GET", place, None, {}).json["series"] == told
+
+
+def test_long_series_are_sent_compressed_to_who_takes_that(server: Server) -> None:
+    run_id = add_run(server.stores.runs).info.run_id
+    points = [Metric(key="m", value=n / 7, timestamp=n, step=n) for n in range(2_000)]
+    server.stores.runs.log_batch(run_id, metrics=points)
+    place = f"/api/v1/series?run_ids={run_id}&keys=m&points=2000"
+    plain = server.call("GET", place, None, {})
+    short = server.call("GET", place, None, {"Accept-Encoding": "gzip, br"})
+    assert "content-encoding" not in plain.headers
+    assert short.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(short.body) == plain.body
+    assert len(short.body) < len(plain.body) / 2
 
 
 def test_a_picture_that_is_over_is_said(server: Server) -> None:
@@ -443,9 +460,9 @@ def test_a_page_of_somebody_else_cannot_write(server: Server) -> None:
 class Listener:
     """Reads server-sent events."""
 
-    def __init__(self, server: Server | ServerProcess, run_id: str) -> None:
+    def __init__(self, server: Server | ServerProcess, run_id: str, query: str = "") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
-        self._connection.request("GET", f"/api/v1/runs/{run_id}/events")
+        self._connection.request("GET", f"/api/v1/runs/{run_id}/events{query}")
         self.response = self._connection.getresponse()
 
     def events(self) -> Iterator[tuple[str, Any]]:
@@ -459,6 +476,23 @@ class Listener:
     def close(self) -> None:
         self.response.close()
         self._connection.close()
+
+
+def test_what_becomes_of_the_steps_of_a_run_is_sent(server: Server) -> None:
+    runs = server.stores.runs
+    whole = add_run(runs).info.run_id
+    listener = Listener(server, whole, "?steps=true")
+    events = listener.events()
+    assert [next(events)[0], next(events)] == ["run", ("steps", {})]
+    step = add_run(runs, parent_run_id=whole, run_name="train x=1", tags={"toolkit.step": "train"}).info.run_id
+    add_run(runs, parent_run_id=whole)  # no step's
+    told = {"step": "train", "run_name": "train x=1", "status": "RUNNING", "cached": False, "pruned": False}
+    assert next(events) == ("steps", {step: told})
+    runs.update_run(step, status=RunStatus.FINISHED)
+    assert next(events) == ("steps", {step: {**told, "status": "FINISHED"}})
+    runs.update_run(whole, status=RunStatus.FINISHED)
+    assert [kind for kind, _ in events] == ["run", "end"]
+    listener.close()
 
 
 def test_what_becomes_of_a_run_is_sent(server: Server) -> None:

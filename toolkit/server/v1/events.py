@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
@@ -14,19 +15,23 @@ from starlette.concurrency import run_in_threadpool
 from toolkit.errors import NotFound, StoreBusy, StoreError
 from toolkit.server.v1.context import Context, Here
 from toolkit.server.v1.watch import Watched
+from toolkit.tracking.records import SearchQuery
 
 router = APIRouter(tags=["runs"])
 
 MOST = 200
 """Listeners at a time."""
 
+Steps = Annotated[bool, Query(description="Whether to tell of a workflow's steps, too.")]
+
+_MOST_STEPS = 5_000
 _EVERY = 0.5  # seconds between two looks at a run, however many listen
 _TICK = 0.1  # seconds; how soon a server that stops ends its answers
 _BREATH = 15.0  # seconds without news after which a listener is told that there are none
 
 
-async def _look(here: Context, run_id: str, watched: Watched) -> None:
-    """Read a run, unless it was read just now.
+async def _look(here: Context, run_id: str, watched: Watched, *, steps: bool) -> None:
+    """Read a run, and its steps if they are wanted, unless it was read just now.
 
     Raises:
         ToolkitError: It cannot be read.
@@ -35,9 +40,33 @@ async def _look(here: Context, run_id: str, watched: Watched) -> None:
         if time.monotonic() - watched.looked < _EVERY:
             return
         run = await run_in_threadpool(here.stores.runs.get_run, run_id)
+        if steps:
+            watched.steps = await run_in_threadpool(_steps, here, run_id)
         watched.told = to_json(here.run(run), inf_nan_mode="strings")
         watched.ended = run.info.status.terminal
         watched.looked = time.monotonic()
+
+
+def _steps(here: Context, run_id: str) -> bytes:
+    """Return the runs of a workflow's steps and how each is, as JSON; of very many the newest."""
+    query = SearchQuery(
+        filter=f"tags.`toolkit.step` IS NOT NULL AND parent_run_id = '{run_id}'",
+        order_by=["start_time DESC"],
+        limit=_MOST_STEPS,
+        fields=["tags.toolkit.step", "tags.toolkit.cached_from", "tags.toolkit.pruned"],
+    )
+    found = here.stores.runs.search_runs(query).items
+    told = {
+        run.info.run_id: {
+            "step": run.data.tags["toolkit.step"],
+            "run_name": run.info.run_name,
+            "status": run.info.status,
+            "cached": "toolkit.cached_from" in run.data.tags,
+            "pruned": "toolkit.pruned" in run.data.tags,
+        }
+        for run in found
+    }
+    return to_json(told)
 
 
 @router.get(
@@ -45,22 +74,26 @@ async def _look(here: Context, run_id: str, watched: Watched) -> None:
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
-async def run_events(here: Here, run_id: str) -> Response:
-    """Send the run as event ``run`` now and whenever it changes, and ``end`` when it has ended or is gone."""
+async def run_events(here: Here, run_id: str, steps: Steps = False) -> Response:
+    """Send the run as event ``run`` now and whenever it changes, and ``end`` when it has ended or is gone.
+
+    With ``steps``, event ``steps`` says of a workflow's run how each run of a step is: its step, its name, its status.
+    """
     await run_in_threadpool(here.stores.runs.get_run, run_id)
     if here.watch.listeners >= MOST:
         raise StoreBusy(f"{MOST} listeners are being told of runs: try again later")
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_events(here, run_id), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(here, run_id, steps=steps), media_type="text/event-stream", headers=headers)
 
 
-async def _events(here: Context, run_id: str) -> AsyncIterator[bytes]:
-    watched = here.watch.join(run_id)
+async def _events(here: Context, run_id: str, *, steps: bool) -> AsyncIterator[bytes]:
+    key = f"{run_id} and its steps" if steps else run_id
+    watched = here.watch.join(key)
     try:
-        seen, spoke = b"", time.monotonic()
+        seen, known, spoke = b"", b"", time.monotonic()
         while not here.stopping.is_set():
             try:
-                await _look(here, run_id, watched)
+                await _look(here, run_id, watched, steps=steps)
             except NotFound:
                 break
             except StoreError:  # it may be back soon; the listener waits
@@ -68,6 +101,9 @@ async def _events(here: Context, run_id: str) -> AsyncIterator[bytes]:
             if watched.told != seen:
                 seen, spoke = watched.told, time.monotonic()
                 yield b"event: run\ndata: " + seen + b"\n\n"
+            if watched.steps != known:
+                known, spoke = watched.steps, time.monotonic()
+                yield b"event: steps\ndata: " + known + b"\n\n"
             if watched.ended:
                 break
             if time.monotonic() - spoke > _BREATH:
@@ -76,7 +112,7 @@ async def _events(here: Context, run_id: str) -> AsyncIterator[bytes]:
             await _pause(here)
         yield b"event: end\ndata: {}\n\n"
     finally:
-        here.watch.leave(run_id)
+        here.watch.leave(key)
 
 
 async def _pause(here: Context) -> None:

@@ -13,6 +13,7 @@ class Watched:
     listeners: int = 0
     looked: float = float("-inf")
     told: bytes = b""
+    steps: bytes = b""
     ended: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -24,16 +25,16 @@ class Watch:
         self._runs: dict[str, Watched] = {}
         self.listeners = 0
 
-    def join(self, run_id: str) -> Watched:
-        """Begin to listen."""
-        watched = self._runs.setdefault(run_id, Watched())
+    def join(self, key: str) -> Watched:
+        """Begin to listen to a run, or to a run and its steps: each has a key of its own."""
+        watched = self._runs.setdefault(key, Watched())
         watched.listeners += 1
         self.listeners += 1
         return watched
 
-    def leave(self, run_id: str) -> None:
+    def leave(self, key: str) -> None:
         """Listen no longer."""
         self.listeners -= 1
-        self._runs[run_id].listeners -= 1
-        if not self._runs[run_id].listeners:
-            del self._runs[run_id]
+        self._runs[key].listeners -= 1
+        if not self._runs[key].listeners:
+            del self._runs[key]

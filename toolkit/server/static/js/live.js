@@ -49,7 +49,8 @@ function open() {
   }
   source = new EventSource(place);
   source.addEventListener("run", plan); // the first one too: the run went on while the page came
-  // The run's own events do not tell of its steps: these are looked at now and then.
+  source.addEventListener("steps", plan);
+  // Not all that a page shows is told, such as what steps measure: that is looked at now and then.
   const every = Number(document.querySelector("[data-look]")?.dataset.look);
   looking = every ? setInterval(plan, every) : null;
   source.addEventListener("end", () => {
