@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 from browser import look
@@ -64,3 +65,106 @@ def test_the_list_of_keys_names_those_of_the_page_and_switches_them_off(browser:
         with page.expect_navigation():
             page.keyboard.press("2")
         assert page.url.endswith("/charts")
+
+
+def test_a_table_is_walked_chosen_and_peeked_at_by_keys(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?cols=m:rmse&cols=p:model&sort=m:rmse")
+        names = page.locator("tr[data-run] .name > a").all_inner_texts()
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        assert page.evaluate("document.activeElement.textContent") == names[1]
+        page.keyboard.press("x")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        page.keyboard.press("X")
+        assert page.locator("tr.chosen .name > a").all_inner_texts() == names[1:4]
+        assert "3 chosen" in page.inner_text("[data-chosen]")
+        page.keyboard.press("o")
+        peek = page.get_by_role("complementary", name="The run at a glance")
+        expect(peek.locator("h2")).to_have_text(names[3])
+        seen.check()
+        seen.shot("peek")
+        page.keyboard.press("k")
+        expect(peek.locator("h2")).to_have_text(names[2])
+        page.keyboard.press("Escape")
+        expect(peek).to_be_hidden()
+        page.keyboard.press("Escape")
+        assert page.locator("tr.chosen").count() == 0
+        page.keyboard.press("x")
+        page.keyboard.press("k")
+        page.keyboard.press("x")
+        with page.expect_navigation():
+            page.keyboard.press("c")
+        assert "/compare" in page.url
+
+
+def test_others_are_held_against_a_baseline(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?cols=m:rmse&q=params.alpha+IS+NOT+NULL&sort=m:rmse")
+        page.keyboard.press("j")
+        with page.expect_navigation():
+            page.keyboard.press("b")
+        base = page.locator("tr.base")
+        assert "gbm-0" in base.inner_text()
+        assert page.locator("#rows .versus").all_inner_texts() == ["▼ +0.001000", "▼ +0.002000", "▼ +0.003000"]
+        seen.check()
+        seen.shot("baseline")
+        page.fill("[data-page-filter]", "params.model = 'gbm'")
+        page.keyboard.press("Enter")
+        expect(page.locator("#rows tr[data-run]")).to_have_count(2)
+        assert "gbm-0" in base.inner_text()  # it does not fit the filter, and stays
+        with page.expect_navigation():
+            base.get_by_role("link", name="No baseline").click()
+        assert base.count() == 0
+
+
+def test_a_colour_is_chosen_and_kept(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}")
+        row = page.locator(f"tr[data-run='{there.run}']")
+        row.get_by_role("button", name="Menu of gbm-1").click()
+        seen.check()
+        page.get_by_role("button", name="Colour 5").click()
+        expect(row.locator(".dot")).to_have_class("dot d5")
+        page.reload()
+        assert row.locator(".dot").get_attribute("class") == "dot d5"
+        assert server.stores.runs.get_run(there.run).data.tags["toolkit.colour"] == "5"
+        server.stores.runs.log_batch(there.run, tags={"toolkit.colour": None})
+        assert seen.wrong == []
+
+
+def test_widths_are_set_by_keys_and_stand_in_the_address(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?cols=m:rmse&cols=p:model")
+        grip = page.get_by_role("separator", name="Width of model")
+        before = page.locator("th[data-column='p:model']").bounding_box()
+        grip.focus()
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        after = page.locator("th[data-column='p:model']").bounding_box()
+        assert before
+        assert after
+        assert round(after["width"] - before["width"]) == 80
+        assert "~p:model" in unquote(page.url)
+        seen.check()
+        page.reload()
+        again = page.locator("th[data-column='p:model']").bounding_box()
+        assert again
+        assert abs(again["width"] - after["width"]) < 1
+        box = page.locator("th[data-column='m:rmse'] .grip").bounding_box()
+        assert box
+        page.mouse.move(box["x"] + 4, box["y"] + 10)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 64, box["y"] + 10, steps=4)
+        page.mouse.up()
+        assert "~m:rmse" in unquote(page.url)
+        page.keyboard.press("/")
+        page.keyboard.type("params.model = 'rf'")
+        page.keyboard.press("Enter")
+        expect(page.locator("#rows tr[data-run]")).to_have_count(2)
+        assert "~m:rmse" in unquote(page.url)

@@ -3,7 +3,7 @@ function said(text) {
   document.getElementById("said").textContent = text;
 }
 
-async function copy(text, button) {
+export async function copy(text, button) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -15,8 +15,8 @@ async function copy(text, button) {
     field.remove();
   }
   said("Copied");
-  button.classList.add("copied");
-  setTimeout(() => button.classList.remove("copied"), 1200);
+  button?.classList.add("copied");
+  setTimeout(() => button?.classList.remove("copied"), 1200);
 }
 
 // A block of commands gets a button that copies it; without script it is only a block.

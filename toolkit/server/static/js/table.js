@@ -1,5 +1,5 @@
 // Tables of runs: rows are chosen, steps unfold below their run, the picker of columns narrows, runs that go on move.
-function update(box) {
+export function update(box) {
   const boxes = [...box.querySelectorAll("tbody input[name=run]")];
   const chosen = boxes.filter((each) => each.checked);
   for (const each of boxes) {
@@ -14,6 +14,7 @@ function update(box) {
     all.checked = chosen.length > 0 && chosen.length === boxes.length;
     all.indeterminate = chosen.length > 0 && chosen.length < boxes.length;
   }
+  box.dispatchEvent(new CustomEvent("toolkit:chosen", { bubbles: true, detail: { count: chosen.length, isAll: boxes.length > 0 && chosen.length === boxes.length } }));
 }
 
 async function unfold(button) {
@@ -138,7 +139,7 @@ function renew(old, fresh) {
     if (own.classList.contains("name")) {
       own.querySelector(".state")?.replaceWith(cell.querySelector(".state"));
     } else if (own.textContent !== cell.textContent) {
-      own.textContent = cell.textContent;
+      own.replaceChildren(...cell.childNodes);
       own.className = cell.className;
       own.title = cell.title;
     }
