@@ -3,6 +3,7 @@ import { times } from "./time.js";
 import { copying } from "./copy.js";
 import { tables } from "./table.js";
 import { keys } from "./keys.js";
+import { palette } from "./palette.js";
 import { placeOf } from "./links.js";
 import { beat } from "./beat.js";
 
@@ -67,5 +68,6 @@ times();
 copying();
 tables();
 keys();
+palette();
 beat();
 document.documentElement.dataset.ready = "1";
