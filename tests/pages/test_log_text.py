@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from toolkit.recording.log_pieces import Piece, piece_path
-from toolkit.server.pages import log_text, logs
+from toolkit.server.pages import log_lines, log_text
 from toolkit.server.pages.log_text import Counts, LogText
 
 PATH = "logs/output.log"
@@ -103,15 +103,15 @@ def data_place(lines: Sequence[log_text.Line]) -> list[int]:
     ],
 )
 def test_levels_are_told_from_lines(line: str, level: str) -> None:
-    assert logs.level_of(line.encode()) == level
-    words = logs.LEVELS[level][0] if level else ()
+    assert log_lines.level_of(line.encode()) == level
+    words = log_lines.LEVELS[level][0] if level else ()
     assert not level or any(word in line.lower().encode() for word in words)
 
 
 def test_what_a_terminal_obeys_is_not_shown() -> None:
-    assert str(logs.coloured("\x1b]0;title\x07a\x1b[2Kb\x1b[1;32mc\x1b[0m\x00\ufffd")) == (
+    assert str(log_lines.coloured("\x1b]0;title\x07a\x1b[2Kb\x1b[1;32mc\x1b[0m\x00\ufffd")) == (
         'ab<span class="s-good">c</span>\ufffd'
     )
-    assert str(logs.coloured("a <b> A\x1b[31ma", "a")) == (
+    assert str(log_lines.coloured("a <b> A\x1b[31ma", "a")) == (
         '<mark>a</mark> &lt;b&gt; <mark>A</mark><span class="s-bad"><mark>a</mark></span>'
     )

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import Response
 
 from toolkit.errors import InvalidValue, NotFound
-from toolkit.server.pages import numbers, times
+from toolkit.recording.log_pieces import whole_of
+from toolkit.server.pages import numbers, run_before, run_story, times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import duration_of
+from toolkit.server.pages.experiment import PRIMARY
+from toolkit.server.pages.log_lines import FOLDER as LOGS
 from toolkit.server.pages.render import page, redirect
 from toolkit.server.pages.sparkline import sparkline
-from toolkit.tracking.records import Lifecycle, Metric, Run, RunQuery
+from toolkit.server.pages.view import quoted
+from toolkit.tracking.records import ArtifactEntry, Lifecycle, Run, RunQuery, SearchQuery
+from toolkit.tracking.series import Series, SeriesQuery
 
 NOTE = "mlflow.note.content"
-_SPARKS = 40
-_HIDDEN = ("mlflow.note.content",)
+SYSTEM = "system/"
+_SPARKS = 200
+_POINTS = 80
+_COUNTED = 1_000
+_FILES = 50
 TABS = (
     ("", "Overview"),
     ("charts", "Charts"),
@@ -30,19 +40,54 @@ TABS = (
 """The pages of a run: the end of their paths, and what they are called."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """A metric of a run.
+
+    Attributes:
+        key: Its name.
+        value: Its last value.
+        step: The step of that.
+        low: The least value and its step; ``None``: there is no finite one.
+        high: The greatest; the same.
+        line: Its course, drawn small.
+        gap: By how much it differs from the run before.
+        better: Whether that is ``good`` or ``bad``; empty: nobody knows.
+    """
+
+    key: str
+    value: float
+    step: int
+    low: tuple[float, int] | None
+    high: tuple[float, int] | None
+    line: str
+    gap: str = ""
+    better: str = ""
+
+
 def show(asked: Asked) -> Response:
     """Return the overview."""
     run = asked.stores.runs.get_run(asked.path["run_id"])
-    metrics = [key for key in run.data.metrics if not key.startswith("system/")]
+    values = head(asked, run, "")
+    other = run_before.before(asked, run)
+    params = run_before.params(run, other)
+    metrics = _metrics(asked, run, other)
+    primary = values["experiment"].tags.get(PRIMARY)
     return page(
         asked,
         "run.html",
-        **head(asked, run, ""),
-        metrics=_metrics(asked, run, metrics),
-        params=sorted(run.data.params.items()),
-        tags=sorted((k, v) for k, v in run.data.tags.items() if not k.startswith(("mlflow.", "toolkit."))),
+        **values,
+        metrics=metrics,
+        primary=next((each for each in metrics if each.key == primary), None),
+        other=other,
+        changed=[param for param in params if param.changed],
+        same=[param for param in params if not param.changed],
+        tags=sorted((k, v) for k, v in run.data.tags.items() if not k.startswith(("mlflow.", "toolkit.", "prefect."))),
         provenance=_provenance(run),
-        files=asked.stores.runs.list_artifacts(run.info.run_id, limit=50).items,
+        diff=run_story.diff_of(asked, run),
+        commands=run_story.commands(run),
+        failure=run_story.failure(asked, run),
+        models=_models(asked, run),
         note=run.data.tags.get(NOTE, ""),
     )
 
@@ -64,17 +109,39 @@ def head(asked: Asked, run: Run, tab: str) -> Mapping[str, Any]:
         except NotFound:  # it was removed for good
             parent = None
     now = times.now()
+    files = runs.list_artifacts(run.info.run_id, limit=_COUNTED + 1).items
     return {
         "run": run,
         "experiment": experiment,
         "parent": parent,
         "tab": tab,
-        "tabs": TABS,
+        "tabs": [(end, label, *_counted(asked, run, end, files)) for end, label in TABS],
+        "files": files[:_FILES],
+        "more_files": max(0, len(files) - _FILES),
         "state": state_of(run),
         "took": duration_of(run, now),
-        "why": why(asked, run),
+        "why": run_story.reasons(asked, run, parent),
         "at": now,
     }
+
+
+def _counted(asked: Asked, run: Run, tab: str, files: Sequence[ArtifactEntry]) -> tuple[str, bool]:
+    """Return how much there is on a page of a run, as it is written, and whether that is nothing."""
+    counts = {
+        "charts": sum(not key.startswith(SYSTEM) for key in run.data.metrics),
+        "system": sum(key.startswith(SYSTEM) for key in run.data.metrics),
+        "artifacts": len(files),
+        "logs": len({whole_of(each.path) or each.path for each in files if each.path.startswith(f"{LOGS}/")}),
+    }
+    if tab == "children":
+        parts = SearchQuery(filter=f"parent_run_id = {quoted(run.info.run_id)}")
+        counts["children"] = asked.stores.runs.count_runs(parts)
+    if tab not in counts:
+        return "", False
+    count = counts[tab]
+    return f"{numbers.integer(_COUNTED)}+" if tab == "artifacts" and count > _COUNTED else numbers.integer(
+        count
+    ), not count
 
 
 def state_of(run: Run) -> str:
@@ -84,59 +151,77 @@ def state_of(run: Run) -> str:
     return str(run.info.status)
 
 
-def why(asked: Asked, run: Run) -> Sequence[tuple[str, str | None]]:
-    """Return why a run is as it is, each with the address of the page that says more."""
-    tags = run.data.tags
-    found: list[tuple[str, str | None]] = []
-    if source := tags.get("toolkit.cached_from"):
-        found.append((f"taken from the cache: the same as run {source[:8]}", asked.url("runs", source)))
-    if source := tags.get("toolkit.resumed_from"):
-        found.append((f"resumed from run {source[:8]}", asked.url("runs", source)))
-    if source := tags.get("toolkit.reproduced_from"):
-        found.append((f"reproduces run {source[:8]}", asked.url("runs", source)))
-    if (attempt := tags.get("toolkit.attempt")) and attempt != "1":
-        found.append((f"attempt {attempt}", None))
-    if step := tags.get("toolkit.step"):
-        found.append((f"step {step}", None))
-    return found
-
-
-def _metrics(asked: Asked, run: Run, keys: Sequence[str]) -> Sequence[Mapping[str, object]]:
-    """Return the rows of the table of metrics: last, least, greatest, at which step; and the course, small."""
+def _metrics(asked: Asked, run: Run, other: Run | None) -> Sequence[Measured]:
+    """Return a run's metrics: last, least, greatest, at which step; beside the run before; and the course, small."""
+    keys = sorted(key for key in run.data.metrics if not key.startswith(SYSTEM))
+    latest = run.data.latest
+    moving = [key for key in keys if key in latest and latest[key].step != 0][:_SPARKS]
+    query = SeriesQuery(run_ids=[run.info.run_id], keys=moving, points=_POINTS)
+    courses = {series.key: series for series in asked.stores.runs.sample_series(query)} if moving else {}
     rows = []
-    for place, key in enumerate(sorted(keys)):
-        latest = run.data.latest.get(key)
-        points: Sequence[Metric] = ()
-        if place < _SPARKS and latest is not None and latest.step != 0:
-            points = asked.stores.runs.sample_history(run.info.run_id, key, points=200)
-        finite = [point for point in points if abs(point.value) != float("inf") and point.value == point.value]
-        low = min(finite, key=lambda point: point.value, default=None)
-        high = max(finite, key=lambda point: point.value, default=None)
+    for key in keys:
+        value = run.data.metrics[key]
+        series = courses.get(key)
+        gap, better = run_before.gap(key, value, other)
+        low, high = _extremes(series) if series else (None, None)
         rows.append(
-            {
-                "key": key,
-                "value": run.data.metrics[key],
-                "step": latest.step if latest else 0,
-                "low": low,
-                "high": high,
-                "line": sparkline([point.value for point in points], label=f"course of {key}"),
-            }
+            Measured(
+                key=key,
+                value=value,
+                step=latest[key].step if key in latest else 0,
+                low=low,
+                high=high,
+                line=sparkline(series.values, label=f"course of {key}") if series else "",
+                gap=gap,
+                better=better,
+            )
         )
     return rows
+
+
+def _extremes(series: Series) -> tuple[tuple[float, int] | None, tuple[float, int] | None]:
+    points = [point for point in zip(series.values, series.steps, strict=True) if math.isfinite(point[0])]
+    if not points:
+        return None, None
+    return min(points), max(points, key=lambda point: (point[0], -point[1]))
+
+
+def _models(asked: Asked, run: Run) -> Sequence[tuple[str, str, Sequence[tuple[str, int, str]]]]:
+    """Return the models that a run made: name, URI, and its versions with the stage of each."""
+    from toolkit.registry.locating import made_by  # noqa: PLC0415 - here alone
+
+    registered = asked.catalog.registered
+    found = registered.search_versions(SearchQuery(filter=f"run_id = {quoted(run.info.run_id)}", limit=_FILES)).items
+    made = made_by(asked.catalog.logged, run.info.run_id)
+    ids = {model.model_id for model in made}
+
+    def versions(model_id: str | None) -> Sequence[tuple[str, int, str]]:
+        kept = [each for each in found if (each.model_id if each.model_id in ids else None) == model_id]
+        return [(each.name, each.version, str(each.stage)) for each in kept]
+
+    listed = [(model.name, f"models:/{model.model_id}", versions(model.model_id)) for model in made]
+    rest = versions(None)
+    return [*listed, *([("files of this run", "", rest)] if rest else [])]
 
 
 def _provenance(run: Run) -> Sequence[tuple[str, str, bool]]:
     """Return where a run comes from: what it is called, its value, and whether it is to be copied."""
     tags = run.data.tags
+    workflow = tags.get("toolkit.workflow", "")
     rows = [
-        ("Entry point", tags.get("mlflow.project.entryPoint", ""), False),
+        ("Workflow" if workflow else "Entry point", tags.get("mlflow.project.entryPoint", ""), False),
         ("Source", tags.get("mlflow.source.name", ""), True),
+        ("Version", tags.get("toolkit.source.version", ""), True),
+        ("Branch", tags.get("mlflow.source.git.branch", ""), True),
         ("Commit", tags.get("mlflow.source.git.commit", ""), True),
         ("Command", tags.get("toolkit.command", ""), True),
+        ("Exit code", tags.get("toolkit.exit_code", ""), False),
         ("Environment", tags.get("toolkit.environment", tags.get("mlflow.project.env", "")), True),
+        ("Image", tags.get("mlflow.docker.image.uri", ""), True),
+        ("Python", tags.get("toolkit.python", ""), False),
         ("Host", tags.get("toolkit.host", ""), False),
         ("Artifacts", run.info.artifact_uri, True),
-        ("Reason", run.info.reason or "", False),
+        ("Left behind in", tags.get("toolkit.workspace", ""), True),
     ]
     return [row for row in rows if row[1]]
 

@@ -160,7 +160,7 @@ def _files(asked: Asked, run: Run) -> tuple[Sequence[ArtifactEntry], int]:
 
 def _last_lines(asked: Asked, run: Run) -> Sequence[tuple[int, Markup]]:
     """Return the last lines that a run wrote."""
-    from toolkit.server.pages.logs import last_of  # noqa: PLC0415 - here alone
+    from toolkit.server.pages.log_lines import last_of  # noqa: PLC0415 - here alone
 
     try:
         return [(row.number, row.text) for row in last_of(asked, run.info.run_id, _LINES)]

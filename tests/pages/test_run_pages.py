@@ -1,0 +1,199 @@
+"""The page of a run: why it is as it is, what was changed since the run before, what failed, how to go on."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from browser import look
+from machine import Machine, write_project
+from server import Server, serving
+from shown import HOSTILE
+
+import toolkit
+from toolkit.server.pages.run_story import _again
+from toolkit.tracking.records import Run, RunQuery
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+PROJECT = """
+name: grapes
+entry_points:
+  train:
+    parameters: {alpha: {type: float, default: 0.1}, depth: {type: int, default: 3}}
+    command: "python train.py {alpha}"
+    metrics: metrics.json
+  flaky: {command: "python flaky.py"}
+workflows:
+  main:
+    parameters: {alpha: {type: float, default: 0.1}}
+    steps:
+      train: {parameters: {alpha: "${{ parameters.alpha }}"}}
+      flaky: {retries: 1, needs: [train]}
+"""
+TRAIN = """
+import json, sys
+json.dump({"rmse": 0.5 + float(sys.argv[1]), "plain": 1}, open("metrics.json", "w"))
+"""
+FLAKY = f"""
+for number in range(40):
+    print("line", number)
+print({HOSTILE!r})
+raise ValueError("no such column: alcohol")
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A server, and the runs of a workflow that failed twice: the second time with another parameter."""
+
+    server: Server
+    runs: dict[str, Run]
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    identity = {
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@b",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@b",
+    }
+    subprocess.run(["git", *arguments], cwd=folder, check=True, env={**os.environ, **identity}, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    folder = tmp_path_factory.mktemp("runs")
+    project = write_project(folder / "project", PROJECT, train_py=TRAIN, flaky_py=FLAKY)
+    _git(project, "init", "-q")
+    _git(project, "add", "-A")
+    _git(project, "commit", "-qm", "first")
+    (project / "train.py").write_text(TRAIN + "# changed\n")
+    machine = Machine(home=folder / "home")
+    try:
+        for alpha in ("0.1", "0.3"):
+            assert machine.toolkit("run", "project", "-P", f"alpha={alpha}", cwd=folder).code == 1
+        with serving(machine.home) as server:
+            runs: dict[str, Run] = {}
+            for run in reversed(server.stores.runs.list_runs(RunQuery()).items):
+                name = run.data.tags.get("toolkit.step", "whole")
+                runs[f"{name} {sum(key.startswith(name) for key in runs) + 1}"] = run
+            yield Ran(server=server, runs=runs)
+    finally:
+        machine.clean_up()
+        machine.toolkit("down", cwd=folder)
+
+
+def _go(seen: object, ran: Ran, name: str) -> Page:
+    page: Page = seen.go(f"/runs/{ran.runs[name].info.run_id}")  # type: ignore[attr-defined]
+    return page
+
+
+@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 1280), (False, 390)])
+def test_what_was_changed_since_the_run_before_comes_first(browser: Browser, ran: Ran, dark: bool, width: int) -> None:
+    with look(browser, ran.server.url, dark=dark, width=width) as seen:
+        page = _go(seen, ran, "train 2")
+        assert "1 differs from train, the run before" in page.inner_text("#live-params")
+        assert page.inner_text("#live-params .changed").split("\n") == ["alpha", "0.3 was 0.1"]
+        assert "depth" in page.inner_text("#live-params .pairs:not(.changed)")
+        row = page.inner_text("#live-metrics tr:has-text('rmse')")
+        assert "▼ +0.2000" in row
+        assert page.inner_text("#live-metrics tr:has-text('plain') td:nth-of-type(2)") == ""
+        assert page.get_by_role("link", name="Compare", exact=True).get_attribute("href") == (
+            f"/compare?runs={ran.runs['train 1'].info.run_id}&runs={ran.runs['train 2'].info.run_id}"
+        )
+        seen.check()
+        seen.shot(f"run-{width}{'-dark' if dark else ''}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_it_says_what_it_is_a_part_of_and_how_to_go_on(browser: Browser, ran: Ran) -> None:
+    whole, train = ran.runs["whole 2"], ran.runs["train 2"]
+    with look(browser, ran.server.url) as seen:
+        page = _go(seen, ran, "train 2")
+        facts = page.locator("#live-facts")
+        assert facts.get_by_role("link", name="step train").get_attribute("href") == (
+            f"/workflows/{whole.info.run_id}?step=train"
+        )
+        task = str(facts.get_by_role("link", name="Prefect's task run").get_attribute("href"))
+        assert task.endswith(f"/runs/task-run/{train.data.tags['prefect.task_run_id']}")
+        assert page.locator(f"[data-copy-text='toolkit reproduce {train.info.run_id}']").count() == 1
+        assert page.locator("[data-copy-text='python train.py 0.3']").count() == 1
+        with page.expect_navigation():
+            page.get_by_role("link", name="show them").click()  # what differs from the commit
+        assert "+# changed" in page.inner_text(".shown")
+        page = _go(seen, ran, "whole 2")
+        assert page.locator(f"[data-copy-text='toolkit run --resume {whole.info.run_id}']").count() == 1
+        again = page.locator("dt:has-text('Run it again') + dd button").get_attribute("data-copy-text")
+        assert shlex.split(str(again)) == ["toolkit", "run", "project", "-w", "main", "-P", "alpha=0.3"]
+        facts = page.locator("#live-facts")
+        assert str(facts.get_by_role("link", name="Prefect's flow run").get_attribute("href")).startswith("http")
+        tabs = {text.split()[0]: text for text in page.locator(".tabs a").all_inner_texts()}
+        assert tabs["Children"] == "Children 3"
+        assert tabs["Logs"] == "Logs"
+        assert page.locator(".tabs .nothing").all_inner_texts() == ["Logs", "System"]
+        with page.expect_navigation():
+            page.keyboard.press("4")
+        assert page.locator(".card li").count() == 3  # the logs of its steps
+        seen.check()
+
+
+def test_a_failed_run_shows_its_error_and_the_end_of_its_log(browser: Browser, ran: Ran) -> None:
+    with look(browser, ran.server.url) as seen:
+        page = _go(seen, ran, "flaky 4")
+        failed = page.locator(".card.failed")
+        assert failed.locator(".last-error").inner_text() == "ValueError: no such column: alcohol"
+        assert failed.locator(".log > div").count() == 20
+        assert HOSTILE in failed.locator(".log").inner_text()
+        assert "attempt 2 of 2" in page.inner_text("#live-facts")
+        seen.check()
+        seen.shot("run-failed")
+        with page.expect_navigation():
+            failed.get_by_role("link", name="The whole log").click()
+        assert "ValueError" in page.inner_text(".log :target")
+        page = _go(seen, ran, "flaky 4")
+        with page.expect_navigation():
+            page.get_by_role("link", name="attempt 1").click()
+        assert page.url.endswith(ran.runs["flaky 3"].info.run_id)
+        page = _go(seen, ran, "whole 2")
+        failed = page.locator(".card.failed")
+        assert failed.locator("li").count() == 1  # the last try of the step
+        assert failed.locator(".last-error").inner_text() == "ValueError: no such column: alcohol"
+        assert "The whole log of flaky" in failed.inner_text()
+        seen.check()
+
+
+def test_models_and_their_versions_are_named(browser: Browser, ran: Ran) -> None:
+    server = ran.server
+    uri = f"sqlite:///{server.home / 'toolkit.db'}"
+    client = toolkit.Client(tracking_uri=uri)
+    run_id = str(client.create_run("0", run_name="with a model").info.run_id)
+    client.log_text(run_id, "artifact_path: model\nflavors: {}\n", "model/MLmodel")
+    client.create_registered_model("grapes")
+    client.create_model_version("grapes", f"runs:/{run_id}/model", run_id=run_id)
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/runs/{run_id}")
+        link = page.locator("section[aria-labelledby=h-models] a")
+        assert link.inner_text() == "grapes 1"
+        with page.expect_navigation():
+            link.click()
+        assert page.url.endswith("/models/grapes/versions/1")
+        assert seen.wrong == []
+
+
+@pytest.mark.parametrize("request_", ["", "[]", "{}", '{"uri": 3}', '{"uri": "x", "parameters": []}', "not json"])
+def test_a_request_that_cannot_be_read_gives_no_command(request_: str) -> None:
+    assert _again(request_) == ""
+
+
+def test_the_command_that_asks_again_is_quoted_for_a_shell() -> None:
+    text = '{"uri": "a b", "version": "v1", "entry_point": "train", "parameters": {"x": "it\'s", "n": 3, "z": null}}'
+    words = ["toolkit", "run", "a b", "-v", "v1", "-e", "train", "-P", "x=it's", "-P", "n=3"]
+    assert shlex.split(_again(text)) == words
