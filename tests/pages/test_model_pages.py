@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 import os
 import re
@@ -162,6 +164,43 @@ def test_versions_are_compared_with_what_differs_first(browser: Browser, wines: 
         assert "0 differ" in page.inner_text("section[aria-label=Requirements]")
         seen.check()
         seen.shot("model-compare")
+
+
+def test_versions_show_their_gates_files_and_how_they_differ_from_what_is_in_production(
+    browser: Browser, wines: Wines
+) -> None:
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine")
+        third = " ".join(page.locator("tbody tr").first.inner_text().split())
+        assert "Staging 1/1" in third
+        assert "Production 1/2" in third
+        assert "canary" not in third  # its gate loads the model: that is judged when it is asked for
+        assert "0.8500 ▲ +0.1000 (+13.3 %)" in third
+        assert "sklearn" in third
+        assert "kB" in third
+        assert "differences are to version 1 (@champion)" in page.inner_text(".tools")
+        dots = page.locator(".versions a")
+        assert dots.first.text_content() == "version 1: 0.7500 (@champion)"
+        with page.expect_navigation():
+            dots.nth(1).click()
+        assert page.inner_text("h1") == "wine version 2"
+        page = seen.go("/models/wine?m=accuracy&m=nothing")
+        assert page.locator(".versions").count() == 1
+        seen.check()
+
+
+def test_a_history_is_taken_away_as_a_file(wines: Wines) -> None:
+    wines.catalog.acting(Author(user="ada", reason="=1+1")).registered.update_version("wine", 1, tags={"x": "y"})
+    wines.catalog.acting(Author(user="ada")).registered.update_version("wine", 1, tags={"x": None})
+    told = wines.server.call("GET", "/models/wine/history/export?format=json").body
+    changes = json.loads(told)["changes"]
+    assert {each["name"] for each in changes} == {"wine"}
+    assert any({"user": "ada", "to": "1", "key": "champion"}.items() <= each.items() for each in changes)
+    answer = wines.server.call("GET", "/models/wine/versions/1/history/export?format=csv&action=version.tagged")
+    rows = list(csv.DictReader(io.StringIO(answer.body.decode())))
+    assert [row["key"] for row in rows] == ["x", "x"]
+    assert rows[1]["reason"] == "'=1+1"
+    assert wines.server.call("GET", "/models/wine/history/export?format=xml").status == 400
 
 
 def test_a_request_is_made_and_nobody_approves_their_own(browser: Browser, wines: Wines) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +12,14 @@ from toolkit.registry.gates import read_gate
 from toolkit.registry.history import Action, Change, ChangeQuery
 from toolkit.registry.promotion import Policy, RequestQuery, RequestState, Target
 from toolkit.registry.records import ModelVersion, RegisteredModel
-from toolkit.server.pages import numbers
+from toolkit.server.pages import model_export, model_table, numbers
 from toolkit.server.pages.models import ACTIVE, deployed, first_line
 from toolkit.server.pages.person import acting, person_of, remember
 from toolkit.server.pages.render import page, redirect
-from toolkit.server.pages.sparkline import sparkline
 from toolkit.server.wire.errors import answer
 from toolkit.tracking.records import Run, SearchQuery
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
     from starlette.responses import Response
 
     from toolkit.server.pages.asked import Asked
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 TABS = (("", "Versions"), ("rules", "Gates"), ("history", "History"))
 _PAGE = 25
 _CHANGES = 200
-_METRICS = 4
 _RUNS = 200
 
 
@@ -104,26 +100,53 @@ def _shown(asked: Asked, problem: str = "", status: int = 200) -> Response:
     )
     measured = measures(asked, found.items)
     runs = {each.run_id: measured[each.version][1] for each in found.items}
-    columns = _columns([values for values, _ in measured.values()])
+    told = {number: values for number, (values, _) in measured.items()}
+    columns, known = model_table.chosen(asked, list(told.values()))
+    aliases = aliases_of(model)
+    held = catalog.promotions.held(model.name)
+    base = model_table.in_production(model, held)
+    compared = _measured(asked, model.name, base, told)
+    digits = {key: numbers.digits_of([each[key] for each in told.values() if key in each]) for key in columns}
     return page(
         asked,
         "model.html",
         status=status,
         **{**head(asked, model, ""), "problem": problem},
         found=found,
-        aliases=aliases_of(model),
+        aliases=aliases,
         runs=runs,
-        measured={number: values for number, (values, _) in measured.items()},
+        cells={
+            number: model_table.cells(values, columns, {} if base and base[0] == number else compared, digits)
+            for number, values in told.items()
+        },
         columns=columns,
-        digits={key: numbers.digits_of([v[key] for v, _ in measured.values() if key in v]) for key in columns},
+        known=known,
+        base=base if compared else None,
+        gates=model_table.gates(asked, found.items, catalog.promotions.policies(model.name)),
+        files=model_table.files(asked, found.items),
         requests=catalog.promotions.requests(
             RequestQuery(name=model.name, state=RequestState.PENDING, limit=100)
         ).items,
         deployed=deployed(asked, model.name),
-        metric=numbers.metric,
         line=first_line,
-        courses=_courses([measured[each.version][0] for each in reversed(found.items)], columns),
+        courses=[
+            each
+            for key in columns
+            if (each := model_table.course(asked, key, list(reversed(found.items)), told, aliases)) is not None
+        ],
     )
+
+
+def _measured(
+    asked: Asked, name: str, base: tuple[int, str] | None, told: Mapping[int, Mapping[str, float]]
+) -> Mapping[str, float]:
+    """Return what was measured of the version in production; nothing where there is none."""
+    if base is None or base[0] in told:
+        return told[base[0]] if base is not None else {}
+    try:
+        return measures(asked, [asked.catalog.registered.get_version(name, base[0])])[base[0]][0]
+    except NotFound:  # deleted meanwhile
+        return {}
 
 
 def aliases_of(model: RegisteredModel) -> Mapping[int, Sequence[str]]:
@@ -170,30 +193,35 @@ def _runs(asked: Asked, ids: Sequence[str]) -> Mapping[str, Run]:
     return found
 
 
-def _columns(told: Sequence[Mapping[str, float]]) -> Sequence[str]:
-    """Return the metrics that most versions have."""
-    counts: dict[str, int] = {}
-    for values in told:
-        for key in values:
-            counts[key] = counts.get(key, 0) + 1
-    return sorted(counts, key=lambda key: (-counts[key], key.count("/"), key))[:_METRICS]
-
-
-def _courses(told: Sequence[Mapping[str, float]], columns: Sequence[str]) -> Sequence[tuple[str, Markup, float, float]]:
-    """Return the course of each metric over the versions, small, and its bounds."""
-    found = []
-    for key in columns:
-        values = [each[key] for each in told if key in each and math.isfinite(each[key])]
-        if len(values) > 1:
-            line = sparkline(values, label=f"{key} of {len(values)} versions")
-            found.append((key, line, min(values), max(values)))
-    return found
-
-
 def history(asked: Asked) -> Response:
     """Return what was done to a model."""
     model = asked.catalog.registered.get_model(asked.path["name"])
     return page(asked, "model_history.html", **head(asked, model, "history"), **changes_of(asked, model.name))
+
+
+def export(asked: Asked) -> Response:
+    """Return all changes that the address asks for, as CSV or JSON."""
+    model = asked.catalog.registered.get_model(asked.path["name"])
+    return model_export.answer(asked, model.name, query_of(asked, model.name))
+
+
+def query_of(asked: Asked, name: str, version: int | None = None) -> ChangeQuery:
+    """Return the changes that the address asks for.
+
+    Raises:
+        InvalidValue: There is no such kind of change.
+    """
+    kind = asked.query.get("action", "")
+    if kind and kind not in tuple(Action):
+        raise InvalidValue(f"there is no change {kind[:50]!r}: wanted one of {', '.join(Action)}")
+    return ChangeQuery(
+        name=name,
+        version=version,
+        actions=(Action(kind),) if kind else (),
+        key=asked.query.get("key") or None,
+        limit=100,
+        page_token=asked.query.get("after") or None,
+    )
 
 
 def changes_of(asked: Asked, name: str, version: int | None = None) -> Mapping[str, Any]:
@@ -202,20 +230,9 @@ def changes_of(asked: Asked, name: str, version: int | None = None) -> Mapping[s
     Raises:
         InvalidValue: There is no such kind of change.
     """
-    kind = asked.query.get("action", "")
-    if kind and kind not in tuple(Action):
-        raise InvalidValue(f"there is no change {kind[:50]!r}: wanted one of {', '.join(Action)}")
-    query = ChangeQuery(
-        name=name,
-        version=version,
-        actions=(Action(kind),) if kind else (),
-        key=asked.query.get("key") or None,
-        limit=100,
-        page_token=asked.query.get("after") or None,
-    )
     return {
-        "changes": asked.catalog.promotions.history(query),
-        "kind": kind,
+        "changes": asked.catalog.promotions.history(query_of(asked, name, version)),
+        "kind": asked.query.get("action", ""),
         "key": asked.query.get("key", ""),
         "kinds": tuple(Action),
         "said": said,
@@ -347,4 +364,5 @@ PAGES = [
     ("POST", "/models/{name}", act),
     ("GET", "/models/{name}/rules", rules),
     ("GET", "/models/{name}/history", history),
+    ("GET", "/models/{name}/history/export", export),
 ]

@@ -12,8 +12,9 @@ from toolkit.errors import InvalidValue, NotFound, ToolkitError
 from toolkit.registry.history import Held
 from toolkit.registry.promotion import MOST_REQUESTS, NewRequest, Request, RequestState, Target
 from toolkit.registry.records import ModelVersion, RegisteredModel, Stage
-from toolkit.server.pages import numbers
-from toolkit.server.pages.model import changes_of, measures
+from toolkit.server.pages import model_export, numbers
+from toolkit.server.pages.directions import lower_is_better
+from toolkit.server.pages.model import changes_of, measures, query_of
 from toolkit.server.pages.model_files import Contract, contract_of
 from toolkit.server.pages.model_request import decision, done, judged, requests_of
 from toolkit.server.pages.models import deployed
@@ -134,10 +135,14 @@ def _compared(asked: Asked, version: ModelVersion, base: tuple[int, str] | None)
                 "key": key,
                 "ours": numbers.metric(ours[key], digits) if key in ours else "",
                 "theirs": numbers.metric(theirs[key], digits) if key in theirs else "",
-                "gap": numbers.difference(ours[key], theirs[key]) if both else "",
+                "gap": _gap(key, ours[key], theirs[key]) if both else "",
             }
         )
     return {"rows": rows, "base": base}
+
+
+def _gap(key: str, ours: float, theirs: float) -> str:
+    return "the same" if ours == theirs else numbers.difference(ours, theirs, lower_is_better=lower_is_better(key))
 
 
 def gates(asked: Asked) -> Response:
@@ -193,6 +198,13 @@ def history(asked: Asked) -> Response:
     values = head(asked, "history")
     version = values["version"]
     return page(asked, "model_version_history.html", **values, **changes_of(asked, version.name, version.version))
+
+
+def export(asked: Asked) -> Response:
+    """Return what was done to a version, as CSV or JSON."""
+    version = asked.catalog.registered.get_version(asked.path["name"], _number(asked.path["version"]))
+    query = query_of(asked, version.name, version.version)
+    return model_export.answer(asked, f"{version.name}-{version.version}", query)
 
 
 def use(asked: Asked) -> Response:
@@ -339,6 +351,7 @@ PAGES = [
     ("GET", "/models/{name}/versions/{version}/gates", gates),
     ("GET", "/models/{name}/versions/{version}/contract", contract),
     ("GET", "/models/{name}/versions/{version}/history", history),
+    ("GET", "/models/{name}/versions/{version}/history/export", export),
     ("GET", "/models/{name}/versions/{version}/use", use),
     ("POST", "/models/{name}/requests/{number}", decide),
 ]
