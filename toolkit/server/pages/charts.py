@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -11,9 +13,17 @@ from toolkit.server.pages import colours
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.render import page
 from toolkit.server.pages.run import head
+from toolkit.tracking.http_series import MOST_SERIES
+from toolkit.tracking.records import Run
 
 SYSTEM = "system/"
 AXES = ("step", "relative", "time")
+OPEN = 3
+"""Sections that are unfolded at first."""
+
+_SEEN = 6  # charts that a window shows at first
+_POINTS, _FEWEST = 800, 40  # of each run in a chart: two a pixel; but never too few to see a course
+_MOST = 20_000  # of all runs together
 
 
 def show(asked: Asked) -> Response:
@@ -29,20 +39,43 @@ def system(asked: Asked) -> Response:
 def _charts(asked: Asked, tab: str, *, system: bool) -> Response:
     run = asked.stores.runs.get_run(asked.path["run_id"])
     keys = [key for key in run.data.metrics if key.startswith(SYSTEM) == system]
-    return page(
-        asked,
-        "run_charts.html",
-        **head(asked, run, tab),
-        sections=sections_of(keys),
-        drawn_runs=[
-            {
-                "id": run.info.run_id,
-                "name": run.info.run_name or run.info.run_id[:8],
-                "slot": colours.of([run])[run.info.run_id],
-            }
-        ],
-        options=options_of(asked),
-    )
+    return page(asked, "run_charts.html", **head(asked, run, tab), **drawing(asked, [run], keys, colours.of([run])))
+
+
+def drawing(asked: Asked, runs: Sequence[Run], keys: Iterable[str], slots: Mapping[str, int]) -> Mapping[str, Any]:
+    """Return what the template of charts takes.
+
+    Args:
+        asked: The request.
+        runs: The runs that are drawn.
+        keys: Their metrics.
+        slots: The place of each run's colour, by its id.
+    """
+    sections, options = sections_of(keys), options_of(asked)
+    points = max(_FEWEST, min(_POINTS, _MOST // max(1, len(runs))))
+    ids = [run.info.run_id for run in runs]
+    seen = [key for _, some in sections[:OPEN] for key in some][: min(_SEEN, MOST_SERIES // max(1, len(ids)))]
+    query = [*(("run_ids", each) for each in ids), *(("keys", each) for each in seen), ("points", points)]
+    return {
+        "sections": sections,
+        "unfolded": OPEN,
+        "options": options,
+        "drawn": {
+            "runs": [
+                {
+                    "id": run.info.run_id,
+                    "name": run.info.run_name or run.info.run_id[:8],
+                    "slot": slots[run.info.run_id],
+                }
+                for run in runs
+            ],
+            "points": points,
+            "most": _MOST,
+            "smooth": options["smooth"],
+            "seen": seen,
+        },
+        "first": f"{asked.site.prefix}/api/v1/series?{urlencode([*query, ('smooth', options['smooth'])])}",
+    }
 
 
 def options_of(asked: Asked) -> Mapping[str, object]:
@@ -55,7 +88,7 @@ def options_of(asked: Asked) -> Mapping[str, object]:
     return {
         "x": axis if axis in AXES else AXES[0],
         "log": asked.query.get("log") == "1",
-        "smooth": smooth,
+        "smooth": round(smooth, 2),
         "first": _step(asked.query.get("from", "")),
         "last": _step(asked.query.get("to", "")),
     }

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from toolkit.server.pages.asked import Asked
-from toolkit.server.pages.charts import options_of, sections_of
+from toolkit.server.pages.charts import drawing
 from toolkit.server.pages.compare_code import code
 from toolkit.server.pages.compare_importance import importances
 from toolkit.server.pages.compare_pictures import pictures
@@ -67,13 +67,7 @@ def _moved(asked: Asked) -> str:
 
 
 def _charts(asked: Asked, found: Compared) -> Mapping[str, Any]:
-    return {
-        "sections": sections_of(found.metrics),
-        "drawn_runs": [
-            {"id": run.info.run_id, "name": name_of(run), "slot": found.colours[run.info.run_id]} for run in found.runs
-        ],
-        "options": options_of(asked),
-    }
+    return drawing(asked, found.runs, found.metrics, found.colours)
 
 
 TABS: Mapping[str, tuple[str, str, Callable[[Asked, Compared], Mapping[str, Any]]]] = {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from toolkit.errors import InvalidValue
 from toolkit.server.v1 import records
-from toolkit.server.v1.context import Given, Here, Reading, answer, paged
+from toolkit.server.v1.context import Given, Here, Reading, View, answer, packed, paged
 from toolkit.server.v1.entries import JOURNAL_BODY, apply, read_entries
 from toolkit.server.v1.large import read_body
 from toolkit.tracking.http_codec import Json, columns_out, series_out
@@ -91,21 +93,43 @@ def sample_history(
     return answer(columns_out(found))
 
 
+@router.get("/series", response_model=records.SeriesTold)
+def read_series(
+    view: Reading,
+    request: Request,
+    run_ids: Annotated[list[str], Query()],
+    keys: Annotated[list[str], Query()],
+    points: int = 320,
+    start_step: int | None = None,
+    end_step: int | None = None,
+    smooth: float = 0.0,
+) -> Response:
+    """Return metrics of runs for charts, as ``POST /api/v1/series`` does: what an address can ask for."""
+    query = SeriesQuery(
+        run_ids=run_ids, keys=keys, points=points, start_step=start_step, end_step=end_step, smooth=smooth
+    )
+    return _series(view, query, request)
+
+
 @router.post("/series", response_model=records.SeriesTold)
-def sample_series(view: Reading, body: Given[records.SeriesAsked]) -> Response:
+def sample_series(view: Reading, body: Given[records.SeriesAsked], request: Request) -> Response:
     """Return metrics of runs for charts: at most 1,000 series, and a million points together.
 
     Of a longer history its steps are cut into stretches, and of each the first, last, least and greatest point are
     told, and the first NaN, +Inf and -Inf. ``smooth`` asks for a moving average beside.
     """
-    count = len(body.run_ids) * len(body.keys)
-    if count > MOST_SERIES or count * body.points > MOST_POINTS:
+    return _series(view, SeriesQuery(**body.model_dump()), request)
+
+
+def _series(view: View, query: SeriesQuery, request: Request) -> Response:
+    count = len(query.run_ids) * len(query.keys)
+    if count > MOST_SERIES or count * query.points > MOST_POINTS:
         raise InvalidValue(
-            f"{count} series of {body.points} points were asked for: wanted at most {MOST_SERIES:,} series, and "
+            f"{count} series of {query.points} points were asked for: wanted at most {MOST_SERIES:,} series, and "
             f"{MOST_POINTS:,} points together"
         )
-    query = SeriesQuery(**body.model_dump())
-    return answer({"series": list(map(series_out, view.read(lambda store: store.sample_series(query))))})
+    found = view.read(lambda store: store.sample_series(query))
+    return packed(answer({"series": list(map(series_out, found))}), request)
 
 
 @router.get("/runs/{run_id}/artifacts", response_model=records.ArtifactPage)

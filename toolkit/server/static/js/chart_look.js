@@ -77,6 +77,8 @@ export function lines(all, page, options, extent, zoom) {
   const count = { shown: 0, total: 0, strange: 0, below: 0 };
   const series = [];
   const marks = [];
+  const others = []; // of runs that are too many to be told: one line, with gaps between them
+  page.others = [];
   for (const each of all) {
     const { look: stroke, own, run, place } = told.get(each.run_id);
     const x = xs(each, options.axis, page.starts.get(each.run_id));
@@ -90,12 +92,21 @@ export function lines(all, page, options, extent, zoom) {
     const common = { type: "line", name: run.name, showAllSymbol: true, connectNulls: false, triggerLineEvent: page.runs.length > 1, z: page.pinned.has(run.id) ? 5 : 2 };
     const emphasis = { focus: "series", lineStyle: { color: own, opacity: 1, width: 2.5 } };
     const smooth = options.smooth > 0 && soft !== null;
-    if (smooth) {
-      series.push({ ...common, id: `${run.id} raw`, data: raw.drawn, symbol: "none", lineStyle: { ...stroke, width: 1, opacity: stroke.opacity / 4 }, itemStyle: { color: own }, silent: true, z: 1 });
+    if (smooth && stroke.opacity === 1) {
+      series.push({ ...common, id: `${run.id} raw`, data: raw.drawn, symbol: "none", lineStyle: { ...stroke, width: 1, opacity: 0.25 }, itemStyle: { color: own, opacity: 0.25 }, silent: true, z: 1 });
     }
     const drawn = smooth ? points(each, soft, x, options.log).drawn : raw.drawn;
+    if (stroke.opacity < 1) {
+      page.others.push({ each, first: others.length });
+      others.push(...drawn, [x.at(-1), null]);
+      continue;
+    }
     const symbol = few && each.values.length <= 30 ? ["circle", "triangle", "rect", "diamond"][Math.floor(place / 8)] ?? "none" : "none";
-    series.push({ ...common, id: run.id, data: drawn, symbol, symbolSize: 5, lineStyle: stroke, itemStyle: { color: own, opacity: stroke.opacity }, emphasis });
+    series.push({ ...common, id: run.id, data: drawn, symbol, symbolSize: 5, lineStyle: stroke, itemStyle: { color: own }, emphasis });
+  }
+  if (others.length) {
+    const look = { color: token("--quiet"), width: 1, opacity: 0.35 };
+    series.unshift({ type: "line", id: "others", name: "others", data: others, symbol: "none", showAllSymbol: true, connectNulls: false, triggerLineEvent: true, lineStyle: look, itemStyle: look, z: 1 });
   }
   if (marks.length) {
     series.push({ type: "scatter", id: "marks", yAxisIndex: 1, data: marks, symbolSize: 8, itemStyle: { borderWidth: 2 }, z: 6 });
@@ -118,24 +129,37 @@ export function lines(all, page, options, extent, zoom) {
   return { option, count };
 }
 
+/** Return the history that a point of a series is of, and the point's place in it. */
+export function pointOf(page, all, seriesId, index) {
+  if (seriesId === "others") {
+    const { each, first } = page.others.findLast((other) => other.first <= index);
+    return { each, i: index - first };
+  }
+  return { each: all.find((each) => each.run_id === seriesId), i: index };
+}
+
 function tip(items, all, page, options) {
-  const byRun = new Map(all.map((each) => [each.run_id, each]));
+  const names = new Map(page.runs.map((run) => [run.id, run.name.replace(/[{}|\n]/g, " ")]));
   const marks = items.filter((item) => item.seriesId === "marks").map((item) => `${item.value[2].replace("Infinity", "∞").replace("-", "−")}  ${item.value[3]}`);
-  const rows = items.filter((item) => byRun.has(item.seriesId) && item.value[1] !== null);
-  rows.sort((a, b) => (b.seriesId === page.hovered) - (a.seriesId === page.hovered) || b.value[1] - a.value[1]);
-  const first = rows[0] ?? items.find((item) => item.seriesId === "marks");
-  if (!first) {
+  const rows = items
+    .filter((item) => names.has(item.seriesId) || item.seriesId === "others")
+    .map((item) => ({ item, y: (item.data.value ?? item.data)[1], ...pointOf(page, all, item.seriesId, item.dataIndex) }))
+    .filter((row) => row.y !== null);
+  const isHovered = (row) => row.item.seriesId === page.hovered;
+  rows.sort((a, b) => isHovered(b) - isHovered(a) || b.y - a.y);
+  const strange = items.find((item) => item.seriesId === "marks");
+  if (!rows.length && !strange) {
     return "";
   }
-  const each = byRun.get(first.seriesId);
-  const step = each ? each.steps[first.dataIndex] : first.value[0];
-  const when = each ? new Date(each.timestamps[first.dataIndex]).toLocaleString() : "";
-  const head = options.axis === "relative" ? `${tick(first.value[0])} s · step ${step}` : `step ${step} · ${when}`;
-  const told = rows.slice(0, 10).map((item) => {
-    const raw = byRun.get(item.seriesId).values[item.dataIndex];
-    const value = options.smooth > 0 && raw !== item.value[1] ? `${metric(item.value[1])} (${metric(raw)})` : metric(item.value[1]);
-    const row = `${item.marker}${value}  ${item.seriesName.replace(/[{}|]/g, " ")}`;
-    return item.seriesId === page.hovered ? `${item.marker}{b|${value}  ${item.seriesName.replace(/[{}|]/g, " ")}}` : row;
+  const { each, i } = rows[0] ?? {};
+  const x = each ? rows[0].item.value[0] : strange.value[0];
+  const when = each ? `step ${each.steps[i]} · ${new Date(each.timestamps[i]).toLocaleString()}` : "";
+  const head = { relative: `${tick(x)} s · ${when}`, step: when || `step ${x}`, time: when || new Date(x).toLocaleString() }[options.axis];
+  const told = rows.slice(0, 10).map((row) => {
+    const raw = row.each.values[row.i];
+    const value = options.smooth > 0 && raw !== row.y ? `${metric(row.y)} (${metric(raw)})` : metric(row.y);
+    const text = `${value}  ${names.get(row.each.run_id)}`;
+    return `${row.item.marker}${isHovered(row) ? `{b|${text}}` : text}`;
   });
   return [head, ...told, ...(rows.length > 10 ? [`and ${rows.length - 10} more`] : []), ...marks.slice(0, 3)].join("\n");
 }

@@ -1,10 +1,9 @@
 // Charts of metrics: one card a key, made when it comes near the window, of one or many runs.
-import { bars, lines, token } from "./chart_look.js";
+import { bars, lines, pointOf, token } from "./chart_look.js";
 import { csv, save, sentence, tabulate } from "./chart_values.js";
-import { extentOf, fetchSeries, isWhole, lineOf, stepsWithin } from "./series.js";
+import { begun, extentOf, fetchSeries, isWhole, lineOf, stepsWithin } from "./series.js";
 
 const LIVE_CANVASES = 30; // browsers keep few alive
-const MOST_DRAWN = 20000; // points of all runs in one chart
 const PATIENCE = 200; // ms until what is turned or zoomed is asked for again
 
 const cards = new Map();
@@ -20,10 +19,10 @@ function options() {
   return { axis: data.get("x") || "step", log: data.get("log") === "1", smooth: Number(data.get("smooth") || 0) };
 }
 
-/** Return how many points of each run a chart can show: two a pixel, fewer where there are many runs. */
+/** Return how many points of each run a chart can show: as the page says, but two a pixel where it is wide. */
 function pointsOf(card) {
-  const wide = 200 * Math.ceil((card.canvas.clientWidth || 300) / 100);
-  return Math.max(40, Math.min(wide, Math.floor(MOST_DRAWN / page.runs.length)));
+  const wide = card.element.classList.contains("whole") ? 2 * card.canvas.clientWidth : 0;
+  return Math.max(page.points, Math.min(wide, Math.floor(page.most / page.runs.length)));
 }
 
 /** Fetch what a card shows now: its histories, and more points of what is looked at; the last question counts. */
@@ -91,6 +90,7 @@ function draw(card) {
   const how = options();
   const view = { ...page, starts: card.starts, sentence: sentence(card.key, card.full) };
   Object.defineProperty(view, "hovered", { get: () => page.hovered });
+  card.view = view;
   card.canvas.setAttribute("aria-label", view.sentence);
   if (card.full.every((each) => each.total <= 1)) {
     card.chart.setOption(bars(card.full, view), { notMerge: true });
@@ -128,16 +128,31 @@ async function show(card) {
   }
 }
 
+/** Return the run whose line is at a place: of those that share one line, the one with the nearest point. */
+function runAt(card, { seriesId, event }) {
+  if (seriesId !== "others") {
+    return seriesId;
+  }
+  const { data } = card.chart.getOption().series.find((each) => each.id === "others");
+  const far = data.map((point) => {
+    const [x, y] = card.chart.convertToPixel({ xAxisIndex: 0, yAxisIndex: 0 }, point.value ?? point);
+    return (x - event.offsetX) ** 2 + (y - event.offsetY) ** 2;
+  });
+  const near = far.reduce((best, each, i) => (each < (far[best] ?? Infinity) ? i : best), -1);
+  return near < 0 ? null : pointOf(card.view, card.near ?? card.full, seriesId, near).each.run_id;
+}
+
 function listen(card) {
   card.chart.on("mouseover", { seriesType: "line" }, (event) => (page.hovered = event.seriesId));
   card.chart.on("mouseout", { seriesType: "line" }, () => (page.hovered = null));
-  card.chart.on("click", { seriesType: "line" }, ({ seriesId }) => {
-    if (!page.pinned.delete(seriesId)) {
-      page.pinned.add(seriesId);
+  card.chart.on("click", { seriesType: "line" }, (event) => {
+    const run = runAt(card, event);
+    if (run && !page.pinned.delete(run)) {
+      page.pinned.add(run);
     }
     drawAll();
   });
-  card.chart.on("dblclick", { seriesType: "line" }, ({ seriesId }) => location.assign(`${document.body.dataset.prefix}/runs/${seriesId}`));
+  card.chart.on("dblclick", { seriesType: "line" }, (event) => location.assign(`${document.body.dataset.prefix}/runs/${runAt(card, event)}`));
   card.chart.on("datazoom", (event) => {
     if (syncing || !card.element.matches(":hover")) {
       return; // it was told by another chart
@@ -264,8 +279,9 @@ function observe() {
   const sizes = new ResizeObserver((entries) => {
     requestAnimationFrame(() => {
       for (const entry of entries) {
-        if (entry.contentRect.width) {
-          cards.get(entry.target.closest("[data-chart]"))?.chart?.resize();
+        const { chart } = cards.get(entry.target.closest("[data-chart]"));
+        if (entry.contentRect.width && (chart?.getWidth() !== entry.contentRect.width || chart.getHeight() !== entry.contentRect.height)) {
+          chart?.resize();
         }
       }
     });
@@ -277,14 +293,16 @@ function observe() {
 }
 
 function begin() {
-  page.runs = JSON.parse(told.textContent).runs;
+  const { seen: keys, smooth, ...rest } = JSON.parse(told.textContent);
+  Object.assign(page, rest);
+  begun(document.getElementById("first-points").href, keys, { points: page.points, smooth });
   for (const element of document.querySelectorAll("[data-chart]")) {
     cards.set(element, { element, canvas: element.querySelector(".canvas"), key: element.dataset.chart, chart: null, full: null, near: null });
   }
   zoom = chosenSteps();
   // What is seen at once comes first and together; what is near follows when that is drawn.
   const seen = [...cards.values()].filter(({ element }) => element.clientHeight && element.getBoundingClientRect().top < innerHeight);
-  Promise.all(seen.map(show)).then(observe);
+  Promise.all(seen.map(show)).then(() => setTimeout(observe, 100));
   form.addEventListener("input", turned);
   form.addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("click", clicked);

@@ -38,7 +38,16 @@ export function lineOf(each, weight) {
   return isWhole(each) ? smoothed(each.values, weight) : each.weight === weight ? each.smoothed : null;
 }
 
-const waiting = new Map();
+const waiting = new Map(); // requests that are put together, and those that the page itself has begun
+
+const nameOf = (how) => JSON.stringify([how.points, how.smooth || 0, how.from ?? null, how.to ?? null]);
+
+/** Take the answer that the page asked for before any script was there: fetchSeries finds these keys in it, once. */
+export function begun(place, keys, how) {
+  const answer = fetch(place, { credentials: "same-origin" }).then(read).then((told) => sorted(told, how));
+  answer.catch(() => {}); // told by who asks for it
+  keys.forEach((key) => waiting.set(`${nameOf(how)} ${key}`, answer));
+}
 
 /**
  * Return the histories of a metric; calls of one moment that want the same share requests.
@@ -46,7 +55,12 @@ const waiting = new Map();
  * @param {{prefix: string, runs: string[], points: number, smooth?: number, from?: number, to?: number}} how
  */
 export function fetchSeries(key, how) {
-  const name = JSON.stringify([how.points, how.smooth, how.from, how.to]);
+  const name = nameOf(how);
+  const early = waiting.get(`${name} ${key}`);
+  if (early) {
+    waiting.delete(`${name} ${key}`);
+    return early.then((found) => found.get(key) || []);
+  }
   if (!waiting.has(name)) {
     const batch = { keys: new Set() };
     batch.answer = new Promise((resolve, reject) => {
@@ -73,14 +87,25 @@ async function ask(keys, how) {
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ ...asked, start_step: how.from ?? null, end_step: how.to ?? null }),
     });
-    const told = await answer.json();
-    if (!answer.ok) {
-      throw new Error(told.message);
-    }
-    for (const each of told.series) {
-      const one = { ...each, values: each.values.map(number), smoothed: each.smoothed?.map(number) ?? null, weight: asked.smooth };
-      found.set(each.key, [...(found.get(each.key) || []), one]);
-    }
+    sorted(await read(answer), how, found);
+  }
+  return found;
+}
+
+async function read(answer) {
+  const told = await answer.json();
+  if (!answer.ok) {
+    throw new Error(told.message);
+  }
+  return told.series;
+}
+
+/** Return histories by their metric. */
+function sorted(series, how, found = new Map()) {
+  for (const each of series) {
+    const one = { ...each, values: each.values.map(number), smoothed: each.smoothed?.map(number) ?? null, weight: how.smooth || 0 };
+    found.set(each.key, found.get(each.key) || []);
+    found.get(each.key).push(one);
   }
   return found;
 }
