@@ -43,15 +43,19 @@ from sklearn.dummy import DummyClassifier
 
 rows = pd.DataFrame({"alcohol": [12.5, 13.0], "ash": [2.0, 2.5]})
 toolkit.set_experiment("wine")
+import pathlib
+code = pathlib.Path("trainer.py")
 for number, accuracy in ((1, 0.75), (2, 0.82), (3, 0.85)):
     with toolkit.start_run(run_name=f"train-{number}"):
         toolkit.log_param("depth", number)
         toolkit.log_input(toolkit.data.from_pandas(rows, name="wine-data"), context="training")
         toolkit.log_metric("accuracy", accuracy)
+        code.write_text(f"import sklearn\\nDEPTH = {number}\\n")
         toolkit.sklearn.log_model(
             DummyClassifier().fit(rows, [0, 1]),
             name="model",
             input_example=rows,
+            code_paths=[str(code)],
             registered_model_name="wine",
         )
 """
@@ -162,6 +166,9 @@ def test_versions_are_compared_with_what_differs_first(browser: Browser, wines: 
         assert params.split() == ["depth", "3", "2"]
         assert "0.8500" in page.inner_text("section[aria-label=Metrics]")
         assert "0 differ" in page.inner_text("section[aria-label=Requirements]")
+        assert "from version 2 to 3: 1 differ of" in page.inner_text("section[aria-label=Code] h2")
+        assert page.locator("section[aria-label=Code] .gi").all_inner_texts() == ["+DEPTH = 3"]
+        assert page.locator("section[aria-label=Code] .gd").all_inner_texts() == ["-DEPTH = 2"]
         seen.check()
         seen.shot("model-compare")
 

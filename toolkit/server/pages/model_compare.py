@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.server.pages import numbers
 from toolkit.server.pages.cells import cut
+from toolkit.server.pages.directions import lower_is_better
 from toolkit.server.pages.model import measures
+from toolkit.server.pages.model_diff import diff
 from toolkit.server.pages.model_files import Contract, Field, contract_of
 from toolkit.server.pages.render import page
 
@@ -45,6 +47,7 @@ def show(asked: Asked) -> Response:
         fields=_table([_of_fields(each.fields) for each in contracts]),
         requirements=_table([_of_lines(each.requirements) for each in contracts]),
         params=_table([_params(asked, each) for each in versions]),
+        diff=diff(asked, versions),
     )
 
 
@@ -120,7 +123,9 @@ def _metrics(told: Sequence[Mapping[str, float]]) -> Sequence[tuple[str, Sequenc
         cells = [
             (
                 numbers.metric(each[key], digits),
-                numbers.difference(each[key], first) if place and first is not None and each[key] != first else "",
+                numbers.difference(each[key], first, lower_is_better=lower_is_better(key))
+                if place and first is not None and each[key] != first
+                else "",
             )
             if key in each
             else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import NotFound, ToolkitError
 from toolkit.models.metadata import FILE, ModelMetadata
 from toolkit.server.artifacts.files import Files
 from toolkit.server.pages.cells import cut
@@ -25,6 +25,7 @@ LARGEST = 512 * 1024
 
 REQUIREMENTS = "requirements.txt"
 _EXAMPLE = "input_example.json"
+_LISTED = 500
 _MOST_ROWS = 1_000
 _SHOWN = 50
 
@@ -88,7 +89,7 @@ def contract_of(asked: Asked, version: ModelVersion, *, whole: bool = True) -> C
         whole: Whether its example and its requirements are read, too: files of their own.
     """
     try:
-        metadata = ModelMetadata.from_text(_text(asked, version, FILE))
+        metadata = ModelMetadata.from_text(text_of(asked, version, FILE))
     except (ToolkitError, UnicodeDecodeError) as error:
         return Contract(fault=error.message if isinstance(error, ToolkitError) else f"{FILE} is no text")
     info = (metadata.saved_input_example_info or {}) if whole else {}
@@ -106,7 +107,7 @@ def contract_of(asked: Asked, version: ModelVersion, *, whole: bool = True) -> C
     )
 
 
-def _text(asked: Asked, version: ModelVersion, path: str) -> str:
+def text_of(asked: Asked, version: ModelVersion, path: str) -> str:
     """Return a file of a version.
 
     Raises:
@@ -118,6 +119,26 @@ def _text(asked: Asked, version: ModelVersion, path: str) -> str:
         if opened.size > LARGEST:
             raise ToolkitError(f"{path} has {opened.size} bytes: more than are shown")
         return stream.read(LARGEST).decode()
+
+
+def listed(asked: Asked, version: ModelVersion) -> tuple[Sequence[tuple[str, int]], bool]:
+    """Return paths and sizes of a version's files, as they were recorded, and whether there are more."""
+    try:
+        if version.model_id is not None:
+            entries = asked.catalog.logged.files_of(version.model_id)
+            return [(each.path, each.size) for each in entries[:_LISTED]], len(entries) > _LISTED
+        if version.run_id is None:
+            return [], False
+        run = asked.stores.runs.get_run(version.run_id)
+        place, root = version.location.rstrip("/"), run.info.artifact_uri.rstrip("/")
+        path = place.removeprefix(f"{root}/") if place.startswith(f"{root}/") else None
+        if path is None:
+            return [], False
+        found = asked.stores.runs.list_artifacts(version.run_id, prefix=path, limit=_LISTED)
+        listed = [(each.path.removeprefix(f"{path}/"), each.size) for each in found.items]
+        return listed, found.next_page_token is not None
+    except NotFound:  # what made it was removed for good
+        return [], False
 
 
 def _address(files: Files, asked: Asked, version: ModelVersion, path: str) -> Address:
@@ -176,7 +197,7 @@ def _of_params(params: ParamSchema | None) -> Sequence[Field]:
 
 def _example(asked: Asked, version: ModelVersion, path: str) -> str:
     try:
-        text = _text(asked, version, path)
+        text = text_of(asked, version, path)
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (
         ToolkitError,
@@ -198,7 +219,7 @@ def _table(example: str) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
 
 def _requirements(asked: Asked, version: ModelVersion) -> Sequence[str]:
     try:
-        lines = _text(asked, version, REQUIREMENTS).splitlines()
+        lines = text_of(asked, version, REQUIREMENTS).splitlines()
     except (ToolkitError, UnicodeDecodeError):  # not every model has some
         return []
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")][:_MOST_ROWS]

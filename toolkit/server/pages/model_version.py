@@ -15,7 +15,7 @@ from toolkit.registry.records import ModelVersion, RegisteredModel, Stage
 from toolkit.server.pages import model_export, numbers
 from toolkit.server.pages.directions import lower_is_better
 from toolkit.server.pages.model import changes_of, measures, query_of
-from toolkit.server.pages.model_files import Contract, contract_of
+from toolkit.server.pages.model_files import Contract, contract_of, listed
 from toolkit.server.pages.model_request import decision, done, judged, requests_of
 from toolkit.server.pages.models import deployed
 from toolkit.server.pages.person import acting, person_of, remember
@@ -36,7 +36,6 @@ TABS = (
     ("history", "History"),
     ("use", "Use"),
 )
-_LISTED = 500
 _REQUESTS = 200
 _CLOSED = 20
 _BODY = 600
@@ -161,7 +160,7 @@ def gates(asked: Asked) -> Response:
 def contract(asked: Asked) -> Response:
     """Return what a version takes and gives, its example, what it needs, and its files."""
     values = head(asked, "contract")
-    files, more = _files(asked, values["version"])
+    files, more = listed(asked, values["version"])
     return page(
         asked,
         "model_version_contract.html",
@@ -171,26 +170,6 @@ def contract(asked: Asked) -> Response:
         location=asked.site.locate(values["version"].location),
         more=more,
     )
-
-
-def _files(asked: Asked, version: ModelVersion) -> tuple[Sequence[tuple[str, int]], bool]:
-    """Return paths and sizes of a version's files, as they were recorded, and whether there are more."""
-    try:
-        if version.model_id is not None:
-            entries = asked.catalog.logged.files_of(version.model_id)
-            return [(each.path, each.size) for each in entries[:_LISTED]], len(entries) > _LISTED
-        if version.run_id is None:
-            return [], False
-        run = asked.stores.runs.get_run(version.run_id)
-        place, root = version.location.rstrip("/"), run.info.artifact_uri.rstrip("/")
-        path = place.removeprefix(f"{root}/") if place.startswith(f"{root}/") else None
-        if path is None:
-            return [], False
-        found = asked.stores.runs.list_artifacts(version.run_id, prefix=path, limit=_LISTED)
-        listed = [(each.path.removeprefix(f"{path}/"), each.size) for each in found.items]
-        return listed, found.next_page_token is not None
-    except NotFound:  # what made it was removed for good
-        return [], False
 
 
 def history(asked: Asked) -> Response:
@@ -240,6 +219,7 @@ def _lines(asked: Asked, version: ModelVersion, told: Contract) -> Sequence[tupl
             f"curl -H 'content-type: application/json' -d {given} http://127.0.0.1:PORT/invocations",
         ),
         ("Build a Bento", f"toolkit deployments build {shell}"),
+        ("In a container", f"toolkit deployments create -n {name} -m {shell} -t docker"),
         ("Look at it", f"toolkit registry show {shlex.quote(f'{version.name}/{version.version}')}"),
         ("Its place", asked.site.locate(version.location)),
     ]
