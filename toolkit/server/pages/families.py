@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from toolkit.server.pages.view import RunsView, quoted
+from toolkit.server.pages.view import PAGE, RunsView, quoted
 from toolkit.tracking.records import Page, Run, SearchQuery
 from toolkit.tracking.store import RunStore
 
@@ -56,28 +56,29 @@ class Line:
     is_open: bool = False
 
 
-def search(store: RunStore, view: RunsView, fields: Sequence[str] | None = None) -> Families:
+def search(store: RunStore, view: RunsView, fields: Sequence[str] | None = None, *, limit: int = PAGE) -> Families:
     """Return a page of a view's runs.
 
     Args:
         store: Where the runs are.
         view: The view.
         fields: Which values are loaded.
+        limit: How many runs at most, not counting steps below them.
 
     Raises:
         InvalidValue: The view's filter, order or place cannot be read.
     """
     if not (view.filter and view.parents):
-        return Families(runs=store.search_runs(view.search(fields=fields)))
+        return Families(runs=store.search_runs(view.search(limit=limit, fields=fields)))
     whole = replace(view, after=None, sort=())
     parts = store.search_runs(_within(whole, f"({view.filter}) AND parent_run_id IS NOT NULL", limit=MOST, fields=[]))
     if parts.next_page_token:
-        return Families(runs=store.search_runs(view.search(fields=fields)), flat=True)
+        return Families(runs=store.search_runs(view.search(limit=limit, fields=fields)), flat=True)
     root_of = _roots(store, whole, parts.items)
     shown = f"(parent_run_id IS NULL AND ({view.filter}))"
     if root_of:
         shown = f"{shown} OR {_any_of(list(dict.fromkeys(root_of.values())))}"
-    query = replace(view.search(fields=fields), filter=shown)
+    query = replace(view.search(limit=limit, fields=fields), filter=shown)
     page = store.search_runs(query)
     return _filled(store, view, page, root_of, fields)
 
