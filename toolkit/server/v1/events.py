@@ -86,6 +86,9 @@ async def run_events(here: Here, run_id: str, steps: Steps = False) -> Response:
     return StreamingResponse(_events(here, run_id, steps=steps), media_type="text/event-stream", headers=headers)
 
 
+_END = b"event: end\ndata: {}\n\n"
+
+
 async def _events(here: Context, run_id: str, *, steps: bool) -> AsyncIterator[bytes]:
     key = f"{run_id} and its steps" if steps else run_id
     watched = here.watch.join(key)
@@ -95,7 +98,8 @@ async def _events(here: Context, run_id: str, *, steps: bool) -> AsyncIterator[b
             try:
                 await _look(here, run_id, watched, steps=steps)
             except NotFound:
-                break
+                yield _END
+                return
             except StoreError:  # it may be back soon; the listener waits
                 watched.looked = time.monotonic()
             if watched.told != seen:
@@ -105,12 +109,13 @@ async def _events(here: Context, run_id: str, *, steps: bool) -> AsyncIterator[b
                 known, spoke = watched.steps, time.monotonic()
                 yield b"event: steps\ndata: " + known + b"\n\n"
             if watched.ended:
-                break
+                yield _END
+                return
             if time.monotonic() - spoke > _BREATH:
                 spoke = time.monotonic()
                 yield b": nothing new\n\n"
             await _pause(here)
-        yield b"event: end\ndata: {}\n\n"
+        # The server stops: nothing is said of the run, and whoever listens comes again.
     finally:
         here.watch.leave(key)
 

@@ -1,10 +1,11 @@
 // A page of a run that goes on: the server tells what is new, and the parts that show it are fetched again.
 import { refresh } from "./charts.js";
+import { follow } from "./stream.js";
 
 const AT_MOST_EVERY = 1000;
 const PARTS = "[data-live]";
 
-let source = null;
+let stop = null;
 let last = 0;
 let planned = null;
 let looking = null;
@@ -15,11 +16,15 @@ async function update() {
   if (document.querySelector("[data-chart]")) {
     refresh();
   }
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-  if (!answer.ok) {
-    return;
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+  if (!answer?.ok) {
+    return; // the server is started again, perhaps: the next look comes
   }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (stop && !fresh.querySelector("[data-events]")) {
+    close();
+    document.getElementById("said").textContent = "The run has ended";
+  }
   for (const part of document.querySelectorAll(PARTS)) {
     const other = fresh.getElementById(part.id);
     const busy = part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
@@ -44,26 +49,26 @@ function plan() {
 
 function open() {
   const place = document.querySelector("[data-events]")?.dataset.events;
-  if (!place || source) {
+  if (!place || stop) {
     return;
   }
-  source = new EventSource(place);
-  source.addEventListener("run", plan); // the first one too: the run went on while the page came
-  source.addEventListener("steps", plan);
+  // The first event counts too: the run went on while the page came. At the end what the page says then is looked at.
+  stop = follow(place, { run: plan, steps: plan, end: ended }, plan);
   // Not all that a page shows is told, such as what steps measure: that is looked at now and then.
   const every = Number(document.querySelector("[data-look]")?.dataset.look);
   looking = every ? setInterval(plan, every) : null;
-  source.addEventListener("end", () => {
-    close();
-    plan();
-    document.getElementById("said").textContent = "The run has ended";
-  });
+}
+
+function ended() {
+  close();
+  plan();
+  document.getElementById("said").textContent = "The run has ended";
 }
 
 function close() {
   clearInterval(looking);
-  source?.close();
-  source = null;
+  stop?.();
+  stop = null;
 }
 
 document.addEventListener("visibilitychange", () => (document.visibilityState === "visible" ? open() : close()));
