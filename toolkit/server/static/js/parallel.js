@@ -87,6 +87,7 @@ function draw() {
   }
   chart.setOption({
     ...common(),
+    tooltip: { ...common().tooltip, formatter: (item) => [item.name, ...axes.map(field).map((of) => `${of.name}  ${shown(of.values[item.data.at], of) || "not there"}`)].join("\n") },
     parallel: { left: 64, right: 88, top: 44, bottom: 28 },
     parallelAxis: fields.map((of, i) => ({
       ...labelled(axis(of, { log: logs.includes(of.id) })),
@@ -256,7 +257,7 @@ chart.on("axisareaselected", (event) => {
   const [stretch] = event.intervals ?? [];
   if (stretch) {
     const names = categories(of);
-    const [low, high] = of.numeric ? stretch : [names[Math.max(0, Math.ceil(stretch[0]))], names[Math.min(names.length - 1, Math.floor(stretch[1]))]];
+    const [low, high] = of.numeric ? stretch.map((value) => Number(value.toPrecision(4))) : [names[Math.max(0, Math.ceil(stretch[0]))], names[Math.min(names.length - 1, Math.floor(stretch[1]))]];
     if (low === undefined || high === undefined || low > high) {
       return; // a stretch between two texts
     }
