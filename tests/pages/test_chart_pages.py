@@ -49,33 +49,6 @@ def test_charts_of_a_run_are_drawn_and_accessible(browser: Browser, shown: Place
         seen.check()
 
 
-@pytest.mark.parametrize("tab", ["", "charts", "parallel", "scatter", "box"])
-def test_runs_are_compared(browser: Browser, shown: Place, tab: str) -> None:
-    server, there = shown
-    with look(browser, server.url) as seen:
-        page = seen.go(f"/compare?runs={_ids(server, there)}&tab={tab}")
-        assert page.locator("h1").inner_text() == "Compare 4 runs"
-        if tab == "":
-            text = page.inner_text("main")
-            assert "alpha" in text
-            assert "same" not in [each.inner_text() for each in page.locator("tbody th").all()]
-        elif tab == "charts":
-            page.wait_for_selector("[data-chart][data-drawn]")
-        else:
-            page.wait_for_selector("#space[data-drawn]")
-        seen.shot(f"compare-{tab or 'differences'}")
-        seen.check()
-
-
-def test_a_run_that_is_gone_does_not_spoil_the_comparison(shown: Place) -> None:
-    server, there = shown
-    answer = server.call("GET", "/compare", None, {}, runs=f"{there.run},nothing")
-    assert answer.status == 200
-    assert "1 of the chosen runs is not there" in answer.body.decode()
-    many = ",".join(f"{i:032x}" for i in range(201))
-    assert "wanted 2 to 200" in server.call("GET", "/compare", None, {}, runs=many).body.decode()
-
-
 def _log(server: Server, there: Shown, name: str, courses: dict[str, Sequence[float]], *, ends: bool = True) -> str:
     runs = server.stores.runs
     start = now_ms()
@@ -227,6 +200,9 @@ def test_of_many_runs_those_that_cannot_be_told_share_one_grey_line(browser: Bro
         box = page.locator('[data-chart="loss"] .canvas').bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        tip = page.locator(".chart-tip", has_text="and 17 more")
+        tip.wait_for()
+        assert "27 many-26" in tip.inner_text()
         page.locator('[data-chart="loss"] .values tbody tr').nth(26).wait_for(state="attached")
         seen.shot("compare-charts-many")
         seen.check()

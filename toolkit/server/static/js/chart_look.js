@@ -35,7 +35,23 @@ function tick(value) {
 }
 
 function box() {
-  return { renderMode: "richText", backgroundColor: token("--bg"), borderColor: token("--line-control"), textStyle: { color: token("--text"), fontSize: 12, rich: { b: { fontWeight: 700 } } } };
+  return { renderMode: "html", appendTo: "body", className: "chart-tip", confine: false, backgroundColor: token("--bg"), borderColor: token("--line-control"), borderWidth: 1, padding: 8, transitionDuration: 0, textStyle: { color: token("--text"), fontSize: 12 } };
+}
+
+/** Return an element with lines of text; a line may have a run's colour before it, or be bold. */
+function told(rows) {
+  const made = document.createElement("div");
+  for (const { text, slot, bold } of rows) {
+    const row = document.createElement(bold ? "b" : "div");
+    if (slot !== undefined) {
+      const dot = document.createElement("span");
+      dot.className = `dot ${slot === null ? "quiet" : `d${slot + 1}`}`;
+      row.append(dot, " ");
+    }
+    row.append(text);
+    made.append(row);
+  }
+  return made;
 }
 
 /**
@@ -72,7 +88,7 @@ function points(each, values, x, log) {
  */
 export function lines(all, page, options, extent, zoom) {
   const look = base();
-  const told = strokes(page.runs, page.pinned);
+  const looks = strokes(page.runs, page.pinned);
   const few = all.reduce((sum, each) => sum + each.values.length, 0) <= 300;
   const count = { shown: 0, total: 0, strange: 0, below: 0 };
   const series = [];
@@ -80,7 +96,7 @@ export function lines(all, page, options, extent, zoom) {
   const others = []; // of runs that are too many to be told: one line, with gaps between them
   page.others = [];
   for (const each of all) {
-    const { look: stroke, own, run, place } = told.get(each.run_id);
+    const { look: stroke, own, run, place } = looks.get(each.run_id);
     const x = xs(each, options.axis, page.starts.get(each.run_id));
     const soft = lineOf(each, options.smooth);
     const raw = points(each, each.values, x, options.log);
@@ -120,7 +136,7 @@ export function lines(all, page, options, extent, zoom) {
     xAxis: { type: kind, min: extent[0], max: extent[1], axisLine: look.line, splitLine: { show: false }, axisLabel: { color: look.muted, hideOverlap: true, ...(kind === "value" ? { formatter: tick } : {}) }, minInterval: options.axis === "step" ? 1 : undefined },
     yAxis: [
       { type: options.log ? "log" : "value", scale: true, axisLine: look.line, splitLine: look.line, axisLabel: { color: look.muted, formatter: tick } },
-      { type: "value", min: 0, max: 1, show: false },
+      { type: "value", min: 0, max: 1, show: false, axisLabel: { show: false } },
     ],
     dataZoom: [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: false, moveOnMouseWheel: false, filterMode: "none", minSpan: 0.01, ...(zoom ? { startValue: zoom[0], endValue: zoom[1] } : { start: 0, end: 100 }) }],
     aria: { enabled: true, label: { description: page.sentence } },
@@ -139,8 +155,12 @@ export function pointOf(page, all, seriesId, index) {
 }
 
 function tip(items, all, page, options) {
-  const names = new Map(page.runs.map((run) => [run.id, run.name.replace(/[{}|\n]/g, " ")]));
-  const marks = items.filter((item) => item.seriesId === "marks").map((item) => `${item.value[2].replace("Infinity", "∞").replace("-", "−")}  ${item.value[3]}`);
+  if (!page.under()) {
+    return ""; // the pointer is in another chart: only the cross hair is shared
+  }
+  const names = new Map(page.runs.map((run) => [run.id, run.name]));
+  const slots = new Map(page.runs.map((run, place) => [run.id, run.slot ?? place % 8]));
+  const marks = items.filter((item) => item.seriesId === "marks").map((item) => ({ text: `${item.value[2].replace("Infinity", "∞").replace("-", "−")}  ${item.value[3]}` }));
   const rows = items
     .filter((item) => names.has(item.seriesId) || item.seriesId === "others")
     .map((item) => ({ item, y: (item.data.value ?? item.data)[1], ...pointOf(page, all, item.seriesId, item.dataIndex) }))
@@ -155,27 +175,28 @@ function tip(items, all, page, options) {
   const x = each ? rows[0].item.value[0] : strange.value[0];
   const when = each ? `step ${each.steps[i]} · ${new Date(each.timestamps[i]).toLocaleString()}` : "";
   const head = { relative: `${tick(x)} s · ${when}`, step: when || `step ${x}`, time: when || new Date(x).toLocaleString() }[options.axis];
-  const told = rows.slice(0, 10).map((row) => {
+  const shown = rows.slice(0, 10).map((row) => {
     const raw = row.each.values[row.i];
     const value = options.smooth > 0 && raw !== row.y ? `${metric(row.y)} (${metric(raw)})` : metric(row.y);
-    const text = `${value}  ${names.get(row.each.run_id)}`;
-    return `${row.item.marker}${isHovered(row) ? `{b|${text}}` : text}`;
+    const slot = row.item.seriesId === "others" ? null : slots.get(row.each.run_id);
+    return { text: `${value}  ${names.get(row.each.run_id)}`, slot, bold: isHovered(row) };
   });
-  return [head, ...told, ...(rows.length > 10 ? [`and ${rows.length - 10} more`] : []), ...marks.slice(0, 3)].join("\n");
+  const more = rows.length > 10 ? [{ text: `and ${rows.length - 10} more` }] : [];
+  return told([{ text: head }, ...shown, ...more, ...marks.slice(0, 3)]);
 }
 
 /** Return the option of a chart of single values: a bar a run, the greatest on top. What is no finite number is told. */
 export function bars(all, page) {
   const look = base();
-  const told = strokes(page.runs, page.pinned);
-  const rows = all.map((each) => ({ ...told.get(each.run_id), value: each.values.at(-1) }));
+  const looks = strokes(page.runs, page.pinned);
+  const rows = all.map((each) => ({ ...looks.get(each.run_id), value: each.values.at(-1) }));
   rows.sort((a, b) => (Number.isFinite(a.value) ? a.value : -Infinity) - (Number.isFinite(b.value) ? b.value : -Infinity));
   const label = (row) => (Number.isFinite(row.value) ? metric(row.value) : `${metric(row.value)} (no bar)`);
   return {
     animation: false,
     textStyle: look.text,
     grid: { ...look.grid, right: 64 },
-    tooltip: { ...box(), trigger: "item", formatter: (item) => `${item.name}\n${label(rows[item.dataIndex])}` },
+    tooltip: { ...box(), trigger: "item", formatter: (item) => told([{ text: item.name }, { text: label(rows[item.dataIndex]) }]) },
     xAxis: { type: "value", splitLine: look.line, axisLabel: { color: look.muted, formatter: tick, hideOverlap: true } },
     yAxis: { type: "category", data: rows.map((row) => row.run.name), axisLine: look.line, axisLabel: { color: look.muted, width: 120, overflow: "truncate" } },
     aria: { enabled: true, label: { description: page.sentence } },

@@ -90,6 +90,7 @@ function draw(card) {
   const how = options();
   const view = { ...page, starts: card.starts, sentence: sentence(card.key, card.full) };
   Object.defineProperty(view, "hovered", { get: () => page.hovered });
+  view.under = () => card.element.matches(":hover");
   card.view = view;
   card.canvas.setAttribute("aria-label", view.sentence);
   if (card.full.every((each) => each.total <= 1)) {
