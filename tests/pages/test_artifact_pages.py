@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +29,38 @@ _NOTEBOOK = {
 }
 
 
+_FILM = """async () => {
+  const canvas = document.createElement('canvas'), drawing = canvas.getContext('2d'), got = [];
+  canvas.width = 64;
+  canvas.height = 48;
+  const recorder = new MediaRecorder(canvas.captureStream(20), {mimeType: 'video/webm'});
+  recorder.ondataavailable = (event) => got.push(event.data);
+  recorder.start();
+  for (let i = 0; i < 12; i++) {
+    drawing.fillStyle = `hsl(${i * 30} 80% 50%)`;
+    drawing.fillRect(0, 0, 64, 48);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  await new Promise((done) => { recorder.onstop = done; recorder.stop(); });
+  const bytes = new Uint8Array(await new Blob(got).arrayBuffer());
+  return btoa(String.fromCharCode(...bytes));
+}"""
+
+
+def _media(browser: Browser, folder: Path) -> None:
+    """Write a sound, a film that the browser records, and a PDF that it prints."""
+    with wave.open(str(folder / "tone.wav"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
+        sound.writeframes(bytes(8000))
+    page = browser.new_page()
+    (folder / "film.webm").write_bytes(base64.b64decode(page.evaluate(_FILM)))
+    page.set_content("<h1>A paper</h1>")
+    page.pdf(path=folder / "paper.pdf")
+    page.close()
+
+
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+def files(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """A server with a run that has a file of each kind."""
     import pandas
     from PIL import Image
@@ -51,6 +83,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, st
     (own / "broken.parquet").write_bytes(b"PAR1 nothing")
     (own / "empty.txt").write_text("")
     (own / "latin.txt").write_bytes("é".encode("latin-1"))
+    _media(browser, own)
+    for step in (1, 2, 3):
+        Image.new("RGB", (step, 10), "blue").save(own / f"epoch_{step:02}.png")
     (own / "deep").mkdir()
     (own / "deep" / 'na me".txt').write_text("deep")
     with serving(home) as server:
@@ -105,6 +140,73 @@ def test_pictures_and_pages_are_framed_and_do_nothing(browser: Browser, files: t
         page = seen.go(f"/runs/{run_id}/view/page.html")
         assert page.title() != "taken"
         assert [each for each in seen.wrong if "dialog" in each] == []
+
+
+def test_sounds_and_films_are_played_from_any_place(browser: Browser, files: tuple[Server, str]) -> None:
+    server, run_id = files
+    with look(browser, server.url) as seen:
+        for path, kind in (("tone.wav", "audio"), ("film.webm", "video")):
+            page = seen.go(f"/runs/{run_id}/artifacts?path={path}")
+            media = page.locator(f".shown {kind}")
+            media.evaluate("each => { each.preload = 'auto'; each.muted = true; return each.play(); }")  # it can
+            assert media.evaluate("each => each.error") is None
+            assert media.evaluate("each => each.videoWidth ?? 0") == (64 if kind == "video" else 0)
+            media.evaluate("each => each.pause()")
+            seen.check()
+    path = f"/runs/{run_id}/view/tone.wav"
+    whole = server.call("GET", path).body
+    answer = server.call("GET", path, None, {"Range": "bytes=10-19"})
+    assert (answer.status, answer.body) == (206, whole[10:20])
+    assert answer.headers["content-range"] == f"bytes 10-19/{len(whole)}"
+    assert server.call("GET", path, None, {"Range": f"bytes={len(whole)}-"}).status == 416
+
+
+def test_a_paper_is_shown_by_the_browser(browser: Browser, files: tuple[Server, str]) -> None:
+    server, run_id = files
+    with look(browser, server.url) as seen:
+        with seen.page.expect_response(lambda answer: answer.url.endswith("/view/paper.pdf")) as got:
+            page = seen.go(f"/runs/{run_id}/artifacts?path=paper.pdf")
+        assert got.value.status == 200
+        assert got.value.headers["content-type"] == "application/pdf"
+        page.locator("iframe.frame").wait_for()
+        page.wait_for_timeout(500)  # the viewer is no page that could be asked
+        seen.shot("artifact-paper")
+        assert seen.wrong == []
+
+
+def test_keys_walk_through_the_files(browser: Browser, files: tuple[Server, str]) -> None:
+    server, run_id = files
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/runs/{run_id}/artifacts")
+        walked = []
+        for key in ("]", "]", "]", "["):
+            with page.expect_navigation():
+                page.keyboard.press(key)
+            walked.append(page.locator(".shown h2").inner_text())
+        assert walked == ["book.ipynb", "broken.parquet", "bytes.bin", "broken.parquet"]
+        assert "2 of 20" in page.inner_text(".shown")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_pictures_are_shown_together_by_their_step(browser: Browser, files: tuple[Server, str], dark: bool) -> None:
+    server, run_id = files
+    with look(browser, server.url, dark=dark, width=390 if dark else 1280) as seen:
+        page = seen.go(f"/runs/{run_id}/artifacts")
+        with page.expect_navigation():
+            page.get_by_role("link", name="All pictures").click()
+        cards = page.locator("#pictures li")
+        assert [" ".join(text.split()) for text in cards.all_inner_texts()] == ["epoch_*.png step 3", "red.png"]
+        width = "each => each.decode().then(() => each.naturalWidth)"
+        assert cards.first.locator("img").evaluate(width) == 3
+        page.locator("input[type=range]").fill("0")
+        page.wait_for_selector("#pictures li:has-text('step 1')")
+        assert cards.first.locator("img").evaluate(width) == 1
+        assert page.evaluate("location.search").startswith("?at=0")
+        seen.check()
+        seen.shot(f"run-pictures{'-dark' if dark else ''}")
+    with look(browser, server.url, script=False) as seen:
+        page = seen.go(f"/runs/{run_id}/pictures?at=1")
+        assert "step 2" in page.inner_text("#pictures")
 
 
 @pytest.mark.parametrize("path", ["../../x", "code.py", "nothing.png", "a/../../b.png", "%2e%2e/x.png"])

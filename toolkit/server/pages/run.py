@@ -109,13 +109,14 @@ def head(asked: Asked, run: Run, tab: str) -> Mapping[str, Any]:
         except NotFound:  # it was removed for good
             parent = None
     now = times.now()
-    files = runs.list_artifacts(run.info.run_id, limit=_COUNTED + 1).items
+    listed = runs.list_artifacts(run.info.run_id, limit=_COUNTED + 1).items
+    files = [each for each in listed if whole_of(each.path) is None]  # what still grows is among the logs
     return {
         "run": run,
         "experiment": experiment,
         "parent": parent,
         "tab": tab,
-        "tabs": [(end, label, *_counted(asked, run, end, files)) for end, label in TABS],
+        "tabs": [(end, label, *_counted(asked, run, end, listed)) for end, label in TABS],
         "files": files[:_FILES],
         "more_files": max(0, len(files) - _FILES),
         "state": state_of(run),
@@ -130,7 +131,7 @@ def _counted(asked: Asked, run: Run, tab: str, files: Sequence[ArtifactEntry]) -
     counts = {
         "charts": sum(not key.startswith(SYSTEM) for key in run.data.metrics),
         "system": sum(key.startswith(SYSTEM) for key in run.data.metrics),
-        "artifacts": len(files),
+        "artifacts": sum(whole_of(each.path) is None for each in files),
         "logs": len({whole_of(each.path) or each.path for each in files if each.path.startswith(f"{LOGS}/")}),
     }
     if tab == "children":
