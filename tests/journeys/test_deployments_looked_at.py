@@ -137,6 +137,19 @@ def test_a_deployment_is_asked_and_changed_on_its_page(
         _serves(page, first, 3)
         seen.check()
 
+        # What somebody regrets is taken back before it serves.
+        page.select_option("select[name=version]", str(second))
+        _send(page, "button[value=release]")
+        _send(page, "button[value=cancel]")
+        expect(page.locator("#h-begun")).to_contain_text(f"Failed Release wines version {second}", timeout=LONG)
+        _serves(page, first, 3)
+
+        # A version's own page lets what serves it score its example.
+        page = seen.go(f"/models/wines/versions/{first}")
+        page.click("summary:has-text('Score the example there')")
+        _send(page, "button:has-text('Score')")
+        assert page.inner_text("#try p[role=status]").strip().startswith("200 in ")
+
         # It is stopped for good only by its name.
         page.click("summary:has-text('for good')")
         page.fill("input[name=typed]", "another")

@@ -466,6 +466,53 @@ def test_what_a_run_made_is_registered_from_its_page(browser: Browser, wines: Wi
         assert page.inner_text("h1") == "Models"
 
 
+def test_the_other_forms_do_what_they_say(browser: Browser, wines: Wines) -> None:
+    version = wines.catalog.registered.get_version("wine", 1)
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models")
+        page.click("summary:has-text('Register')")
+        page.fill(".menu input[name=name] >> nth=0", "formed")
+        page.fill(".menu input[name=uri]", f"models:/{version.model_id}")
+        page.fill(".menu input[name=user]", "cy")
+        _send(page, ".menu button[value=register]")
+        assert page.inner_text("h1") == "formed version 1"
+        page = seen.go("/models/formed")
+        page.click("summary:has-text('Edit')")
+        page.fill("input[name=new_name]", "reformed")
+        _send(page, "button[value=rename]")
+        assert page.inner_text("h1") == "reformed"
+        page = seen.go("/models/reformed/versions/1")
+        page.click("summary:has-text('Move to a stage')")
+        page.select_option("select[name=stage]", "Staging")
+        _send(page, "form:has(select[name=stage]) button[value=request]")
+        _send(page, "button[value=withdraw]")
+        assert "Request" in page.inner_text(".notice[role=status]")
+        assert page.locator(".waiting").count() == 0
+        page.click("summary:has-text('Delete')")
+        page.fill("input[name=typed]", "1")
+        _send(page, "button[value=delete]")
+        assert "This model has no version." in page.inner_text(".empty")
+        page = seen.go("/models/wine/rules")
+        staging = "section[aria-label=Staging] "
+        page.click(staging + "summary")
+        page.fill(staging + "textarea", "accuracy >= 0.81")
+        _send(page, staging + "button[value=rule]")
+        assert page.inner_text(staging + "li").strip() == "accuracy >= 0.81"
+        page.click(staging + "summary")
+        page.fill(staging + "textarea", "accuracy >= 0.8")
+        _send(page, staging + "button[value=rule]")
+        page = seen.go("/models/wine/history")
+        page.select_option("select[name=action]", "gates")
+        page.fill("form.bar input[name=key]", "Staging")
+        _send(page, "form.bar button")
+        assert {row.split("\t")[3] for row in page.locator("tbody tr").all_inner_texts()} == {"gates Staging"}
+        with page.expect_download() as taken:
+            page.click("a[download]:has-text('CSV')")
+        assert taken.value.suggested_filename == "wine-history.csv"
+        assert len(list(csv.DictReader(io.StringIO(taken.value.path().read_text())))) == 3
+        seen.check()
+
+
 def test_where_a_version_serves_is_shown(browser: Browser, wines: Wines) -> None:
     with look(browser, wines.server.url) as seen:
         for path in ("/models/wine", "/models/wine/versions/1"):

@@ -157,6 +157,7 @@ def test_answers_are_what_the_document_says(server: Server) -> None:
         (promotion_records.RequestTold, "POST", "/registry/requests", asked_for),
         (promotion_records.RequestTold, "GET", "/registry/requests/1", None),
         (promotion_records.RequestTold, "POST", "/registry/requests/3/withdraw", {}),
+        (promotion_records.RequestTold, "POST", "/registry/requests/3/comment", {}),
         (promotion_records.RequestPage, "POST", "/registry/requests/search", {"state": "PENDING"}),
         (promotion_records.PoliciesTold, "PUT", f"{beer}/policies", {"policies": policies}),
         (promotion_records.PoliciesTold, "GET", f"{beer}/policies", None),

@@ -14,6 +14,7 @@ from toolkit.server.pages import numbers, times
 
 WIDTH, HEIGHT = 600, 72
 BINS = 60
+_SHORTEST_BIN = 30_000  # milliseconds: some looks, also where one comes late
 _SHORTEST, _LONGEST = 600_000, 3_600_000  # milliseconds that the pictures cover
 _TOP, _FLOOR = 6, 4
 _TICKS = 60
@@ -90,13 +91,14 @@ def course(looks: Sequence[Look], releases: Sequence[Release], *, at: int | None
 
 def _bins(looks: Sequence[Look], now: int, span: int) -> Bins:
     held: dict[int, list[Look]] = {}
+    count = min(BINS, span // _SHORTEST_BIN)
     for each in looks:
-        place = int((each.time - now + span) / span * BINS)
-        if 0 <= place <= BINS:
-            held.setdefault(min(place, BINS - 1), []).append(each)
+        place = int((each.time - now + span) / span * count)
+        if 0 <= place <= count:
+            held.setdefault(min(place, count - 1), []).append(each)
     return [
-        (int(now - span + (place + 0.5) * span / BINS), summary(held[place]) if place in held else None)
-        for place in range(BINS)
+        (int(now - span + (place + 0.5) * span / count), summary(held[place]) if place in held else None)
+        for place in range(count)
     ]
 
 
@@ -177,7 +179,7 @@ def _drawn(lines: Sequence[tuple[str, Sequence[float]]], marks: Sequence[float],
 
 
 def _path(values: Sequence[float], top: float) -> str:
-    step = WIDTH / BINS
+    step = WIDTH / len(values)
     parts: list[str] = []
     pen_down = False
     for place, value in enumerate(values):
