@@ -232,3 +232,36 @@ def test_a_page_asks_the_store_as_often_for_many_rows_as_for_one(shown: Place) -
 def test_only_values_that_are_shown_are_loaded() -> None:
     shown = [Column("a", "started"), Column("m", "rmse"), Column("p", "alpha"), Column("s", "rmse")]
     assert loaded(shown) == ["metrics.`rmse`", "params.`alpha`"]
+
+
+def test_a_column_shows_the_least_or_the_greatest_value(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?cols=m:val%2Frmse&cols=p:model&q=params.model+IS+NOT+NULL")
+        page.get_by_role("button", name="Menu of val/rmse").click()
+        seen.check()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Greatest value").click()
+        assert page.locator("#rows td.n").all_inner_texts() == ["1", "1", "1", "1"]
+        assert "cols=max%3Aval%2Frmse&cols=p%3Amodel" in page.url
+        seen.check()
+        seen.shot("greatest")
+        page.get_by_role("button", name="Menu of model").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Move left").click()
+        assert page.locator("th[data-column]").nth(1).get_attribute("data-column") == "p:model"
+        page.get_by_role("button", name="Menu of model").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Hide").click()
+        assert page.locator("th[data-column='p:model']").count() == 0
+    told = server.call("GET", f"/experiments/{there.experiment}/runs.csv?cols=min:val/rmse&cols=max:val/rmse")
+    row = next(line for line in told.body.decode().splitlines() if "gbm-1" in line)
+    low, high = map(float, row.split(",")[-2:])
+    assert (round(low, 4), high) == (0.008, 1.0)
+
+
+def test_best_values_are_marked_where_the_direction_is_known(shown: Place) -> None:
+    server, there = shown
+    told = server.call("GET", f"/experiments/{there.experiment}?cols=m:rmse&cols=p:alpha&q=params.alpha+IS+NOT+NULL")
+    assert told.body.decode().count('class="n best"') == 1
+    assert '<td class="n best" title="0.8">' in told.body.decode()

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.server.pages import numbers, times
-from toolkit.server.pages.columns import COURSE, Column
+from toolkit.server.pages.columns import COURSE, EXTREMES, Column
 from toolkit.server.pages.directions import lower_is_better
+from toolkit.server.pages.extremes import Extremes
 from toolkit.tracking.records import Run
 
 LONGEST = 120
@@ -71,7 +72,13 @@ class _Measured:
 
 
 def rows_of(
-    runs: Sequence[Run], columns: Sequence[Column], now: int, base: Run | None = None, *, marks: bool = True
+    runs: Sequence[Run],
+    columns: Sequence[Column],
+    now: int,
+    *,
+    base: Run | None = None,
+    extremes: Extremes | None = None,
+    marks: bool = True,
 ) -> Mapping[str, Sequence[Cell]]:
     """Return the cells of each run, in the order of the columns.
 
@@ -80,18 +87,31 @@ def rows_of(
         columns: What is shown of them.
         now: The time, in milliseconds since 1970.
         base: The run that others are held against.
+        extremes: What columns of the least and the greatest values show.
         marks: Whether the best values are marked.
     """
-    looks = {column: _measured(runs, column.key, base, marks=marks) for column in columns if column.kind == "m"}
-    return {run.info.run_id: [_cell(run, column, looks.get(column), now) for column in columns] for run in runs}
+    known = extremes or {}
+    looks = {column: _measured(runs, column, known, base, marks=marks) for column in columns if _is_measured(column)}
+    return {run.info.run_id: [_cell(run, column, looks.get(column), known, now) for column in columns] for run in runs}
 
 
-def _measured(runs: Sequence[Run], key: str, base: Run | None, *, marks: bool) -> _Measured:
-    values = [run.data.metrics[key] for run in runs if key in run.data.metrics]
+def _is_measured(column: Column) -> bool:
+    return column.kind == "m" or column.kind in EXTREMES
+
+
+def _value(run: Run, column: Column, extremes: Extremes) -> float | None:
+    if column.kind == "m":
+        return run.data.metrics.get(column.key)
+    return extremes.get((run.info.run_id, column))
+
+
+def _measured(runs: Sequence[Run], column: Column, extremes: Extremes, base: Run | None, *, marks: bool) -> _Measured:
+    values = [value for run in runs if (value := _value(run, column, extremes)) is not None]
     finite = {value for value in values if math.isfinite(value)}
-    lower = lower_is_better(key)
+    lower = lower_is_better(column.key)
     best = None if not marks or lower is None or len(finite) < 2 else min(finite) if lower else max(finite)
-    return _Measured(numbers.digits_of(values), lower, best, None if base is None else base.data.metrics.get(key))
+    held = None if base is None else _value(base, column, extremes)
+    return _Measured(numbers.digits_of(values), lower, best, held)
 
 
 def _metric(value: float, look: _Measured) -> Cell:
@@ -101,9 +121,9 @@ def _metric(value: float, look: _Measured) -> Cell:
     return Cell(numbers.metric(value, look.digits), repr(value), "n", gap, value == look.best)
 
 
-def _cell(run: Run, column: Column, measured: _Measured | None, now: int) -> Cell:
+def _cell(run: Run, column: Column, measured: _Measured | None, extremes: Extremes, now: int) -> Cell:
     if measured is not None:
-        value = run.data.metrics.get(column.key)
+        value = _value(run, column, extremes)
         return EMPTY if value is None else _metric(value, measured)
     if column.kind == "a":
         return _attribute(run, column.key, now)

@@ -1,6 +1,7 @@
 """Columns of a table of runs, as addresses and people name them: ``m:rmse``, ``p:alpha``, ``t:team``, ``a:user``.
 
-``s:rmse`` is the course of a metric, as a small line.
+``m:`` shows the last value of a metric, ``min:rmse`` and ``max:rmse`` the least and the greatest that it had, and
+``s:rmse`` its course, as a small line.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from toolkit.tracking.records import Run
 
 KINDS = {"m": ("metrics", "Metrics"), "p": ("params", "Parameters"), "t": ("tags", "Tags"), "a": ("attributes", "Run")}
 COURSE = "s"
+LEAST, GREATEST = "min", "max"
+EXTREMES = {LEAST: "least", GREATEST: "greatest"}
 ATTRIBUTES = {
     "user": "user_id",
     "duration": "",
@@ -33,7 +36,7 @@ class Column:
     """A column.
 
     Attributes:
-        kind: ``m``, ``p``, ``t`` or ``a``; ``s`` for a course.
+        kind: ``m``, ``p``, ``t`` or ``a``; ``s`` for a course, ``min`` and ``max`` for the extremes of a metric.
         key: The key of the metric, the parameter or the tag; the attribute's name.
     """
 
@@ -50,7 +53,7 @@ class Column:
         """Return what filters and orders call it; empty for what they do not know."""
         if self.kind == "a":
             return ATTRIBUTES.get(self.key, "")
-        if self.kind == COURSE:
+        if self.kind not in KINDS:
             return ""
         quoted = self.key.replace("`", "``")
         return f"{KINDS[self.kind][0]}.`{quoted}`"
@@ -59,7 +62,7 @@ class Column:
     def group(self) -> str:
         """Return what is in front of the last part of a key: ``train/`` of ``train/loss``."""
         head, slash, _ = self.key.rpartition("/")
-        return head + slash if self.kind in "mps" else ""
+        return head + slash if self.kind not in "ta" else ""
 
     @property
     def leaf(self) -> str:
@@ -74,7 +77,7 @@ def read(text: str) -> Column:
         InvalidValue: It is none.
     """
     kind, colon, key = text.partition(":")
-    if not colon or kind not in (*KINDS, COURSE) or not key or (kind == "a" and key not in ATTRIBUTES):
+    if not colon or kind not in (*KINDS, COURSE, *EXTREMES) or not key or (kind == "a" and key not in ATTRIBUTES):
         raise InvalidValue(f"there is no column {text[:100]!r}: wanted m:METRIC, p:PARAMETER, t:TAG, or a:ATTRIBUTE")
     return Column(kind, key)
 

@@ -12,7 +12,7 @@ from toolkit.errors import InvalidValue
 from toolkit.server.pages import columns as choice
 from toolkit.server.pages import families
 from toolkit.server.pages.asked import Asked
-from toolkit.server.pages.columns import COURSE, Column
+from toolkit.server.pages.columns import COURSE, EXTREMES, Column
 from toolkit.server.pages.families import Families
 from toolkit.server.pages.filter_parts import parts
 from toolkit.server.pages.groups import groups_of
@@ -192,7 +192,8 @@ def picker(asked: Asked) -> Response:
     known += [column for column in chosen if column not in known and column.kind != COURSE]
     groups: dict[str, list[Column]] = {}
     for column in known:
-        groups.setdefault(choice.KINDS[column.kind][1], []).append(column)
+        label = choice.KINDS[column.kind][1] if column.kind in choice.KINDS else f"The {EXTREMES[column.kind]}"
+        groups.setdefault(label, []).append(column)
     if measured := [column.key for column in known if column.kind == "m"]:
         courses = dict.fromkeys([*(column.key for column in chosen if column.kind == COURSE), *measured[:_COURSES]])
         groups["Courses"] = [Column(COURSE, key) for key in courses]

@@ -14,7 +14,8 @@ from starlette.responses import Response, StreamingResponse
 from toolkit.server.pages import columns as choice
 from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
-from toolkit.server.pages.columns import COURSE, Column
+from toolkit.server.pages.columns import COURSE, EXTREMES, Column
+from toolkit.server.pages.extremes import Extremes, extremes_of
 from toolkit.server.pages.view import RunsView
 from toolkit.tracking.records import Experiment, Run
 
@@ -82,9 +83,10 @@ def _csv(asked: Asked, view: RunsView, columns: Sequence[Column]) -> Iterator[st
     writer = csv.writer(buffer)
     writer.writerow(["run_id", "run_name", "status", "start_time", "end_time", *(column.id for column in columns)])
     for runs in _runs(asked, view, columns):
+        extremes = extremes_of(asked.stores.runs, runs, columns)
         for run in runs:
             told = (_plain(text) for text in _told(run).values())
-            writer.writerow([*told, *(_value(run, column) for column in columns)])
+            writer.writerow([*told, *(_value(run, column, extremes) for column in columns)])
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
@@ -94,15 +96,18 @@ def _json(asked: Asked, view: RunsView, columns: Sequence[Column]) -> Iterator[s
     yield "["
     between = "\n"
     for runs in _runs(asked, view, columns):
+        extremes = extremes_of(asked.stores.runs, runs, columns)
         for run in runs:
-            row = {**_told(run), **{column.id: _exact(run, column) for column in columns}}
+            row = {**_told(run), **{column.id: _exact(run, column, extremes) for column in columns}}
             yield between + json.dumps(row)
             between = ",\n"
     yield "\n]\n"
 
 
-def _exact(run: Run, column: Column) -> str | float | None:
+def _exact(run: Run, column: Column, extremes: Extremes) -> str | float | None:
     """Return a value as JSON can hold it; ``None`` where the run has none."""
+    if column.kind in EXTREMES:
+        return extremes.get((run.info.run_id, column))
     if column.kind == "m":
         value = run.data.metrics.get(column.key)
         return value if value is None or math.isfinite(value) else repr(value)
@@ -115,7 +120,10 @@ def _attribute(run: Run, name: str) -> str:
     return {"user": run.info.user_id, "id": run.info.run_id, "reason": run.info.reason or ""}.get(name, "")
 
 
-def _value(run: Run, column: Column) -> str:
+def _value(run: Run, column: Column, extremes: Extremes) -> str:
+    if column.kind in EXTREMES:
+        extreme = extremes.get((run.info.run_id, column))
+        return "" if extreme is None else repr(extreme)
     if column.kind == "m":
         value = run.data.metrics.get(column.key)
         return "" if value is None else repr(value)

@@ -11,6 +11,7 @@ from toolkit.server.pages import columns as choice
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import Cell, rows_of
 from toolkit.server.pages.columns import Column
+from toolkit.server.pages.extremes import extremes_of
 from toolkit.server.pages.families import Families, Line
 from toolkit.server.pages.view import PAGE, RunsView, quoted
 from toolkit.tracking.records import Run, SearchQuery
@@ -31,9 +32,11 @@ def rows(
     base = _base(asked, view, columns)
     lines = _lines(found, level)
     all_runs = [line.run for line in lines]
-    cells = dict(rows_of(all_runs, columns, now, base, marks=marks))
+    extremes = extremes_of(asked.stores.runs, [*([base] if base else []), *all_runs], columns)
+    cells = dict(rows_of(all_runs, columns, now, base=base, extremes=extremes, marks=marks))
     if base is not None:
-        cells[base.info.run_id] = rows_of([base, *all_runs], columns, now, marks=False)[base.info.run_id]
+        alone = rows_of([base, *all_runs], columns, now, extremes=extremes, marks=False)
+        cells[base.info.run_id] = alone[base.info.run_id]
     return {
         "view": view,
         "columns": columns,

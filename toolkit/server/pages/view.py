@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from toolkit.errors import InvalidValue
 from toolkit.server.pages.asked import Asked
-from toolkit.server.pages.columns import COURSE, MOST, Column, read, read_all
+from toolkit.server.pages.columns import MOST, Column, read, read_all
 from toolkit.tracking.records import Lifecycle, SearchQuery
 
 PAGE = 100
 """Rows of a page."""
 NARROWEST, WIDEST = 48, 1_200
 """Pixels of a column."""
+_SEVERAL = re.compile(r",(?:[mptas]|min|max):")
 GROUPED = ("user", "reason")
 """Attributes of runs that make groups."""
 
@@ -176,11 +178,11 @@ def _group(text: str) -> Column | None:
     if not text:
         return None
     column = read(text)
-    if column.kind in ("m", COURSE) or (column.kind == "a" and column.key not in GROUPED):
+    if column.kind not in "pta" or (column.kind == "a" and column.key not in GROUPED):
         raise InvalidValue(f"runs cannot be grouped by {text[:100]!r}: wanted p:PARAMETER, t:TAG or a:user")
     return column
 
 
 def _split(given: Sequence[str]) -> Sequence[str]:
     """Return the columns of an address: repeated, or (where no key has a comma) with commas between them."""
-    return [part for text in given for part in (text.split(",") if ",p:" in text or ",m:" in text else [text])]
+    return [part for text in given for part in (text.split(",") if _SEVERAL.search(text) else [text])]
