@@ -17,7 +17,8 @@ from server import Server, serving
 from shown import HOSTILE
 from sqlalchemy import event
 
-from toolkit.tracking.records import Lifecycle, SearchQuery
+from toolkit.tracking.records import ArtifactEntry, Lifecycle, SearchQuery
+from toolkit.wiring.registry import files_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -121,10 +122,13 @@ def _text(sweep: Sweep, runs: str, **query: str) -> str:
 TABS = ("", "charts", "parallel", "scatter", "box", "importance", "images", "code")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_way_to_compare_is_accessible(browser: Browser, sweep: Sweep, dark: bool) -> None:
+@pytest.mark.parametrize(
+    ("dark", "tabs"), [(False, ("charts", "scatter", "importance")), (True, TABS)], ids=["light", "dark"]
+)
+def test_every_way_to_compare_is_accessible(browser: Browser, sweep: Sweep, dark: bool, tabs: Sequence[str]) -> None:
+    """The others are looked at in the light by the tests below."""
     with look(browser, sweep.server.url, dark=dark) as seen:
-        for tab in TABS:
+        for tab in tabs:
             page = seen.go(f"/compare?runs={sweep.first(4)}&tab={tab}")
             assert page.locator("h1").inner_text() == "Compare 4 runs"
             if tab in ("parallel", "scatter", "box"):
@@ -276,6 +280,9 @@ def test_ranges_of_axes_choose_runs_and_stand_in_the_address(browser: Browser, s
     with look(browser, sweep.server.url) as seen:
         page = seen.go(f"/compare?runs={sweep.first(30)}&tab=parallel")
         page.wait_for_selector("#space[data-drawn]")
+        assert page.locator("tr[data-axis='p:rate'] [data-does=log]").is_checked()  # its numbers are spread widely
+        page.uncheck("tr[data-axis='p:rate'] [data-does=log]")
+        assert _query(page)["logaxis"] == ["none"]
         page.get_by_label("model, to").select_option("forest")
         page.get_by_role("link", name="Compare these 15 alone").wait_for()
         page.get_by_label("depth, from").fill("4")
@@ -358,15 +365,15 @@ def test_importance_finds_what_rises_and_falls_again(sweep: Sweep) -> None:
     assert "Nothing can be said" in few
 
 
-@pytest.mark.parametrize("tab", TABS)
-def test_names_that_are_script_do_nothing(browser: Browser, sweep: Sweep, tab: str) -> None:
+def test_names_that_are_script_do_nothing(browser: Browser, sweep: Sweep) -> None:
     with look(browser, sweep.server.url) as seen:
-        page = seen.go(f"/compare?runs={','.join(sweep.hostile)}&tab={tab}&base={sweep.hostile[0]}")
-        if tab in ("parallel", "scatter", "box"):
-            page.wait_for_selector("#space[data-drawn]")
-        page.wait_for_timeout(100)
-        assert page.locator("img[src=x]").count() == 0
-        assert seen.wrong == []
+        for tab in TABS:
+            page = seen.go(f"/compare?runs={','.join(sweep.hostile)}&tab={tab}&base={sweep.hostile[0]}")
+            if tab in ("parallel", "scatter", "box"):
+                page.wait_for_selector("#space[data-drawn]")
+            page.wait_for_timeout(50)
+            assert page.locator("img[src=x]").count() == 0, tab
+            assert seen.wrong == [], tab
 
 
 def test_runs_that_are_not_there(sweep: Sweep) -> None:
@@ -413,3 +420,21 @@ def test_moved_addresses_keep_what_else_is_chosen(sweep: Sweep) -> None:
     place = answer.headers["location"]
     assert parse_qs(urlsplit(place).query) == {"runs": ["a,c"], "tab": ["parallel"], "range": ["p:x:~1:~2"]}
     assert Path(urlsplit(place).path) == Path("/compare")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_files_of_many_runs_are_found_by_the_ends_of_their_names(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    uri = request.getfixturevalue("postgres_url") if kind == "postgres" else None
+    with serving(tmp_path / "home", tracking_uri=uri) as server:
+        ids = [server.new_run() for _ in range(3)]
+        paths = ("b/Plot.PNG", "a.png", "a_png", "a.pngx", "100%.svg")
+        entries = [ArtifactEntry(path=path, size=1, sha256="0" * 64) for path in paths]
+        for run_id in ids[:2]:
+            server.stores.runs.record_artifacts(run_id, entries)
+        found = files_of(server.stores, [*ids, "nothing"], ends=(".png", "0%.svg"), limit=100)
+        named = {run_id: sorted(entry.path for entry in told) for run_id, told in found.items()}
+        assert named == {run_id: ["100%.svg", "a.png", "b/Plot.PNG"] for run_id in ids[:2]}
+        few = files_of(server.stores, ids, ends=(".png",), limit=3)
+        assert sum(map(len, few.values())) == 3

@@ -17,6 +17,7 @@ from toolkit.tracking.records import Run
 _PARAMS, _METRICS, _TAGS = 60, 60, 20
 _AXES, _AXES_OF_METRICS = 8, 2
 _MOST_TEXTS = 30
+_WIDE = 100
 _LONGEST = 60
 
 Field = dict[str, Any]
@@ -30,10 +31,12 @@ def parallel(asked: Asked, found: Compared) -> Mapping[str, Any]:
     usual = _axes(fields)
     axes = [each for each in dict.fromkeys(asked.all("axis")) if each in known] or usual
     metric = next((each for each in axes if each.startswith("m:")), "")
+    wide = [field["id"] for field in fields if _is_wide(field)]
     told = {
         "axes": axes,
         "usual": usual,
-        "logs": [each for each in asked.all("logaxis") if each in known],
+        "logs": [each for each in asked.all("logaxis") if each in known] if "logaxis" in asked.query else wide,
+        "usual_logs": wide,
         "ranges": asked.all("range"),
     }
     return {**_drawn(found, fields, left_out, told), "chosen": _chosen(asked, known, {"colour": metric})}
@@ -72,6 +75,12 @@ def _axes(fields: Sequence[Field]) -> list[str]:
     metrics = [each["id"] for each in fields if each["kind"] == "m" and len(set(each["values"])) > 1]
     few = params[: _AXES - min(len(metrics), _AXES_OF_METRICS)]
     return [*few, *metrics[: max(_AXES_OF_METRICS, 2 - len(few))]]
+
+
+def _is_wide(field: Field) -> bool:
+    """Tell whether numbers are spread so far that equal steps show little of them, as of a learning rate's."""
+    there = [value for value in field["values"] if value is not None]
+    return bool(field["numeric"] and there and min(there) > 0 and max(there) >= _WIDE * min(there))
 
 
 def _is_short(values: Sequence[Any]) -> bool:

@@ -57,10 +57,10 @@ function interval(id) {
 }
 
 function keep() {
-  const usual = told.usual.join("\n") === axes.join("\n");
+  const same = (a, b) => a.join("\n") === b.join("\n");
   remember([
-    ["axis", usual ? [] : axes],
-    ["logaxis", logs],
+    ["axis", same(told.usual, axes) ? [] : axes],
+    ["logaxis", same(told.usual_logs, logs) ? [] : logs.length ? logs : "none"],
     ["range", [...ranges].map(([id, [low, high]]) => [id, low, high].join(":~"))],
   ]);
 }
