@@ -55,6 +55,9 @@ def test_ends_windows_and_searches_are_those_of_the_whole(seed: int) -> None:
             assert data[line.start : line.start + len(line.text)] == line.text
         held = [(line.number, line.text) for line in log.holding([b"bcab"])]
         assert held == [(i, line) for i, line in enumerate(whole, 1) if b"bcab" in line.lower()]
+        for nth in (1, 3, len(held), len(held) + 5):
+            assert log.find(b"bcab", nth) == (len(held), held[min(nth, len(held)) - 1][0])
+        assert log.find(b"nowhere", 1) == (0, 0)
         assert b"".join(log.chunks()) == data
 
 

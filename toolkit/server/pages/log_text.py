@@ -7,6 +7,7 @@ once and remembered, so that a line is found by its number without reading what 
 from __future__ import annotations
 
 import io
+import re
 import threading
 from bisect import bisect_right
 from collections import OrderedDict, deque
@@ -237,6 +238,28 @@ class LogText:
                     yield Line(number=number, start=place + start, text=text)
             number += block.count(b"\n", counted)
             place += len(block)
+
+    def find(self, word: bytes, nth: int) -> tuple[int, int]:
+        """Return how many lines hold a text, and the number of the nth of them; of the last, if there are fewer.
+
+        Args:
+            word: The text, in lower case, as in `holding`.
+            nth: Which, from 1.
+        """
+        rest_of_line = re.compile(re.escape(word) + rb"[^\n]*")  # so each line is found once
+        count, number = 0, 1
+        found = (b"", 1, 0)  # a block, the number of its first line, and which of its lines is meant
+        for block in self._whole_lines():
+            here = len(rest_of_line.findall(block.lower()))
+            if here and count < nth:
+                found = (block, number, min(nth - count, here))
+            count += here
+            number += block.count(b"\n")
+        if not count:
+            return 0, 0
+        block, number, place = found
+        start = _line_starts(block.lower(), [word])[place - 1]
+        return count, number + block.count(b"\n", 0, start)
 
     def _whole_lines(self) -> Iterator[bytes]:
         """Give all of its bytes in blocks that end with a line; a line of many blocks is cut."""

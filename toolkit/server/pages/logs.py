@@ -55,7 +55,7 @@ def show(asked: Asked) -> Response:
     query = asked.query
     paths = list(logs_of(asked, run.info.run_id))
     file = query.get("file") or (OUTPUT if OUTPUT in paths or not paths else paths[0])
-    level, text = query.get("level", ""), query.get("find", "")
+    level, text = query.get("level", ""), query.get("find", "").partition("\n")[0]
     if level and level not in LEVELS:
         raise InvalidValue(f"there is no level {level[:50]!r}: wanted {' or '.join(LEVELS)}")
     only = bool(level) or bool(text and query.get("only"))
@@ -178,15 +178,10 @@ def _view(log: LogText, lines: Sequence[Line], *, at: int = 0, text: str = "") -
 
 def _found(log: LogText, text: str, at: int) -> View:
     """Return what is around one of the lines that hold a text, and how many of these there are."""
-    count, here, end = 0, 0, 0
-    for line in log.holding([text.encode().lower()]):
-        count += 1
-        end = line.number
-        if count == at:
-            here = line.number
+    count, here = log.find(text.encode().lower(), at)
     if not count:
         return View(size=log.size, total=log.count())
-    at, here = (at, here) if here else (count, end)
+    at = min(at, count)
     view = _view(log, log.around(here, before=_AROUND, most=LINES), at=here, text=text)
     return replace(view, found=count, at=at)
 
