@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import browser as chromium
 import pytest
+from grapes import Ran, grapes
 from server import Server, serving
 from shown import Shown, fill
 
@@ -29,3 +30,10 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Sh
     home = tmp_path_factory.mktemp("shown") / "home"
     with serving(home) as server:
         yield server, fill(server)
+
+
+@pytest.fixture(scope="package")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    """A server with a workflow that has failed, and what ran it."""
+    with grapes(tmp_path_factory.mktemp("workflows")) as found:
+        yield found

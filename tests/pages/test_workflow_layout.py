@@ -8,9 +8,10 @@ from itertools import combinations
 import pytest
 
 from toolkit.flows.recorded_graph import read_graph
+from toolkit.server.pages.workflow_folding import fold
 from toolkit.server.pages.workflow_graph import HEIGHT, WIDTH, Drawing, draw
 from toolkit.server.pages.workflow_steps import Item, Link, Step, WorkflowRun
-from toolkit.server.pages.workflow_timeline import timeline
+from toolkit.server.pages.workflow_timeline import timeline, window_of
 from toolkit.tracking.records import Run, RunData, RunInfo, RunStatus
 
 
@@ -41,6 +42,12 @@ def test_lines_that_need_not_cross_do_not() -> None:
     drawing = draw(["a", "b", "c", "d"], [Link("a", "d"), Link("b", "c")])
     y = {place.name: place.y for place in drawing.places}
     assert (y["a"] < y["b"]) == (y["d"] < y["c"])
+
+
+def test_steps_that_have_nothing_to_do_with_each_other_stand_in_a_block() -> None:
+    drawing = draw([f"step-{number}" for number in range(100)], [])
+    assert {place.column for place in drawing.places} == {0, 1, 2, 3, 4}
+    _check(drawing)
 
 
 def test_nothing_alone_and_circles_are_drawn() -> None:
@@ -121,3 +128,60 @@ def test_what_goes_on_reaches_to_now() -> None:
     seen = timeline(found, 4_000)
     assert seen.took == 4_000
     assert seen.rows[0].bars[0].width == 100.0
+
+
+def test_only_a_try_of_a_step_is_on_the_axis() -> None:
+    tries = [_run("first", 0, 1_000), _run("second", 500_000, 502_000)]
+    retried = Step(name="a", plan=None, items=[Item(tries=tries, state="FINISHED")], state="FINISHED")
+    found = WorkflowRun(
+        run=_run("w", 0, 600_000), steps=[retried, _step("b", (501_000, 510_000))], links=[], is_planned=True
+    )
+    assert window_of(retried.items, 3, 0) is None
+    seen = timeline(found, 0, window=window_of(retried.items, 2, 0))
+    assert (seen.took, seen.most) == (2_200, 2)
+    bars = {
+        row.step.name: [(bar.run.info.run_name, round(bar.left), round(bar.width)) for bar in row.bars]
+        for row in seen.rows
+    }
+    assert bars == {"a": [("second", 5, 91)], "b": [("b0", 50, 50)]}
+
+
+def test_long_times_in_which_nothing_ran_are_folded() -> None:
+    hour = 3_600_000
+    found = WorkflowRun(
+        run=_run("w", 0, 10 * hour + 20_000),
+        steps=[_step("a", (0, 10_000)), _step("b", (10 * hour, 10 * hour + 20_000)), _step("c", (5_000, 8_000))],
+        links=[Link("a", "b")],
+        is_planned=True,
+    )
+    seen = timeline(found, 0)
+    ((left, width, idle),) = seen.folds
+    assert (round(left), width, idle) == (32, 3.0, 10 * hour - 10_000)
+    rows = {row.step.name: row for row in seen.rows}
+    assert rows["a"].bars[0].width == pytest.approx(97 / 3)
+    assert rows["b"].bars[0].left == pytest.approx(97 / 3 + 3)
+    assert seen.ticks[0] == (0.0, "0")
+    assert "10h 00m" in [text for _, text in seen.ticks]
+    assert [place for place, _ in seen.ticks] == sorted(place for place, _ in seen.ticks)
+    assert [number for _, _, number in seen.busy] == [1, 2, 1, 1]
+    assert timeline(found, 0, only=frozenset(["c"])).rows[0].step.name == "c"
+
+
+def test_many_steps_that_are_called_alike_are_one() -> None:
+    steps = [_step(f"train-{number:03}", (0, 1)) for number in range(300)]
+    steps += [_step("x1", (0, 1)), _step("x2", (0, 1)), _step("merge")]
+    links = [
+        *(Link(f"train-{number:03}", "merge", ("model",)) for number in range(300)),
+        Link("train-001", "train-000"),
+    ]
+    folded = fold(WorkflowRun(run=_run("w", 0, 1), steps=steps, links=links, is_planned=True), most=200)
+    assert [(node.name, node.size, node.state) for node in folded.nodes] == [
+        ("train-*", 300, "FINISHED"),
+        ("x1", 1, "FINISHED"),
+        ("x2", 1, "FINISHED"),
+        ("merge", 0, "WAITING"),
+    ]
+    assert folded.links == [Link("train-*", "merge", ("model",))]
+    assert folded.listed[0].name == "merge", "what waits comes before what is done"
+    odd = [_step("a" * number, (0, 1)) for number in range(1, 302)]
+    assert not fold(WorkflowRun(run=_run("w", 0, 1), steps=odd, links=[], is_planned=True), most=200).nodes

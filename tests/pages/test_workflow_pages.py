@@ -4,106 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from browser import look
-from machine import Machine, until, write_project
-from server import Server, serving
+from grapes import Ran
+from machine import until
 from shown import HOSTILE
 
 from toolkit.tracking.records import NewRun, RunStatus
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-PROJECT = """
-name: grapes
-entry_points:
-  prepare:
-    command: "python steps.py prepare"
-    outputs: {data: data.txt}
-  train:
-    parameters: {data: path, alpha: float}
-    command: "python steps.py train {data} {alpha}"
-    outputs: {model: model.txt}
-    metrics: metrics.json
-  flaky: {command: "python steps.py flaky"}
-  check: {parameters: {data: path}, command: "python steps.py check {data}"}
-  ship: {parameters: {model: path}, command: "python steps.py ship {model}"}
-  report: {command: "python steps.py report"}
-workflows:
-  main:
-    parameters: {report: {type: bool, default: false}}
-    steps:
-      prepare: {}
-      train:
-        foreach: {alpha: [0.1, 0.5, 0.9]}
-        parameters: {data: "${{ steps.prepare.outputs.data }}"}
-      flaky: {retries: 1}
-      check: {parameters: {data: "${{ steps.prepare.outputs.data }}"}, needs: [flaky]}
-      ship: {parameters: {model: "${{ best(steps.train, 'error', 'min').outputs.model }}"}, needs: [check]}
-      report: {needs: [prepare], when: "${{ parameters.report }}"}
-"""
-STEPS = """
-import json, os, sys, time
-from pathlib import Path
-
-what, *given = sys.argv[1:]
-home = Path(os.environ["TOOLKIT_HOME"])
-print(f"{what} begins")
-if what == "prepare":
-    Path("data.txt").write_text("1 2 3")
-elif what == "train":
-    Path("model.txt").write_text(given[1])
-    Path("metrics.json").write_text(json.dumps({"error": abs(float(given[1]) - 0.4)}))
-elif what == "flaky":
-    mark = home / os.environ["TOOLKIT_PARENT_RUN_ID"]
-    if not mark.exists():
-        mark.touch()
-        sys.exit("ConnectionError: not yet")
-elif what == "check":
-    if not (home / "mended").exists():
-        sys.exit("KeyError: 'no column <script>alert(1)</script> in the data'")
-    end = time.monotonic() + 300
-    while not (home / "go").exists() and time.monotonic() < end:
-        time.sleep(0.05)
-"""
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A server whose store has the runs, and what ran them.
-
-    Attributes:
-        server: The server.
-        machine: The home.
-        folder: Where the project is.
-        failed: The run that failed.
-    """
-
-    server: Server
-    machine: Machine
-    folder: Path
-    failed: str
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
-    folder = tmp_path_factory.mktemp("workflows")
-    write_project(folder / "project", PROJECT, steps_py=STEPS)
-    machine = Machine(home=folder / "home")
-    try:
-        done = machine.toolkit("run", "project", "--json", cwd=folder)
-        assert done.code == 1, done.err
-        with serving(machine.home) as server:
-            yield Ran(server=server, machine=machine, folder=folder, failed=done.json["run_id"])
-    finally:
-        machine.clean_up()
-        machine.toolkit("down", cwd=folder)
 
 
 def _nodes(page: Page) -> dict[str, str]:
@@ -248,6 +159,9 @@ def test_a_run_that_goes_on_is_followed_to_its_end(browser: Browser, ran: Ran) -
         page.wait_for_selector(".node.t-good[data-step=ship]")
         assert page.evaluate("document.activeElement.dataset.step") == "check"
         assert page.get_by_role("link", name=f"resumed from {ran.failed[:8]}").count() == 1
+        attempts = page.get_by_label("Attempts at this workflow")
+        assert attempts.locator("[aria-current]").inner_text().strip() == "2 (last)"
+        assert str(attempts.locator("a").first.get_attribute("href")).endswith(ran.failed)
         seen.check()
         page.locator(".node[data-step=prepare]").click()
         page.wait_for_selector("#live-panel .why:has-text('results of run')")
@@ -333,5 +247,5 @@ def test_names_that_are_script_do_nothing_and_an_unknown_graph_is_none(browser: 
             seen.check()
         page = seen.go(f"/workflows/{'f' * 32}")
         assert "This run has no steps" in page.inner_text("main")
-        assert "toolkit compile ." in page.inner_text("main")
+        assert "toolkit ui ." in page.inner_text("main")
         seen.check()

@@ -31,6 +31,8 @@ MOST_DRAWN = 200
 """Steps that are drawn unless more are asked for."""
 NEVER_DRAWN = 1_000
 """Steps that are drawn where that is asked for."""
+MOST_LINES = 10_000
+"""Lines between steps that are drawn."""
 _FEW_ITEMS = 20
 _MOST_ROWS = 1_000
 
@@ -98,10 +100,11 @@ def steps_shown(asked: Asked, whole: WorkflowRun, place: Sequence[str], views: S
     choice = _choice(asked, whole)
     found = choice.found
     wants_all = asked.query.get("all") == "1"
-    may_draw = len(found.steps) <= NEVER_DRAWN
+    may_draw = len(found.steps) <= NEVER_DRAWN and len(found.links) <= MOST_LINES
     folded = None if len(found.steps) <= MOST_DRAWN or (may_draw and wants_all) else fold(found, most=MOST_DRAWN)
     nodes = folded.nodes if folded else found.steps
-    is_drawn = (view or "graph") == "graph" and (folded is None or bool(folded.nodes))
+    lines = folded.links if folded else found.links
+    is_drawn = (view or "graph") == "graph" and bool(nodes) and len(lines) <= MOST_LINES
     kept = {name: asked.query.get(name) for name in ("view", "select", "all", "zoom", "attempt", "step")}
 
     def at(**changes: object) -> str:
@@ -118,7 +121,8 @@ def steps_shown(asked: Asked, whole: WorkflowRun, place: Sequence[str], views: S
         "folded": folded,
         "may_draw": may_draw,
         "most_drawn": NEVER_DRAWN,
-        "drawing": draw([each.name for each in nodes], folded.links if folded else found.links) if is_drawn else None,
+        "most_lines": MOST_LINES,
+        "drawing": draw([each.name for each in nodes], lines) if is_drawn else None,
         "by_name": {step.name: step for step in nodes},
         "faces": {step.name: face(step, now) for step in nodes},
         "rows": _rows(found),

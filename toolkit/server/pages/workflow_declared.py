@@ -152,6 +152,6 @@ def act(asked: Asked) -> Response:
 
 
 PAGES = [
-    ("GET", "/experiments/{experiment_id}/workflows/{name}", show),
-    ("POST", "/experiments/{experiment_id}/workflows/{name}", act),
+    ("GET", "/experiments/{experiment_id}/workflows/{name*}", show),
+    ("POST", "/experiments/{experiment_id}/workflows/{name*}", act),
 ]

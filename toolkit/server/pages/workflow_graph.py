@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isqrt
 from statistics import median
 
 from toolkit.server.pages.workflow_steps import Link
@@ -17,6 +18,7 @@ WIDTH, HEIGHT = 184, 56
 _ACROSS, _DOWN, _EDGE = 44, 18, 10
 _BEND = 18.0  # height of a place where a line only goes through
 _SWEEPS = 8
+_ROWS = 8  # steps in a column where nothing says in which they belong
 _MOST_BENDS = 3_000  # places that lines go through; of more, lines go straight
 _MOST_ORDERED = 4_000  # pieces of lines up to which it is looked how many cross
 
@@ -67,7 +69,7 @@ def draw(names: Sequence[str], links: Sequence[Link]) -> Drawing:
         names: The steps; their order decides where nothing else does.
         links: Which come after which; what would make a circle is drawn, and does not count.
     """
-    ranks = _ranks(names, links)
+    ranks = _ranks(names, links) if links else _block(names)
     chains = _chains(links, ranks)
     columns = _ordered(_columns(names, chains, ranks), chains)
     heights = _heights(columns, chains)
@@ -92,6 +94,12 @@ def draw(names: Sequence[str], links: Sequence[Link]) -> Drawing:
 
 def _x(column: int) -> int:
     return _EDGE + column * (WIDTH + _ACROSS)
+
+
+def _block(names: Sequence[str]) -> Mapping[str, int]:
+    """Return columns for steps of which none comes after another: a block, and no column without end."""
+    rows = max(_ROWS, 2 * isqrt(len(names)))
+    return {name: number // rows for number, name in enumerate(names)}
 
 
 def _ranks(names: Sequence[str], links: Sequence[Link]) -> Mapping[str, int]:

@@ -148,7 +148,7 @@ class _Scale:
             while zero + number * step <= piece.end:
                 text = duration(number * step).replace(".0 s", " s") if number else "0"
                 place = self.at(zero + number * step)
-                if not found or place - found[-1][0] >= 100 / _TICKS / 3:
+                if not found or (place - found[-1][0] >= 100 / _TICKS / 3 and text != found[-1][1]):
                     found.append((place, text))
                 number += 1
         return found

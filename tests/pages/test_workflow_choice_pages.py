@@ -1,0 +1,144 @@
+"""Pages of workflows, of a real run: which steps are shown, which attempt, and what a step was given and left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING
+
+from browser import look
+from grapes import Ran
+
+from toolkit.tracking.records import NewRun, RunStatus
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+
+def _drawn(page: Page) -> set[str]:
+    return {str(node.get_attribute("data-name")) for node in page.locator("[data-graph] .node").all()}
+
+
+def test_steps_are_chosen_by_text_while_one_writes(browser: Browser, ran: Ran) -> None:
+    from playwright.sync_api import expect
+
+    with look(browser, ran.server.url) as seen:
+        page = seen.go(f"/workflows/{ran.failed}")
+        page.keyboard.press("/")
+        page.keyboard.type("+ship and not tr*")
+        expect(page.locator("[data-graph] .node")).to_have_count(4)
+        assert _drawn(page) == {"prepare", "flaky", "check", "ship"}
+        assert page.evaluate("document.activeElement.name") == "select"
+        assert "4 of 6 steps" in page.inner_text(".chosen-of")
+        seen.check()
+        seen.shot("workflow-chosen")
+        page.get_by_role("link", name="Table", exact=True).click()
+        expect(page.locator("table.steps tbody tr")).to_have_count(4)
+        page.get_by_role("link", name="Timeline", exact=True).click()
+        expect(page.locator(".gantt-rows > li")).to_have_count(4)
+        page = seen.go("/workflows/" + page.url.rpartition("/")[2])  # the address says all
+        assert page.locator(".gantt-rows > li").count() == 4
+        page.fill("#select", "status:failed")
+        expect(page.locator(".gantt-rows > li")).to_have_count(1)
+        page.fill("#select", "trian+")
+        expect(page.locator(".fault").last).to_contain_text("there is no step 'trian': did you mean 'train'?")
+        assert page.locator(".gantt-rows > li").count() == 6
+        page.fill("#select", "nothing*")
+        page.get_by_role("link", name="Show all 6").click()
+        expect(page.locator(".gantt-rows > li")).to_have_count(6)
+        assert page.input_value("#select") == ""
+
+
+def test_steps_are_chosen_without_script(browser: Browser, ran: Ran) -> None:
+    with look(browser, ran.server.url, width=390, script=False) as seen:
+        page = seen.go(f"/workflows/{ran.failed}?view=table")
+        page.fill("#select", "status:failed,skipped")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Show").click()
+        assert page.locator("tr[data-row]").count() == 3
+        assert "view=table" in page.url
+
+
+def test_an_attempt_is_looked_at_and_the_axis_fits_it(browser: Browser, ran: Ran) -> None:
+    runs = ran.server.stores.runs
+    with look(browser, ran.server.url, dark=True) as seen:
+        page = seen.go(f"/workflows/{ran.failed}?view=timeline&step=flaky")
+        assert page.locator("li:has-text('flaky') .bar-of").count() == 2
+        assert page.locator("#live-panel .attempts [aria-current]").inner_text() == "2 (last)"
+        tasks = {str(page.get_by_role("link", name="Task run").get_attribute("href"))}
+        with page.expect_navigation():
+            page.get_by_role("link", name="attempt 1", exact=True).first.click()
+        assert page.locator(".gantt-rows li:has-text('flaky') .bar-of").count() == 1
+        assert page.locator(".gantt-rows li:has-text('ship') .bar-of").count() == 0
+        assert "around attempt 1 of flaky" in page.inner_text(".legend")
+        assert "step 'flaky' exited with 1" in page.inner_text("#live-panel")
+        assert "ConnectionError: not yet" in page.inner_text("#live-panel .log")
+        seen.check()
+        tasks.add(str(page.get_by_role("link", name="Task run").get_attribute("href")))
+        base, flow = runs.get_run(ran.failed).data.tags["prefect.flow_run_url"].split("/runs/flow-run/")
+        assert f"{base}/api" == ran.machine.api_url
+        assert ran.machine.prefect(f"flow_runs/{flow}")["name"] == runs.get_run(ran.failed).info.run_name
+        assert page.get_by_role("link", name="In Prefect").get_attribute("href") == f"{base}/runs/flow-run/{flow}"
+        for task in tasks:
+            told = ran.machine.prefect(f"task_runs/{task.removeprefix(f'{base}/runs/task-run/')}")
+            assert (told["name"], told["flow_run_id"]) == ("flaky", flow)
+    for attempt in ("0", "3", "x"):
+        answer = ran.server.call("GET", f"/workflows/{ran.failed}?step=flaky&attempt={attempt}")
+        assert answer.status == 400
+        assert "wanted 1 to 2" in answer.body.decode()
+
+
+def test_a_step_tells_what_it_was_given_and_what_it_left(browser: Browser, ran: Ran) -> None:
+    with look(browser, ran.server.url) as seen:
+        page = seen.go(f"/workflows/{ran.failed}?step=train")
+        panel = page.locator("#live-panel")
+        data = panel.locator("li", has_text="data.txt")
+        assert "of prepare" in data.inner_text()
+        digest = hashlib.sha256(b"1 2 3").hexdigest()
+        assert data.locator("[data-copy-text]").get_attribute("data-copy-text") == digest
+        left = panel.locator("li", has_text="model").locator("a")
+        with page.expect_navigation():
+            left.first.click()
+        assert "model" in page.inner_text(".files")
+        assert seen.wrong == []
+
+
+def test_many_steps_are_folded_and_found(browser: Browser, ran: Ran) -> None:
+    runs, now = ran.server.stores.runs, time.time_ns() // 1_000_000
+    names = [f"train-{number:03}" for number in range(1, 241)]
+    steps = [*({"name": name} for name in names), {"name": "merge", "needs": {name: ["outputs.m"] for name in names}}]
+    whole = "a1" * 16
+    tags = {"toolkit.workflow": "many", "toolkit.graph": json.dumps({"schema": 1, "steps": steps})[:8_000]}
+    runs.create_run(
+        NewRun(experiment_id="0", run_id=whole, run_name="many", user_id="u", start_time=now, tags={**tags})
+    )
+    for number, name in enumerate(names):
+        new = NewRun(
+            experiment_id="0",
+            run_id=f"{number:032x}",
+            run_name=name,
+            user_id="u",
+            start_time=now + number,
+            parent_run_id=whole,
+            tags={"toolkit.step": name},
+        )
+        runs.create_run(new)
+        runs.update_run(new.run_id or "", status=RunStatus.FAILED if number == 99 else RunStatus.FINISHED)
+    runs.update_run(whole, status=RunStatus.FAILED)
+    with look(browser, ran.server.url) as seen:
+        page = seen.go(f"/workflows/{whole}")
+        assert _drawn(page) == {"train-*"}
+        assert page.locator("[data-graph] .small").text_content() == "1\u202f× 239\u202f✓"
+        assert page.locator(".folded aside a").first.inner_text() == "train-100"
+        assert "No Prefect server is known" in page.inner_text(".head")
+        seen.check()
+        seen.shot("workflow-many")
+        page.locator(".node").first.click()
+        page.wait_for_selector("[data-graph] .node, .folded p:has-text('240 steps')")
+        page.fill("#select", "train-09*")
+        page.wait_for_selector(".node[data-name='train-091']")
+        assert len(_drawn(page)) == 10
+        page = seen.go(f"/workflows/{whole}?all=1")
+        assert len(_drawn(page)) == 240
+        assert seen.wrong == []
