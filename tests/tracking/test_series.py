@@ -52,7 +52,7 @@ def test_many_runs_and_metrics_are_asked_for_together(database: Database, points
 )
 def test_stretches_cover_all_steps_and_are_few(low: int, high: int, most: int, length: int) -> None:
     """They begin at multiples of their length, but for the first one."""
-    extent = Extent(count=high - low + 1, strange=0, steps=(low, high), timestamps=(0, 1))
+    extent = Extent(count=high - low + 1, steps=(low, high))
     found = extent.stretches(most)
     assert len(found) <= most
     assert 1 << extent.shift(most) == length

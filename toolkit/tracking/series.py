@@ -108,15 +108,13 @@ class Extent:
 
     Attributes:
         count: Its points.
-        strange: Those of them that are no finite numbers.
         steps: The first and the last step.
-        timestamps: The least and the greatest timestamp.
+        timestamps: The least and the greatest timestamp; they matter where all points are of one step.
     """
 
     count: int
-    strange: int
     steps: tuple[int, int]
-    timestamps: tuple[int, int]
+    timestamps: tuple[int, int] = (0, 0)
 
     @property
     def by_time(self) -> bool:
@@ -198,7 +196,6 @@ def chosen(rows: Sequence[Row], query: SeriesQuery) -> list[int]:
     """
     extent = Extent(
         count=len(rows),
-        strange=0,
         steps=(rows[0][0], rows[-1][0]),
         timestamps=(min(row[1] for row in rows), max(row[1] for row in rows)),
     )

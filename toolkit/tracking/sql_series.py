@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -18,7 +19,6 @@ from sqlalchemy import (
     and_,
     func,
     literal,
-    or_,
     select,
     true,
     tuple_,
@@ -37,8 +37,21 @@ AT_ONCE = 500_000
 
 _POINT = (metrics.c.step, metrics.c.timestamp, metrics.c.value, metrics.c.special)
 _INFINITY = literal(math.inf)
-_FINITE = and_(metrics.c.value > -_INFINITY, metrics.c.value < _INFINITY)
-_STRANGE = or_(metrics.c.value >= _INFINITY, metrics.c.value <= -_INFINITY)
+
+_Part = tuple[ColumnElement[bool], Sequence[Any]]
+"""A point of a stretch that is kept: the first one of those that are meant, in an order."""
+
+_LEAST = (metrics.c.value, metrics.c.special, metrics.c.step, metrics.c.timestamp)
+_GREATEST = (metrics.c.value.desc(), metrics.c.special.desc(), metrics.c.step, metrics.c.timestamp)
+_IS_FINITE = and_(metrics.c.value > -_INFINITY, metrics.c.value < _INFINITY)
+_ENDS: tuple[_Part, ...] = ((true(), _POINT), (true(), [column.desc() for column in _POINT]))
+_EXTREMES: tuple[_Part, ...] = ((true(), _LEAST), (true(), _GREATEST))
+_FINITE: tuple[_Part, ...] = ((_IS_FINITE, _LEAST), (_IS_FINITE, _GREATEST))
+_STRANGE: tuple[_Part, ...] = (
+    (and_(metrics.c.value == _INFINITY, metrics.c.special == 1), _POINT),
+    (and_(metrics.c.value == _INFINITY, metrics.c.special == 0), _POINT),
+    (metrics.c.value == -_INFINITY, _POINT),
+)
 
 
 class Pair(NamedTuple):
@@ -100,24 +113,15 @@ def _extents(
     within = [one_of(here.run, run_keys, dialect), one_of(here.key, key_ids, dialect)]
     within += [here.step >= query.read_from] if query.read_from is not None else []
     within += [here.step <= query.end_step] if query.end_step is not None else []
-    wanted = (
-        select(
-            here.run,
-            here.key,
-            func.count(),
-            func.count().filter(_STRANGE),
-            func.min(here.step),
-            func.max(here.step),
-            func.min(here.timestamp),
-            func.max(here.timestamp),
-        )
-        .where(*within)
-        .group_by(here.run, here.key)
-    )
-    return {
-        Pair(run, key): Extent(count=count, strange=strange, steps=(low, high), timestamps=(early, late))
-        for run, key, count, strange, low, high, early, late in connection.execute(wanted)
-    }
+    columns = (here.run, here.key, func.count(), func.min(here.step), func.max(here.step))
+    told = connection.execute(select(*columns).where(*within).group_by(here.run, here.key)).all()
+    found = {Pair(run, key): Extent(count=count, steps=(low, high)) for run, key, count, low, high in told}
+    if all(extent.count <= query.points or not extent.by_time for extent in found.values()):
+        return found
+    times = select(here.run, here.key, func.min(here.timestamp), func.max(here.timestamp))
+    for run, key, early, late in connection.execute(times.where(*within).group_by(here.run, here.key)):
+        found[Pair(run, key)] = replace(found[Pair(run, key)], timestamps=(early, late))
+    return found
 
 
 def _whole(connection: Connection, extents: dict[Pair, Extent], dialect: str) -> Iterable[tuple[Pair, list[Row]]]:
@@ -147,35 +151,25 @@ def _read(connection: Connection, stretches: Sequence[_Stretch], dialect: str) -
 def _chosen(
     connection: Connection, extents: dict[Pair, Extent], query: SeriesQuery, dialect: str
 ) -> Iterable[tuple[Pair, list[Row]]]:
-    """Return the points that stand for long histories. Those of one step, and those with NaN, have a statement each."""
-    alike: dict[tuple[bool, bool], list[_Stretch]] = {}
+    """Return the points that stand for long histories; those of one step are cut by another column, and so apart."""
+    alike: dict[bool, list[_Stretch]] = {}
     for pair, extent in extents.items():
-        stretches = alike.setdefault((extent.by_time, bool(extent.strange)), [])
+        stretches = alike.setdefault(extent.by_time, [])
         stretches += [_Stretch(*pair, *ends) for ends in extent.stretches(query.stretches)]
-    for (by_time, strange), stretches in alike.items():
+    for by_time, stretches in alike.items():
         axis = metrics.c.timestamp if by_time else metrics.c.step
-        rows = connection.execute(_choosing(stretches, axis, dialect, strange=strange))
-        yield from _sorted({tuple(row) for row in rows})
+        rows = {tuple(row) for row in connection.execute(_choosing(stretches, axis, dialect, _ENDS + _EXTREMES))}
+        # What is no finite number is an extreme: where there is one, what lies between is looked for once more.
+        strange = {row[:2] for row in rows if not math.isfinite(row[4])}
+        if again := [stretch for stretch in stretches if stretch[:2] in strange]:
+            rows |= {tuple(row) for row in connection.execute(_choosing(again, axis, dialect, _FINITE + _STRANGE))}
+        yield from _sorted(rows)
 
 
 def _choosing(
-    stretches: Sequence[_Stretch], axis: ColumnElement[int], dialect: str, *, strange: bool
+    stretches: Sequence[_Stretch], axis: ColumnElement[int], dialect: str, parts: Sequence[_Part]
 ) -> Select[*tuple[Any, ...]] | Any:  # noqa: ANN401 - a union of them
-    """Return the statement that finds, of each stretch, the points that are kept."""
-    here = metrics.c
-    downward = [column.desc() for column in _POINT]
-    parts: list[tuple[ColumnElement[bool], Sequence[Any]]] = [
-        (true(), _POINT),
-        (true(), downward),
-        (_FINITE, (here.value, here.special, here.step, here.timestamp)),
-        (_FINITE, (here.value.desc(), here.special.desc(), here.step, here.timestamp)),
-    ]
-    if strange:
-        parts += [
-            (and_(here.value == _INFINITY, here.special == 1), _POINT),
-            (and_(here.value == _INFINITY, here.special == 0), _POINT),
-            (here.value == -_INFINITY, _POINT),
-        ]
+    """Return the statement that finds, of each stretch, the point of each part."""
     asked = _asked(stretches, dialect)
     return union_all(*(_one_of_each(asked, axis, which, order, dialect) for which, order in parts))
 
