@@ -20,6 +20,8 @@ SYSTEM = "system/"
 AXES = ("step", "relative", "time")
 OPEN = 3
 """Sections that are unfolded at first."""
+MOST = 200
+"""Charts on a page; the others are found by a part of their name."""
 
 _SEEN = 6  # charts that a window shows at first
 _POINTS, _FEWEST = 800, 40  # of each run in a chart: two a pixel; but never too few to see a course
@@ -51,7 +53,9 @@ def drawing(asked: Asked, runs: Sequence[Run], keys: Iterable[str], slots: Mappi
         keys: Their metrics.
         slots: The place of each run's colour, by its id.
     """
-    sections, options = sections_of(keys), options_of(asked)
+    every, wanted = sorted(keys), asked.query.get("find", "").casefold()
+    found = [key for key in every if wanted in key.casefold()]
+    sections, options = sections_of(found[:MOST]), options_of(asked)
     points = max(_FEWEST, min(_POINTS, _MOST // max(1, len(runs))))
     ids = [run.info.run_id for run in runs]
     seen = [key for _, some in sections[:OPEN] for key in some][: min(_SEEN, MOST_SERIES // max(1, len(ids)))]
@@ -59,6 +63,12 @@ def drawing(asked: Asked, runs: Sequence[Run], keys: Iterable[str], slots: Mappi
     return {
         "sections": sections,
         "unfolded": OPEN,
+        "of": {
+            "all": len(every),
+            "found": len(found),
+            "drawn": min(len(found), MOST),
+            "find": asked.query.get("find", ""),
+        },
         "options": options,
         "drawn": {
             "runs": [

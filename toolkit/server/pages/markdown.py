@@ -35,6 +35,7 @@ def html(text: str) -> Markup:
         _reader().render(text[:LONGEST]),
         tags=set(_TAGS),
         attributes={"a": {"href", "title"}},
+        set_tag_attribute_values={"th": {"scope": "col"}},
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow noopener noreferrer",
     )
