@@ -10,6 +10,7 @@ from server import Server
 from shown import HOSTILE, Shown
 
 from toolkit.deployments.records import Deployment, DeploymentState, Release, ReleaseState
+from toolkit.recording.process import host_name
 from toolkit.wiring.serving import open_deployment_store
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def test_deployments_are_shown(browser: Browser, deployed: Server, dark: bool, w
         page.wait_for_selector("h1:has-text('wine')")
         assert HOSTILE in page.inner_text("main")
         assert "It is not kept by this machine" in page.inner_text("#now")
-        assert "It runs on elsewhere" in page.inner_text("section[aria-labelledby=h-next]")
+        assert "deployment wine is on elsewhere: change it there" in page.inner_text("section[aria-labelledby=h-next]")
         assert page.locator("button[value]:visible").count() == page.locator("button[name=theme]").count()
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
         seen.check()
@@ -75,7 +76,7 @@ def test_a_release_says_what_a_roll_back_to_it_does(browser: Browser, deployed: 
         assert told[0].startswith("A new release of wine version 1, as release 1 was configured, is started beside")
         assert "release 2 (wine version 2), which goes on answering" in told[0]
         assert "It follows" not in told[-1]
-        assert "It runs on elsewhere: roll it back there." in page.inner_text("#back")
+        assert "deployment wine is on elsewhere: change it there" in page.inner_text("#back")
         assert page.locator("button[value=rollback]").count() == 0
         assert "toolkit deployments logs -n wine --release 1" in page.inner_text("#h-log ~ pre")
         assert seen.go("/deployments/wine/releases/2").locator("#back").count() == 0
@@ -95,6 +96,27 @@ def test_what_another_machine_keeps_is_neither_asked_nor_changed_from_here(deplo
         answer = deployed.call("POST", path, body, FORM)
         assert answer.status == 400
         assert "elsewhere" in answer.body.decode() or "not kept by this machine" in answer.body.decode()
+
+
+def test_from_elsewhere_one_only_goes_back_to_what_this_machine_has_served(deployed: Server) -> None:
+    store = open_deployment_store(deployed.stores)
+    made = store.create(
+        Deployment(id="e" * 32, name="here", target="local", state=DeploymentState.CREATING, host=host_name())
+    )
+    store.begin_release(Release(deployment_id=made.id, number=1, model="wine", version=1, bento="wine:1"))
+    away = {**FORM, "X-Forwarded-For": "203.0.113.9"}
+    for body in (b"action=release&version=2&user=ann", b"action=stop&typed=here&user=ann", b"action=rollback&to=1"):
+        answer = deployed.call("POST", "/deployments/here", body, away)
+        assert (answer.status, "at the server&#39;s own machine" in answer.body.decode()) == (400, True), body
+    log = deployed.home / "deployments" / "here" / "1.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("it served")
+    told = deployed.call("POST", "/deployments/here", b"action=rollback&to=1&user=", away).body.decode()
+    assert "say your name" in told  # so it might be done
+    page = deployed.call("GET", "/deployments/here", None, away).body.decode()
+    assert 'value="stop"' not in page
+    assert 'value="stop"' in deployed.call("GET", "/deployments/here").body.decode()
+    store.change(made.id, state=DeploymentState.DELETED)
 
 
 @pytest.mark.parametrize(

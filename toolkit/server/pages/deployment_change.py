@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from toolkit.deployments.records import Deployment
 from toolkit.errors import InvalidValue, ToolkitError
-from toolkit.recording.process import host_name
 from toolkit.server.pages import errand
 from toolkit.server.pages.asked import Asked
+from toolkit.server.pages.deployment_right import why_not_changed, why_not_returned
 from toolkit.server.pages.deployments import shown
 from toolkit.server.pages.models import deployment_store
 from toolkit.server.pages.person import author, remember
@@ -30,8 +30,6 @@ def act(asked: Asked) -> Response:
     if change is None:
         raise InvalidValue(f"there is no action {action[:50]!r}: wanted one of {', '.join(_ACTIONS)}")
     try:
-        if deployment.host and deployment.host != host_name():
-            raise InvalidValue(f"deployment {deployment.name} is on {deployment.host}: change it there")
         place = change(asked, deployment)
     except ToolkitError as error:
         return remember(asked, shown(asked, deployment, error.message, answer(error)[0]))
@@ -40,10 +38,17 @@ def act(asked: Asked) -> Response:
 
 def _roll_back(asked: Asked, deployment: Deployment) -> str:
     number = _number(asked.form.get("to", ""), "a release")
+    _check(why_not_returned(asked, deployment, number))
     return _start(asked, deployment, f"Roll back to release {number}", ["rollback", f"--to={number}"])
 
 
+def _check(why_not: str) -> None:
+    if why_not:
+        raise InvalidValue(why_not)
+
+
 def _release(asked: Asked, deployment: Deployment) -> str:
+    _check(why_not_changed(asked, deployment))
     releases = deployment_store(asked).releases(deployment.id)
     if not releases:
         raise InvalidValue(f"deployment {deployment.name} has had no release: toolkit deployments update names one")
@@ -60,6 +65,7 @@ def _release(asked: Asked, deployment: Deployment) -> str:
 
 
 def _stop(asked: Asked, deployment: Deployment) -> str:
+    _check(why_not_changed(asked, deployment))
     if asked.form.get("typed", "").strip() != deployment.name:
         raise InvalidValue(f"a deployment is stopped for good only if its name is typed: {deployment.name}")
     _start(asked, deployment, "Stop for good", ["delete"])

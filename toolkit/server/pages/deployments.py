@@ -28,6 +28,7 @@ from toolkit.errors import InvalidValue, NotFound, ToolkitError
 from toolkit.recording.process import host_name
 from toolkit.server.pages import deployment_course, deployment_trial, errand
 from toolkit.server.pages.asked import Asked
+from toolkit.server.pages.deployment_right import why_not_changed, why_not_returned
 from toolkit.server.pages.model_files import Contract, contract_of
 from toolkit.server.pages.models import deployment_store
 from toolkit.server.pages.person import person_of
@@ -106,7 +107,8 @@ def head(asked: Asked, deployment: Deployment, releases: Sequence[Release]) -> M
         "starting": next((each for each in releases if each.state is ReleaseState.STARTING), None),
         "steps_of": lambda release: steps.read(release.instance),
         "person": person_of(asked),
-        "changeable": not deployment.host or deployment.host == host_name(),
+        "fixed": why_not_changed(asked, deployment),
+        "kept_back": lambda number: why_not_returned(asked, deployment, number),
         "problem": "",
     }
 
