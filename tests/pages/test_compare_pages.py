@@ -400,6 +400,12 @@ def test_a_deleted_run_is_shown_as_such(sweep: Sweep) -> None:
     assert text.count(">deleted</span>") == 1
 
 
+def test_runs_of_one_name_are_told_apart(sweep: Sweep) -> None:
+    text = _text(sweep, ",".join(sweep.hostile))
+    assert all(f" · {run_id[:8]}</a>" in text for run_id in sweep.hostile)
+    assert ">try-00</a>" in _text(sweep, sweep.first(2))
+
+
 def test_what_an_address_says_wrongly_is_as_usual(sweep: Sweep) -> None:
     for query in (
         {"tab": "nothing"},

@@ -15,7 +15,7 @@ from toolkit.server.pages.compare_importance import importances
 from toolkit.server.pages.compare_pictures import pictures
 from toolkit.server.pages.compare_space import parallel, points
 from toolkit.server.pages.compare_tables import tables
-from toolkit.server.pages.compared import Compared, compared, ids_of, name_of
+from toolkit.server.pages.compared import Compared, compared, ids_of
 from toolkit.server.pages.render import page, redirect
 from toolkit.tracking.records import Lifecycle
 
@@ -45,7 +45,7 @@ def show(asked: Asked) -> Response:
         template=template if ready else None,
         kept=[(name, text) for name, text in asked.request.query_params.multi_items() if name not in _NOT_KEPT],
         deleted=Lifecycle.DELETED,
-        name=name_of,
+        name=lambda run: found.names[run.info.run_id],
         **(values(asked, found) if ready else {}),
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import cut, duration_of
-from toolkit.server.pages.compared import Compared, name_of
+from toolkit.server.pages.compared import Compared, tags_of
 from toolkit.server.pages.directions import lower_is_better
 from toolkit.tracking.records import Run
 
@@ -55,7 +55,10 @@ def points(asked: Asked, found: Compared) -> Mapping[str, Any]:
 def _drawn(
     found: Compared, fields: Sequence[Field], left_out: Sequence[tuple[int, int, str]], told: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    runs = [{"id": run.info.run_id, "name": name_of(run), "slot": found.colours[run.info.run_id]} for run in found.runs]
+    runs = [
+        {"id": run.info.run_id, "name": found.names[run.info.run_id], "slot": found.colours[run.info.run_id]}
+        for run in found.runs
+    ]
     base = found.base.info.run_id if found.base else None
     return {"space": {"runs": runs, "fields": fields, "base": base, **told}, "fields": fields, "left_out": left_out}
 
@@ -92,7 +95,7 @@ def _fields(asked: Asked, found: Compared) -> tuple[Sequence[Field], Sequence[tu
     runs = found.runs
     wanted = ",".join(asked.request.query_params.values())
     params = _differing([run.data.params for run in runs])
-    tags = _differing([_tags(run) for run in runs])
+    tags = _differing([tags_of(run) for run in runs])
     metrics = sorted(found.metrics, key=lambda key: (key != found.primary, key))
     kept_params = [key for place, key in enumerate(params) if place < _PARAMS or f"p:{key}" in wanted]
     kept_metrics = [key for place, key in enumerate(metrics) if place < _METRICS or f"m:{key}" in wanted]
@@ -100,7 +103,7 @@ def _fields(asked: Asked, found: Compared) -> tuple[Sequence[Field], Sequence[tu
     fields = [
         *(_field("p", key, [run.data.params.get(key) for run in runs]) for key in kept_params),
         *(_measured(key, [run.data.metrics.get(key) for run in runs]) for key in kept_metrics),
-        *(_field("t", key, [run.data.tags.get(key) for run in runs]) for key in kept_tags),
+        *(_field("t", key, [tags_of(run).get(key) for run in runs]) for key in kept_tags),
         *_facts(runs),
     ]
     counts = [
@@ -109,10 +112,6 @@ def _fields(asked: Asked, found: Compared) -> tuple[Sequence[Field], Sequence[tu
         (len(kept_tags), len(tags), "tags that differ"),
     ]
     return fields, [each for each in counts if each[0] < each[1]]
-
-
-def _tags(run: Run) -> Mapping[str, str]:
-    return {key: value for key, value in run.data.tags.items() if not key.startswith(("mlflow.", "toolkit."))}
 
 
 def _differing(told: Sequence[Mapping[str, str]]) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,8 @@ MOST = 200
 
 SYSTEM = "system/"
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
-_LONGEST = 200
+_LONGEST, _NAME = 200, 40
+_OURS = ("mlflow.", "toolkit.", "prefect.")
 
 CODE = {
     tag.GIT_COMMIT: "Commit",
@@ -52,6 +54,7 @@ class Compared:
         runs: The runs, in the order in which they were asked for.
         missing: The ids that no run has.
         base: The run that the others are held against, if one was chosen.
+        names: What each run is called, by its id: those of one name with the beginnings of their ids.
         colours: The place of each run's colour, 0 to 7, by its id.
         primary: The metric that matters most in the first run's experiment, if that says so.
     """
@@ -59,6 +62,7 @@ class Compared:
     runs: Sequence[Run]
     missing: Sequence[str] = ()
     base: Run | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
     colours: Mapping[str, int] = field(default_factory=dict)
     primary: str | None = None
 
@@ -118,6 +122,7 @@ def compared(asked: Asked) -> Compared:
         runs=runs,
         missing=[run_id for run_id in ids if run_id not in there],
         base=next((run for run in runs if run.info.run_id == wanted), None),
+        names=names_of(runs),
         colours=colours.of(runs),
         primary=_primary(asked, runs),
     )
@@ -141,9 +146,15 @@ def _primary(asked: Asked, runs: Sequence[Run]) -> str | None:
         return None
 
 
-def name_of(run: Run) -> str:
-    """Return what a run is called."""
-    return run.info.run_name or run.info.run_id[:8]
+def names_of(runs: Sequence[Run]) -> Mapping[str, str]:
+    """Return what runs are called, by their ids: those of one name with the beginnings of their ids."""
+    often = Counter(run.info.run_name for run in runs)
+    return {
+        run.info.run_id: f"{cut(run.info.run_name, _NAME)} · {run.info.run_id[:8]}".removeprefix(" · ")
+        if often[run.info.run_name] > 1 or not run.info.run_name
+        else cut(run.info.run_name, _NAME)
+        for run in runs
+    }
 
 
 def differences(asked: Asked, runs: Sequence[Run]) -> tuple[Sequence[Row], Sequence[Row]]:
@@ -156,7 +167,7 @@ def differences(asked: Asked, runs: Sequence[Run]) -> tuple[Sequence[Row], Seque
     data = inputs_of(asked.stores, [run.info.run_id for run in runs]) if runs else {}
     kinds: Sequence[tuple[str, Callable[[Run], Mapping[str, str]]]] = (
         ("parameter", lambda run: run.data.params),
-        ("tag", _tags),
+        ("tag", tags_of),
         ("code", lambda run: _named(run, CODE)),
         ("environment", lambda run: _named(run, ENVIRONMENT)),
         ("data", lambda run: _data(data.get(run.info.run_id, ()))),
@@ -173,8 +184,9 @@ def differences(asked: Asked, runs: Sequence[Run]) -> tuple[Sequence[Row], Seque
     return differing, same
 
 
-def _tags(run: Run) -> Mapping[str, str]:
-    return {key: value for key, value in run.data.tags.items() if not key.startswith(("mlflow.", "toolkit."))}
+def tags_of(run: Run) -> Mapping[str, str]:
+    """Return the tags that people gave a run, without those that say how it was run."""
+    return {key: value for key, value in run.data.tags.items() if not key.startswith(_OURS)}
 
 
 def _named(run: Run, names: Mapping[str, str]) -> Mapping[str, str]:
