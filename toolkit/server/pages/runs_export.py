@@ -21,6 +21,7 @@ from toolkit.tracking.records import Experiment, Run
 
 _LOOKED_AT = 1_000
 _AT_ONCE = 1_000
+_MOST_FIELDS = 1_000  # that a search names; of more all are loaded
 
 
 def export(asked: Asked) -> Response:
@@ -56,9 +57,11 @@ def _file(view: RunsView, ending: str, kind: str, text: Iterator[str]) -> Respon
 
 def _runs(asked: Asked, view: RunsView, columns: Sequence[Column]) -> Iterator[Sequence[Run]]:
     """Yield the runs of a view, some at a time."""
-    token = None
+    token, fields = None, choice.loaded(columns)
+    if len(fields) > _MOST_FIELDS:
+        fields = ["metrics.*", "params.*", "tags.*"]
     while True:
-        query = view.search(limit=_AT_ONCE, fields=choice.loaded(columns))
+        query = view.search(limit=_AT_ONCE, fields=fields)
         found = asked.stores.runs.search_runs(replace(query, page_token=token))
         yield found.items
         token = found.next_page_token
