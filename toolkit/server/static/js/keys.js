@@ -116,6 +116,11 @@ function toFilter() {
   (first("[data-page-filter]") || document.getElementById("find")).focus();
 }
 
+/** Return a key as people call it. */
+export function named(key) {
+  return key === "Escape" ? "Esc" : /^[A-Z]$/.test(key) ? `Shift+${key.toLowerCase()}` : key;
+}
+
 function listed(title, rows) {
   const head = document.createElement("h2");
   head.textContent = title;
@@ -123,7 +128,7 @@ function listed(title, rows) {
   list.className = "pairs keys";
   for (const [key, text] of rows) {
     const name = document.createElement("dt");
-    for (const part of key.split(" ")) {
+    for (const part of named(key).split(" ")) {
       const cap = document.createElement("kbd");
       cap.textContent = part;
       name.append(cap, " ");

@@ -1,5 +1,5 @@
 // The palette: Ctrl-K (or Cmd-K) opens it. Go somewhere, find something by its name or id, do what this page can.
-import { commands, places } from "./keys.js";
+import { commands, named, places } from "./keys.js";
 
 const RECENT = "toolkit.recent";
 const KEPT = 12;
@@ -65,7 +65,7 @@ function option(item, id, dialog) {
   }
   if (item.key) {
     const cap = document.createElement("kbd");
-    cap.textContent = item.key;
+    cap.textContent = named(item.key);
     box.append(cap);
   }
   box.addEventListener("click", (event) => take(item, dialog, event.ctrlKey || event.metaKey));

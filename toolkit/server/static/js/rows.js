@@ -189,7 +189,7 @@ function menu(button) {
   document.getElementById("cell-menu")?.remove();
   const box = document.createElement("div");
   box.id = "cell-menu";
-  box.className = "cell-menu";
+  box.className = "cell-menu column-menu";
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", `Menu of ${nameOf(row)}`);
   box.append(
