@@ -9,6 +9,7 @@ many, when each two become one. What the databases choose (`toolkit.tracking.sql
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -59,10 +60,6 @@ class SeriesQuery:
             raise InvalidValue(f"Invalid points {self.points!r}: wanted an integer from {FEWEST} to {sampling.POINTS}")
         if not 0.0 <= self.smooth < 1.0:
             raise InvalidValue(f"Invalid smooth {self.smooth!r}: wanted a number from 0 to less than 1")
-
-    def wants(self, step: int) -> bool:
-        """Tell whether a step is within those that are wanted."""
-        return (self.start_step is None or self.start_step <= step) and (self.end_step is None or step <= self.end_step)
 
     def reads(self, step: int) -> bool:
         """Tell whether a step is read for what is wanted."""
@@ -149,9 +146,10 @@ def smoothed(values: Sequence[float], weight: float) -> list[float]:
         return list(values)
     found: list[float] = []
     mean, rest = 0.0, 1.0
+    share = 1.0 - weight
     for value in values:
-        if math.isfinite(value):
-            mean = weight * mean + (1.0 - weight) * value
+        if value - value == 0.0:  # it is finite
+            mean = weight * mean + share * value
             rest *= weight
             found.append(mean / (1.0 - rest))
         else:
@@ -170,7 +168,9 @@ def made(run_id: str, key: str, rows: Sequence[Row], query: SeriesQuery, total: 
         total: How many rows there are, if they were chosen already: then nothing is smoothed.
     """
     line = smoothed([_value(row) for row in rows], query.smooth) if total is None and query.smooth else None
-    wanted = [place for place, row in enumerate(rows) if query.wants(row[0])] if line else range(len(rows))
+    wanted: Sequence[int] = range(len(rows))
+    if line and query.start_step is not None:
+        wanted = wanted[bisect_left(rows, (query.start_step,)) :]
     kept = [rows[place] for place in wanted]
     count = len(kept) if total is None else total
     if total is None and count > query.points:

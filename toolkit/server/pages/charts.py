@@ -25,7 +25,7 @@ MOST = 200
 
 _SEEN = 6  # charts that a window shows at first
 _POINTS, _FEWEST = 800, 40  # of each run in a chart: two a pixel; but never too few to see a course
-_MOST = 20_000  # of all runs together
+_MOST = 12_000  # of all runs together
 
 
 def show(asked: Asked) -> Response:
