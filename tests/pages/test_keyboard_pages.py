@@ -92,6 +92,10 @@ def test_a_table_is_walked_chosen_and_peeked_at_by_keys(browser: Browser, shown:
         expect(peek).to_be_hidden()
         page.keyboard.press("Escape")
         assert page.locator("tr.chosen").count() == 0
+        page.keyboard.press("f")
+        expect(page.get_by_role("group", name="Filter by metrics.`rmse`")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.keyboard.press("j")
         page.keyboard.press("x")
         page.keyboard.press("k")
         page.keyboard.press("x")

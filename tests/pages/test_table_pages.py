@@ -265,3 +265,30 @@ def test_best_values_are_marked_where_the_direction_is_known(shown: Place) -> No
     told = server.call("GET", f"/experiments/{there.experiment}?cols=m:rmse&cols=p:alpha&q=params.alpha+IS+NOT+NULL")
     assert told.body.decode().count('class="n best"') == 1
     assert '<td class="n best" title="0.8">' in told.body.decode()
+
+
+def test_columns_are_remembered_until_the_usual_ones_are_wanted(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?cols=p:same&cols=m:rmse")
+        heads = page.locator("th[data-column]:not(.name)")
+        page = seen.go(f"/experiments/{there.experiment}")
+        assert [head.get_attribute("data-column") for head in heads.all()] == ["p:same", "m:rmse"]
+        page = seen.go(f"/experiments/{there.hostile}")
+        assert "p:same" not in [head.get_attribute("data-column") for head in heads.all()]  # it is another experiment
+        page = seen.go(f"/experiments/{there.experiment}")
+        page.click("details.columns summary")
+        with page.expect_navigation():
+            page.get_by_role("link", name="The usual ones").click()
+        assert heads.first.get_attribute("data-column") == "a:started"
+        page = seen.go(f"/experiments/{there.experiment}")
+        assert heads.first.get_attribute("data-column") == "a:started"
+        seen.check()
+
+
+@pytest.mark.parametrize("text", ["rubbish", "_w", "eno6cQ", "A" * 9_000], ids=["text", "bytes", "column", "long"])
+def test_a_cookie_of_somebody_else_is_passed_over(shown: Place, text: str) -> None:
+    server, there = shown
+    answer = server.call("GET", f"/experiments/{there.experiment}", b"", {"Cookie": f"toolkit_columns={text}"})
+    assert answer.status in (200, 431)
+    assert "Traceback" not in answer.body.decode()

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from toolkit.errors import InvalidValue
 from toolkit.server.pages import columns as choice
-from toolkit.server.pages import families
+from toolkit.server.pages import families, remembered
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.columns import COURSE, EXTREMES, Column
 from toolkit.server.pages.families import Families
@@ -40,7 +40,8 @@ def show(asked: Asked) -> Response:
     """Return the page, or the table alone."""
     runs = asked.stores.runs
     experiment = runs.get_experiment(asked.path["experiment_id"])
-    view = RunsView.of(asked, experiment.experiment_id)
+    written = RunsView.of(asked, experiment.experiment_id)
+    view = remembered.columns_of(asked, written)
     found = Families(runs=Found(items=()))
     groups, shown, fault = None, view.columns, ""
     try:
@@ -66,12 +67,14 @@ def show(asked: Asked) -> Response:
         groupings=_groupings(view, shown),
         chips=[] if fault else _chips(view),
         python=python(experiment, view, shown),
+        now_shown=written.query(after=None)[1:],
+        headers=remembered.headers(asked, written),
     )
 
 
 def _chips(view: RunsView) -> Sequence[tuple[str, str]]:
     """Return the parts of a view's filter, each with the query of the view without it."""
-    found = parts(view.filter)
+    found = list(parts(view.filter))
     return [
         (part, view.query(filter=" AND ".join(found[:place] + found[place + 1 :]), after=None))
         for place, part in enumerate(found)

@@ -11,6 +11,7 @@ from toolkit.server.pages import columns as choice
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import Cell, rows_of
 from toolkit.server.pages.columns import Column
+from toolkit.server.pages.directions import lower_is_better
 from toolkit.server.pages.extremes import extremes_of
 from toolkit.server.pages.families import Families, Line
 from toolkit.server.pages.view import PAGE, RunsView, quoted
@@ -47,6 +48,7 @@ def rows(
         "more": found.runs.next_page_token,
         "cells": cells,
         "numeric": _numeric(cells, columns),
+        "first_down": frozenset(column for column in columns if _is_better_above(column)),
         "base": base,
         "colours": colours.of([*([base] if base else []), *all_runs]),
         "parents": _parents(asked, all_runs) if found.flat or not view.parents else {},
@@ -70,6 +72,11 @@ def _numeric(cells: Mapping[str, Sequence[Cell]], columns: Sequence[Column]) -> 
     """Return the columns that hold numbers and nothing else, so that their heads stand over them."""
     kinds = ({row[place].kind for row in cells.values()} for place in range(len(columns)))
     return frozenset(column for column, found in zip(columns, kinds, strict=True) if "n" in found and "x" not in found)
+
+
+def _is_better_above(column: Column) -> bool:
+    """Tell whether the first click on a column's head sorts downwards: what is newest or best comes first."""
+    return column.id == "a:started" or (column.kind == "m" and lower_is_better(column.key) is False)
 
 
 def _base(asked: Asked, view: RunsView, columns: Sequence[Column]) -> Run | None:

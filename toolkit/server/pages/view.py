@@ -16,6 +16,8 @@ PAGE = 100
 """Rows of a page."""
 NARROWEST, WIDEST = 48, 1_200
 """Pixels of a column."""
+USUAL = "usual"
+"""What an address says instead of columns, for those that nobody chose."""
 _SEVERAL = re.compile(r",(?:[mptas]|min|max):")
 GROUPED = ("user", "reason")
 """Attributes of runs that make groups."""
@@ -75,7 +77,7 @@ class RunsView:
             experiment_id=experiment_id,
             filter=query.get("q", "").strip(),
             sort=tuple(order),
-            columns=tuple(read_all(_split([value for name, value in pairs if name == "cols"]))),
+            columns=tuple(read_all(_split([value for name, value in pairs if name == "cols" and value != USUAL]))),
             group=_group(query.get("group", "")),
             deleted=query.get("deleted") == "1",
             parents=query.get("children") != "1",
