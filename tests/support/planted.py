@@ -14,7 +14,8 @@ from server import Server
 
 import toolkit
 from toolkit.deployments.records import Deployment, DeploymentState, Release, ReleaseState
-from toolkit.flows.recorded_graph import GRAPH
+from toolkit.flows.published_graph import Published, PublishedDeployment, PublishedParameter, publish
+from toolkit.flows.recorded_graph import GRAPH, PlannedStep
 from toolkit.registry.gates import read_gate
 from toolkit.registry.history import Author
 from toolkit.registry.promotion import NewRequest, Policy, Target
@@ -166,7 +167,39 @@ def _workflow(server: Server, experiment: str) -> str:
     of_step = {"toolkit.step": step, "prefect.task_run_id": bad("task"), "toolkit.attempt": "1"}
     runs.create_run(_new(experiment, STEP, "step", tags=of_step, params={"a": bad("item")}, parent_run_id=WORKFLOW))
     runs.update_run(STEP, status=RunStatus.FAILED, end_time=_now(), reason=bad("reason of a step")[:900])
+    _declared(server, experiment, step)
     return step
+
+
+PUBLISHED = bad("published", slash=False)
+
+
+def _declared(server: Server, experiment: str, step: str) -> None:
+    runs = server.stores.runs
+    declared = Published(
+        name=PUBLISHED,
+        steps=[
+            PlannedStep(name="first", entry_point=bad("entry")),
+            PlannedStep(name=step, needs={"first": [bad("taken")]}, when=bad("condition"), foreach=[bad("each")]),
+        ],
+        description=bad("what a workflow is for"),
+        parameters={
+            bad("parameter"): PublishedParameter(type=bad("type"), default=bad("default"), description=bad("x"))
+        },
+        uri=_LINK,
+        code=bad("code"),
+        user=bad("publisher"),
+        time=_now(),
+    )
+    deployment = PublishedDeployment(
+        id=bad("id"),
+        name=bad("deployment"),
+        schedule=bad("schedule"),
+        timezone=bad("zone"),
+        pool=bad("pool"),
+        url=_LINK,
+    )
+    publish(runs, runs.get_experiment(experiment), declared, deployment)
 
 
 def _notebook() -> str:
@@ -345,10 +378,11 @@ def pages(there: Planted) -> Mapping[str, Sequence[str]]:
     e, model, q = there.experiment, quote(MODEL), quote(bad("query"))
     hostile_model = quote(bad("registered", slash=False, longest=200).replace(":", ""), safe="")
     run, version = f"/runs/{RUN}", f"/models/{model}/versions/1"
-    step = quote(there.step, safe="")
+    step, published = quote(there.step, safe=""), quote(PUBLISHED, safe="")
     filters = f"?q={q}", f"?q={quote('metrics.loss < 2')}&cols=m:loss&cols=s:loss&cols=t:t&cols=p:p&cols=t:mlflow.user"
     return {
         "/": ["/", f"/?theme={q}", f"/?{q}={q}"],
+        "/find/glance": [f"/find/glance?q={q}", "/find/glance?q=bad", "/find/glance?q=img"],
         "/find": [f"/find?q={q}", "/find?q=bad"],
         "/experiments": ["/experiments", f"/experiments?q={q}", f"/experiments?after={q}"],
         "/experiments/{experiment_id}": [
@@ -377,7 +411,15 @@ def pages(there: Planted) -> Mapping[str, Sequence[str]]:
             *(f"{run}/artifacts?path={quote(path, safe='')}" for path in there.files),
             f"{run}/artifacts?path={q}",
         ],
-        "/runs/{run_id}/logs": [f"{run}/logs", f"{run}/logs?q={q}", f"{run}/logs?q=log", f"/runs/{STEP}/logs"],
+        "/runs/{run_id}/logs": [f"{run}/logs", f"{run}/logs?find={q}", f"{run}/logs?find=log", f"/runs/{STEP}/logs"],
+        "/runs/{run_id}/pictures": [f"{run}/pictures", f"{run}/pictures?at={q}&size={q}"],
+        "/experiments/{experiment_id}/workflows/{name*}": [
+            *(
+                f"/experiments/{e}/workflows/{published}{each}"
+                for each in ("", "?view=table", f"?step={step}", f"?view={q}")
+            ),
+            f"/experiments/{e}/workflows/{q}",
+        ],
         "/runs/{run_id}/lineage": [f"{run}/lineage"],
         "/compare": [
             *(f"/compare?runs={RUN},{FAILED}&tab={tab}" for tab in ("", "charts", "scatter", "parallel", "box", q)),
@@ -416,6 +458,10 @@ def files(there: Planted) -> Mapping[str, Sequence[str]]:
         "/runs/{run_id}/view/{path*}": [f"/runs/{RUN}/view/{quote(path)}" for path in there.files],
         "/runs/{run_id}/logs/more": [f"/runs/{RUN}/logs/more", f"/runs/{RUN}/logs/more?q={quote(bad('query'))}"],
         "/runs/{run_id}/logs/raw": [f"/runs/{RUN}/logs/raw"],
+        "/models/{name}/history/export": [
+            *(f"/models/{MODEL}/history/export?as={kind}" for kind in ("csv", "json", "html"))
+        ],
+        "/models/{name}/versions/{version}/history/export": [f"/models/{MODEL}/versions/1/history/export"],
         "/experiments/{experiment_id}/runs.csv": [f"/experiments/{there.experiment}/runs.csv"],
         "/experiments/{experiment_id}/runs.json": [f"/experiments/{there.experiment}/runs.json"],
     }
