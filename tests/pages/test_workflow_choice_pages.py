@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from browser import look
 from grapes import Ran
+from machine import until
+from server import Server
+from shown import Shown
 
 from toolkit.tracking.records import NewRun, RunStatus
 
@@ -79,6 +82,7 @@ def test_an_attempt_is_looked_at_and_the_axis_fits_it(browser: Browser, ran: Ran
         base, flow = runs.get_run(ran.failed).data.tags["prefect.flow_run_url"].split("/runs/flow-run/")
         assert f"{base}/api" == ran.machine.api_url
         assert ran.machine.prefect(f"flow_runs/{flow}")["name"] == runs.get_run(ran.failed).info.run_name
+        assert "Prefect’s server" not in page.inner_text(".head")
         assert page.get_by_role("link", name="In Prefect").get_attribute("href") == f"{base}/runs/flow-run/{flow}"
         for task in tasks:
             told = ran.machine.prefect(f"task_runs/{task.removeprefix(f'{base}/runs/task-run/')}")
@@ -109,7 +113,11 @@ def test_many_steps_are_folded_and_found(browser: Browser, ran: Ran) -> None:
     names = [f"train-{number:03}" for number in range(1, 241)]
     steps = [*({"name": name} for name in names), {"name": "merge", "needs": {name: ["outputs.m"] for name in names}}]
     whole = "a1" * 16
-    tags = {"toolkit.workflow": "many", "toolkit.graph": json.dumps({"schema": 1, "steps": steps})[:8_000]}
+    tags = {
+        "prefect.flow_run_url": "http://127.0.0.1:9/runs/flow-run/1",
+        "toolkit.workflow": "many",
+        "toolkit.graph": json.dumps({"schema": 1, "steps": steps})[:8_000],
+    }
     runs.create_run(
         NewRun(experiment_id="0", run_id=whole, run_name="many", user_id="u", start_time=now, tags={**tags})
     )
@@ -131,7 +139,8 @@ def test_many_steps_are_folded_and_found(browser: Browser, ran: Ran) -> None:
         assert _drawn(page) == {"train-*"}
         assert page.locator("[data-graph] .small").text_content() == "1\u202f× 239\u202f✓"
         assert page.locator(".folded aside a").first.inner_text() == "train-100"
-        assert "No Prefect server is known" in page.inner_text(".head")
+        told = f"It ran with Prefect’s server at http://127.0.0.1:9; now there is one at {ran.machine.api_url[:-4]}."
+        assert told in page.inner_text(".head")
         seen.check()
         seen.shot("workflow-many")
         page.locator(".node").first.click()
@@ -142,3 +151,18 @@ def test_many_steps_are_folded_and_found(browser: Browser, ran: Ran) -> None:
         page = seen.go(f"/workflows/{whole}?all=1")
         assert len(_drawn(page)) == 240
         assert seen.wrong == []
+
+
+def test_a_link_to_a_prefect_server_that_does_not_run_says_so(shown: tuple[Server, Shown]) -> None:
+    server, _ = shown
+    tags = {"toolkit.workflow": "w", "prefect.flow_run_url": "http://127.0.0.1:4200/runs/flow-run/1"}
+    for number, (own, text) in enumerate(
+        [
+            (tags, "Prefect’s server does not run (not started): toolkit up starts it."),
+            ({"toolkit.workflow": "w"}, "No Prefect server is known that has this run."),
+        ]
+    ):
+        run_id = f"{number + 1:x}c" * 16
+        new = NewRun(experiment_id="0", run_id=run_id, run_name="w", user_id="u", start_time=1, tags=own)
+        server.stores.runs.create_run(new)
+        until(lambda: text in server.call("GET", f"/workflows/{run_id}").body.decode(), what="told")  # noqa: B023 - called at once

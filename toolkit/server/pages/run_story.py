@@ -109,7 +109,7 @@ def _attempts(asked: Asked, run: Run) -> Sequence[Reason]:
 
 
 def _prefect(run: Run, parent: Run | None) -> Sequence[Reason]:
-    from toolkit.server.pages.workflow_panel import prefect_url, task_url  # noqa: PLC0415 - it is of the pages of these
+    from toolkit.server.pages.workflow_prefect import prefect_url, task_url  # noqa: PLC0415 - of those pages
 
     if parent is not None and (place := task_url(parent, run)):
         return [Reason(text="Prefect's task run", place=place, outside=True)]

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from toolkit.errors import InvalidValue, NotFound
+from toolkit.flows.resume import REQUEST
 from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import cut, duration_of
@@ -19,11 +20,12 @@ from toolkit.server.pages.workflow_attempts import attempts
 from toolkit.server.pages.workflow_faces import brief, by_urgency, declared_of, face, length, metric_of, part_of
 from toolkit.server.pages.workflow_folding import fold
 from toolkit.server.pages.workflow_graph import HEIGHT, WIDTH, draw
-from toolkit.server.pages.workflow_panel import attempt_of, panel, prefect_url
+from toolkit.server.pages.workflow_panel import attempt_of, panel
+from toolkit.server.pages.workflow_prefect import prefect_note, prefect_url
 from toolkit.server.pages.workflow_steps import WORKFLOW, Step, WorkflowRun, read_workflow
 from toolkit.server.pages.workflow_timeline import timeline, window_of
 from toolkit.spec.selection import Choosable, choose
-from toolkit.tracking.records import Run, SearchQuery
+from toolkit.tracking.records import Run, RunStatus, SearchQuery
 
 VIEWS = ("graph", "timeline", "table")
 ZOOMS = ("1", "2", "4", "8")
@@ -72,6 +74,8 @@ def show(asked: Asked) -> Response:
         siblings=_siblings(asked, run),
         attempts=attempts(asked, run),
         prefect=prefect_url(run),
+        prefect_note=prefect_note(asked, run),
+        can_resume=run.info.status in (RunStatus.FAILED, RunStatus.KILLED) and REQUEST in run.data.tags,
         times=_times(asked, found, chosen, attempt, now) if asked.query.get("view") == "timeline" else None,
         zoom=_one_of(asked, "zoom", ZOOMS) or "1",
         zooms=ZOOMS,
@@ -177,8 +181,12 @@ def _rows(found: WorkflowRun) -> Sequence[Step]:
 
 def _times(asked: Asked, found: WorkflowRun, chosen: Step | None, attempt: int | None, now: int) -> Any:  # noqa: ANN401 - for the template
     shown = _choice(asked, found).found
-    window = window_of(chosen.items, attempt, now) if chosen and attempt else None
-    return timeline(found, now, window=window, only=frozenset(step.name for step in _rows(shown)))
+    rows = frozenset(step.name for step in _rows(shown))
+    if not chosen or not attempt:
+        return timeline(found, now, only=rows)
+    others = [run for item in chosen.items for number, run in enumerate(item.tries, 1) if number != attempt]
+    without = frozenset(run.info.run_id for run in others)
+    return timeline(found, now, window=window_of(chosen.items, attempt, now), only=rows, without=without)
 
 
 def _siblings(asked: Asked, run: Run) -> Mapping[str, Run | None]:

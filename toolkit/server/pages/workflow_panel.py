@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from markupsafe import Markup
 
@@ -16,6 +15,7 @@ from toolkit.server.artifacts.files import Files
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import cut
 from toolkit.server.pages.workflow_faces import by_urgency, varied
+from toolkit.server.pages.workflow_prefect import task_url
 from toolkit.server.pages.workflow_steps import CACHED_FROM, SYSTEM, Item, Step, WorkflowRun
 from toolkit.tracking.records import ArtifactEntry, Run
 
@@ -166,19 +166,3 @@ def _last_lines(asked: Asked, run: Run) -> Sequence[tuple[int, Markup]]:
         return [(row.number, row.text) for row in last_of(asked, run.info.run_id, _LINES)]
     except ToolkitError:  # it has none yet, or it is elsewhere
         return ()
-
-
-def prefect_url(run: Run) -> str:
-    """Return the address of a run's flow run in Prefect's pages; empty where it is not known."""
-    place = run.data.tags.get("prefect.flow_run_url", "")
-    try:
-        return place if urlsplit(place).scheme in ("http", "https") else ""
-    except ValueError:
-        return ""
-
-
-def task_url(whole: Run, run: Run) -> str:
-    """Return the address of a step's task run in Prefect's pages; empty where it is not known."""
-    base, found, _ = prefect_url(whole).partition("/runs/flow-run/")
-    task = run.data.tags.get("prefect.task_run_id", "")
-    return f"{base}/runs/task-run/{quote(task, safe='')}" if found and task else ""

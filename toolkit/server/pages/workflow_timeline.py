@@ -169,7 +169,12 @@ def _gaps(first: int, last: int, runs: Sequence[tuple[int, int]]) -> Iterator[tu
 
 
 def timeline(
-    found: WorkflowRun, now: int, *, window: tuple[int, int] | None = None, only: frozenset[str] | None = None
+    found: WorkflowRun,
+    now: int,
+    *,
+    window: tuple[int, int] | None = None,
+    only: frozenset[str] | None = None,
+    without: frozenset[str] = frozenset(),
 ) -> Timeline:
     """Return when the steps ran.
 
@@ -178,6 +183,7 @@ def timeline(
         now: The time, in milliseconds since 1970.
         window: Only what was between these times; ``None``: all.
         only: The steps that are shown; ``None``: all. What they waited for is told of all.
+        without: Runs of steps that are left out.
     """
     runs = [run for step in found.steps for item in step.items for run in item.tries]
     start = min((run.info.start_time for run in runs), default=found.run.info.start_time)
@@ -187,6 +193,7 @@ def timeline(
         first, last = window
     last = max(last, first + 1)
     runs = [run for run in runs if run.info.start_time <= last and end_of(run, now) >= first]
+    runs = [run for run in runs if run.info.run_id not in without]
     scale = _Scale(first, last, [(run.info.start_time, end_of(run, now)) for run in runs])
     critical = _critical(found, now)
     wanted = [step for step in found.steps if only is None or step.name in only]
