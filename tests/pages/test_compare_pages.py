@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import html
 import os
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from server import Server, serving
 from shown import HOSTILE
 from sqlalchemy import event
 
-from toolkit.tracking.records import ArtifactEntry, Lifecycle, SearchQuery
+from toolkit.tracking.records import ArtifactEntry, Lifecycle, Metric, SearchQuery
 from toolkit.wiring.registry import files_of
 
 if TYPE_CHECKING:
@@ -374,6 +376,48 @@ def test_names_that_are_script_do_nothing(browser: Browser, sweep: Sweep) -> Non
             page.wait_for_timeout(50)
             assert page.locator("img[src=x]").count() == 0, tab
             assert seen.wrong == [], tab
+
+
+def test_what_is_compared_can_be_taken_along(sweep: Sweep) -> None:
+    runs = sweep.first(3)
+    answer = sweep.server.call("GET", "/compare/runs.csv", None, {}, runs=f"{runs},{sweep.hostile[0]}")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(answer.body.decode().splitlines()))
+    assert [row["run_name"] for row in rows] == ["try-00", "try-01", "try-02", HOSTILE]
+    assert [row["m:extra"] for row in rows] == ["", "1.0", "", ""]
+    assert rows[0]["p:rate"] == "0.0001"
+    line = html.unescape(_text(sweep, runs).partition('data-copy-text="toolkit.')[2].partition('">')[0])
+    said = f"import toolkit; found = toolkit.{line}; print(sorted(found.run_id) == sorted({runs!r}.split(',')))"
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("TOOLKIT_", "MLFLOW_"))}
+    told = subprocess.run(
+        [sys.executable, "-c", said],
+        env={**plain, "TOOLKIT_HOME": str(sweep.server.home)},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert told.stdout.strip() == "True"
+
+
+def test_nothing_is_left_out_in_silence(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as server:
+        ids = [server.new_run() for _ in range(9)]
+        for place, run_id in enumerate(ids):
+            params = {f"p{n:03}": str(place * n) for n in range(71)}
+            points = [Metric(key=f"m{n:03}", value=place + n, timestamp=1) for n in range(65)]
+            server.stores.runs.log_batch(run_id, params=params, metrics=points)
+
+        def said(**query: str) -> str:
+            return server.call("GET", "/compare", None, {}, runs=",".join(ids), **query).body.decode()
+
+        assert "40 of 70 things in which they differ are shown" in said()
+        assert "40 of 65 metrics that differ are shown" in said()
+        assert "are shown" not in said(all="1")
+        assert "60 of 70 parameters that differ can be chosen here" in said(tab="scatter")
+        assert "60 of 65 metrics can be chosen here" in said(tab="parallel")
+        assert '"p:p070"' in said(tab="scatter", x="p:p070")  # what an address names is there
+        assert "the same in all" in said(all="1")
 
 
 def test_runs_that_are_not_there(sweep: Sweep) -> None:

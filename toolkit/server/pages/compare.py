@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from toolkit.server.pages import compare_export
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.charts import drawing
 from toolkit.server.pages.compare_code import code
@@ -82,4 +83,4 @@ TABS: Mapping[str, tuple[str, str, Callable[[Asked, Compared], Mapping[str, Any]
 }
 """Ways to compare: what they are called, the template of each, and what it takes."""
 
-PAGES = [("GET", "/compare", show)]
+PAGES = [("GET", "/compare", show), *compare_export.PAGES]

@@ -10,6 +10,7 @@ from typing import Any
 from toolkit.server.pages import numbers, times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import duration_of
+from toolkit.server.pages.compare_export import python
 from toolkit.server.pages.compared import SYSTEM, Compared, differences
 from toolkit.server.pages.directions import lower_is_better
 from toolkit.tracking.records import Run
@@ -78,6 +79,7 @@ def tables(asked: Asked, found: Compared) -> Mapping[str, Any]:
         "constant": [row for row in rows if not row.differs][:_ALL],
         "system_count": len({key for run in runs for key in run.data.metrics if key.startswith(SYSTEM)}),
         "most": _ALL,
+        "python": python(found.runs),
         "at": times.now(),
         "took": duration_of,
     }

@@ -88,7 +88,7 @@ def _csv(asked: Asked, view: RunsView, columns: Sequence[Column]) -> Iterator[st
     for runs in _runs(asked, view, columns):
         extremes = extremes_of(asked.stores.runs, runs, columns)
         for run in runs:
-            told = (_plain(text) for text in _told(run).values())
+            told = (plain(text) for text in _told(run).values())
             writer.writerow([*told, *(_value(run, column, extremes) for column in columns)])
         yield buffer.getvalue()
         buffer.seek(0)
@@ -131,11 +131,11 @@ def _value(run: Run, column: Column, extremes: Extremes) -> str:
         value = run.data.metrics.get(column.key)
         return "" if value is None else repr(value)
     if column.kind == "a":
-        return _plain(_attribute(run, column.key))
-    return _plain((run.data.params if column.kind == "p" else run.data.tags).get(column.key, ""))
+        return plain(_attribute(run, column.key))
+    return plain((run.data.params if column.kind == "p" else run.data.tags).get(column.key, ""))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "@", "\t", "\r") or (text[:1] == "-" and not _number(text)) else text
 
