@@ -114,6 +114,7 @@ def test_more_points_come_where_one_looks_closer(browser: Browser, shown: Place)
         page.fill("input[name=from]", "2200")
         page.fill("input[name=to]", "2300")
         page.locator('[data-chart="loss"] .caption', has_not_text="of 5,000").wait_for()
+        _said(seen, "short", "no point at these steps: all are shown")
         near = _drawn(seen, "loss")[run_id]["data"]
         assert [at for at, _ in near] == list(range(2_190, 2_311))
         assert page.url.endswith("from=2200&to=2300")
@@ -123,6 +124,15 @@ def test_more_points_come_where_one_looks_closer(browser: Browser, shown: Place)
         again.keyboard.press("r")
         _said(seen, "loss", "of 5,000 points")
         assert "from=" not in again.url
+        box = again.locator('[data-chart="loss"] .canvas').bounding_box()
+        assert box is not None
+        again.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        again.keyboard.down("Control")
+        for _ in range(3):
+            again.mouse.wheel(0, -200)
+        again.keyboard.up("Control")
+        _said(seen, "loss", "points here")
+        assert 0 < int(again.input_value("input[name=from]")) < int(again.input_value("input[name=to]")) < 4_999
         seen.check()
 
 

@@ -133,12 +133,12 @@ export function lines(all, page, options, extent, zoom) {
     textStyle: look.text,
     grid: look.grid,
     tooltip: { ...box(), trigger: "axis", axisPointer: { type: "line", lineStyle: { color: token("--line-control") } }, formatter: (items) => tip([items].flat(), all, page, options) },
-    xAxis: { type: kind, min: extent[0], max: extent[1], axisLine: look.line, splitLine: { show: false }, axisLabel: { color: look.muted, hideOverlap: true, ...(kind === "value" ? { formatter: tick } : {}) }, minInterval: options.axis === "step" ? 1 : undefined },
+    xAxis: { type: kind, min: extent[0], max: extent[1], axisLine: look.line, splitLine: { show: false }, axisLabel: { color: look.muted, hideOverlap: true, showMinLabel: !zoom, showMaxLabel: !zoom, ...(kind === "value" ? { formatter: tick } : {}) }, minInterval: options.axis === "step" ? 1 : undefined },
     yAxis: [
       { type: options.log ? "log" : "value", scale: true, axisLine: look.line, splitLine: look.line, axisLabel: { color: look.muted, formatter: tick } },
       { type: "value", min: 0, max: 1, show: false, axisLabel: { show: false } },
     ],
-    dataZoom: [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: false, moveOnMouseWheel: false, filterMode: "none", minSpan: 0.01, ...(zoom ? { startValue: zoom[0], endValue: zoom[1] } : { start: 0, end: 100 }) }],
+    dataZoom: [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: "shift", moveOnMouseWheel: false, filterMode: "none", minSpan: 0.01, ...(zoom ? { startValue: zoom[0], endValue: zoom[1] } : { start: 0, end: 100 }) }],
     aria: { enabled: true, label: { description: page.sentence } },
     series,
   };

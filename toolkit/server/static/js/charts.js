@@ -26,11 +26,12 @@ function pointsOf(card) {
 }
 
 /** Fetch what a card shows now: its histories, and more points of what is looked at; the last question counts. */
-async function ask(card) {
+async function ask(card, fresh = true) {
   const turn = (card.turn = (card.turn || 0) + 1);
   const { axis, smooth } = options();
   const how = { prefix: document.body.dataset.prefix, runs: page.runs.map((run) => run.id), points: pointsOf(card), smooth };
-  const full = await fetchSeries(card.key, how);
+  const kind = `${how.points} ${smooth}`;
+  const full = fresh || card.kind !== kind ? await fetchSeries(card.key, how) : card.full;
   const starts = new Map(full.map((each) => [each.run_id, each.timestamps[0]]));
   let near = null;
   if (zoom && !full.every(isWhole)) {
@@ -38,7 +39,7 @@ async function ask(card) {
     near = from <= to ? await fetchSeries(card.key, { ...how, from, to }) : null;
   }
   if (turn === card.turn) {
-    Object.assign(card, { full, near, starts });
+    Object.assign(card, { full, near, starts, kind });
   }
 }
 
@@ -46,7 +47,7 @@ function plan(card) {
   clearTimeout(card.planned);
   card.planned = setTimeout(async () => {
     try {
-      await ask(card);
+      await ask(card, false);
       draw(card);
     } catch (error) {
       say(card, String(error.message || error));
@@ -59,6 +60,7 @@ function say(card, text) {
 }
 
 function caption(card, count, how) {
+  card.told = [count, how];
   const said = [];
   if (count.total > count.shown) {
     said.push(`${count.shown.toLocaleString("en")} of ${count.total.toLocaleString("en")} points${card.near ? " here" : ""}`);
@@ -71,6 +73,9 @@ function caption(card, count, how) {
   }
   if (count.below) {
     said.push(`${count.below} ${count.below === 1 ? "value" : "values"} ≤ 0 not on a log axis`);
+  }
+  if (zoom && card.extent && !seenBy(card)) {
+    said.push("no point at these steps: all are shown");
   }
   if (card.full.length < page.runs.length) {
     said.push(`${card.full.length} of ${page.runs.length} runs have it`);
@@ -99,7 +104,7 @@ function draw(card) {
   } else {
     const shown = card.near ?? card.full;
     card.extent = extentOf(card.full, how.axis, card.starts);
-    const { option, count } = lines(shown, view, how, card.extent, zoom);
+    const { option, count } = lines(shown, view, how, card.extent, seenBy(card));
     card.chart.setOption(option, { notMerge: true });
     caption(card, count, how);
     if (how.smooth > 0 && shown.some((each) => lineOf(each, how.smooth) === null)) {
@@ -155,8 +160,12 @@ function listen(card) {
   });
   card.chart.on("dblclick", { seriesType: "line" }, (event) => location.assign(`${document.body.dataset.prefix}/runs/${runAt(card, event)}`));
   card.chart.on("datazoom", (event) => {
-    if (syncing || !card.element.matches(":hover")) {
-      return; // it was told by another chart
+    if (syncing) {
+      return;
+    }
+    if (!card.element.matches(":hover")) {
+      aim(card); // another chart told its shares of its own axis, which are none of this one's
+      return;
     }
     const { start, end } = event.batch?.[0] ?? event;
     const [low, high] = card.extent;
@@ -165,16 +174,27 @@ function listen(card) {
   });
 }
 
+/** Return the x that a chart looks at; null: all, also where it has none of them. */
+function seenBy(card) {
+  return zoom && card.extent && zoom[0] <= card.extent[1] && zoom[1] >= card.extent[0] ? zoom : null;
+}
+
+function aim(card) {
+  const part = seenBy(card);
+  syncing = true;
+  card.chart.dispatchAction({ type: "dataZoom", escapeConnect: true, ...(part ? { startValue: part[0], endValue: part[1] } : { start: 0, end: 100 }) });
+  syncing = false;
+}
+
 /** Look at a part of the x in all charts, each in its own scale, and ask for more points of it. */
 function look(part, source = null) {
   zoom = part;
-  syncing = true;
   for (const card of cards.values()) {
-    if (card.chart && card !== source) {
-      card.chart.dispatchAction({ type: "dataZoom", escapeConnect: true, ...(zoom ? { startValue: zoom[0], endValue: zoom[1] } : { start: 0, end: 100 }) });
+    if (card.chart && card.told && card !== source) {
+      aim(card);
+      caption(card, ...card.told);
     }
   }
-  syncing = false;
   const steps = options().axis === "step" && zoom;
   form.elements.from.value = steps ? Math.round(zoom[0]) : "";
   form.elements.to.value = steps ? Math.round(zoom[1]) : "";
@@ -263,6 +283,19 @@ function clicked(event) {
   }
 }
 
+/** Show the charts whose metric has a text, or is found by a regular expression; what is half written is a text. */
+function find(text) {
+  let wanted = { test: (key) => key.toLowerCase().includes(text.toLowerCase()) };
+  try {
+    wanted = new RegExp(text, "i");
+  } catch {
+    // it is not one yet
+  }
+  for (const card of cards.values()) {
+    card.element.hidden = !wanted.test(card.key);
+  }
+}
+
 function observe() {
   const near = new IntersectionObserver(
     (entries) => {
@@ -309,10 +342,7 @@ function begin() {
   document.addEventListener("click", clicked);
   document.addEventListener("input", (event) => {
     if (event.target.matches("[data-find-chart]")) {
-      const wanted = event.target.value.toLowerCase();
-      for (const card of cards.values()) {
-        card.element.hidden = !card.key.toLowerCase().includes(wanted);
-      }
+      find(event.target.value);
     }
   });
   document.addEventListener("keydown", (event) => {
