@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from toolkit.artifacts.digest import file_digest
-from toolkit.deployments.bento_requirements import requirements_of
+from toolkit.deployments.bento_parts import Allowed, Parts, parts_of
 from toolkit.deployments.bento_store import BENTOS, MODELS, BentoStore, bentoml_home
 from toolkit.deployments.bento_tag import BentoTag
-from toolkit.deployments.carried_source import PACKAGE, carried_source
+from toolkit.deployments.carried_source import PACKAGE
 from toolkit.deployments.serving.template import service_code
-from toolkit.errors import BuildFailed, InvalidValue, ToolkitError
+from toolkit.errors import BuildFailed, ToolkitError
 from toolkit.models.input_example import InputExample
 from toolkit.models.metadata import ModelMetadata
-from toolkit.registry.fetched import fetch
-from toolkit.registry.records import VersionStatus
 from toolkit.settings import environment, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from toolkit.deployments.bento_requirements import BentoRequirements
     from toolkit.deployments.config import ServiceConfig
     from toolkit.recording.stores import Stores
     from toolkit.registry.catalog import Catalog
-    from toolkit.registry.records import ModelVersion
     from toolkit.settings import Settings
 
 DESCRIPTION = "model.json"
 """What the service of a Bento knows of its model; it lies beside ``service.py``."""
 
-_OF_BENTOML = ("model.yaml", "custom_objects.pkl")
 _LONGEST = 600.0  # seconds that BentoML has
 _IN_IMAGE = {"BENTOML_HOST": "0.0.0.0", "BENTOML_DO_NOT_TRACK": "True"}  # noqa: S104 - in a container nobody else could ask
 
@@ -68,66 +61,6 @@ class BuiltBento:
     run_id: str | None
     model_path: Path
     made: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Allowed:
-    """What of a model may run code where it is served.
-
-    Attributes:
-        everything: Whatever it holds: the user said so. Otherwise what the store has recorded.
-        pickles: Whether what the store has recorded may.
-        types: Types, by their full names, that skops files may hold.
-    """
-
-    everything: bool = False
-    pickles: bool = True
-    types: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Parts:
-    """All that a Bento is built from.
-
-    Attributes:
-        version: The registered version.
-        folder: Its files; for reading only.
-        files: SHA-256 digests of them, by path.
-        trusted: Those that may run code.
-        types: Types that skops files may hold.
-        requirements: What is installed in its image.
-        config: How it serves.
-        source: What of our own it carries.
-    """
-
-    version: ModelVersion
-    folder: Path
-    files: Mapping[str, str]
-    trusted: Sequence[str]
-    types: Sequence[str]
-    requirements: BentoRequirements
-    config: ServiceConfig
-    source: Mapping[str, str]
-
-    @property
-    def model_digest(self) -> str:
-        """SHA-256 of the model's files and their names."""
-        return _digest(self.files)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of everything."""
-        return _digest(
-            {
-                "model": [self.version.name, self.version.version, self.version.run_id],
-                "files": self.files,
-                "trusted": [self.trusted, self.types],
-                "requirements": [self.requirements.python, *self.requirements.lines],
-                "config": self.config.to_dict(),
-                "source": self.source,
-                "bentoml": metadata.version("bentoml"),
-            }
-        )
 
 
 def build(
@@ -164,7 +97,7 @@ def build(
         BuildFailed: BentoML could not do it; its store is as it was.
     """
     store = BentoStore(home or bentoml_home(environment()))
-    parts = _parts(uri, stores, catalog, config, allowed or said_in(load()))
+    parts = parts_of(uri, stores, catalog, config, allowed or said_in(load()))
     plain = BentoTag.of(parts.version.name, parts.version.version)
     tags = [plain] if replaces else [plain, plain.variant(parts.digest)]
     with store.workshop(plain.name) as workshop:
@@ -193,55 +126,13 @@ def said_in(settings: Settings, *, everything: bool = False) -> Allowed:
     return Allowed(everything=everything, pickles=settings.allow_pickle_deserialization, types=types)
 
 
-def _parts(uri: str, stores: Stores, catalog: Catalog, config: ServiceConfig, allowed: Allowed) -> _Parts:
-    fetched = fetch(uri, stores, catalog)
-    version = fetched.located.version
-    if version is None:
-        raise InvalidValue(f"{uri} is no registered version: register it first, and name it such as models:/wine/3")
-    if version.status is not VersionStatus.READY:
-        raise InvalidValue(
-            f"{version.name}/{version.version} is {version.status.value}: wanted a version that is ready"
-        )
-    files = _files(fetched.folder)
-    trust = fetched.trust(everything=allowed.everything, types=allowed.types, pickles=allowed.pickles)
-    trusted = set(files.values()) if trust.everything else trust.digests & set(files.values())
-    return _Parts(
-        version=version,
-        folder=fetched.folder,
-        files=files,
-        trusted=sorted(trusted),
-        types=sorted(trust.types),
-        requirements=requirements_of(fetched.folder),
-        config=config,
-        source=carried_source(),
-    )
-
-
-def _files(folder: Path) -> dict[str, str]:
-    """Return the digests of a model's files.
-
-    Raises:
-        InvalidValue: One is a link, which may lead anywhere, or has a name that BentoML's store needs.
-    """
-    found: dict[str, str] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not (path.is_dir() or path.is_file()):
-            raise InvalidValue(f"the model's {name} is a link or no plain file, which does not go into a Bento")
-        if name in _OF_BENTOML:
-            raise InvalidValue(f"the model has a file {name}, as BentoML's store has: log it under another name")
-        if path.is_file() and "__pycache__" not in path.parts:
-            found[name] = file_digest(path)
-    return found
-
-
-def _model_tag(parts: _Parts, store: BentoStore, plain: BentoTag) -> BentoTag:
+def _model_tag(parts: Parts, store: BentoStore, plain: BentoTag) -> BentoTag:
     """Return what the model is called in BentoML's store: other files never stand under a tag that is taken."""
     labels = store.labels(MODELS, plain)
     return plain if labels is None or labels.get("digest") == parts.model_digest else plain.variant(parts.model_digest)
 
 
-def _built(parts: _Parts, store: BentoStore, tag: BentoTag, model_tag: BentoTag, *, made: bool) -> BuiltBento:
+def _built(parts: Parts, store: BentoStore, tag: BentoTag, model_tag: BentoTag, *, made: bool) -> BuiltBento:
     return BuiltBento(
         tag=str(tag),
         digest=parts.digest,
@@ -257,7 +148,7 @@ def _built(parts: _Parts, store: BentoStore, tag: BentoTag, model_tag: BentoTag,
 # -- how it is made ----------------------------------------------------------------------------------
 
 
-def _make(parts: _Parts, store: BentoStore, tag: BentoTag, model_tag: BentoTag, workshop: Path) -> BuiltBento:
+def _make(parts: Parts, store: BentoStore, tag: BentoTag, model_tag: BentoTag, workshop: Path) -> BuiltBento:
     """Make a Bento and its model in an empty store of BentoML's, and move them over."""
     for name in ("home", "temporary", "model", "source"):
         (workshop / name).mkdir()
@@ -278,7 +169,7 @@ def _make(parts: _Parts, store: BentoStore, tag: BentoTag, model_tag: BentoTag, 
     return _built(parts, store, tag, model_tag, made=True)
 
 
-def _copy_model(parts: _Parts, folder: Path) -> None:
+def _copy_model(parts: Parts, folder: Path) -> None:
     """Copy the files of a model that were read, as they were read.
 
     Raises:
@@ -292,7 +183,7 @@ def _copy_model(parts: _Parts, folder: Path) -> None:
             raise BuildFailed(f"the model's {path} was changed while it was copied: build it again")
 
 
-def _source(parts: _Parts, model_tag: BentoTag) -> dict[str, str]:
+def _source(parts: Parts, model_tag: BentoTag) -> dict[str, str]:
     """Return the files of a Bento's source: the service, what it knows of its model, and what of ours it needs."""
     model = ModelMetadata.read(parts.folder)
     code = service_code(
@@ -321,7 +212,7 @@ def _source(parts: _Parts, model_tag: BentoTag) -> dict[str, str]:
     }
 
 
-def _order(parts: _Parts, tag: BentoTag, model_tag: BentoTag, workshop: Path) -> dict[str, Any]:
+def _order(parts: Parts, tag: BentoTag, model_tag: BentoTag, workshop: Path) -> dict[str, Any]:
     labels = {
         "model": parts.version.name,
         "version": str(parts.version.version),
@@ -351,7 +242,7 @@ def _order(parts: _Parts, tag: BentoTag, model_tag: BentoTag, workshop: Path) ->
     }
 
 
-def _readme(parts: _Parts, tag: BentoTag) -> str:
+def _readme(parts: Parts, tag: BentoTag) -> str:
     version = parts.version
     return "\n".join(
         [
@@ -416,8 +307,3 @@ def _example(folder: Path, model: ModelMetadata) -> Mapping[str, Any]:
         return dict(zip(table["columns"], table["data"][0], strict=True))
     except (ToolkitError, ValueError, KeyError, IndexError, TypeError):  # it is shown, and nothing depends on it
         return {}
-
-
-def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -19,7 +19,8 @@ import yaml
 from served import Workshop
 
 from toolkit.cli.registered import Opened, registry
-from toolkit.deployments.bento import Allowed, BuiltBento, build
+from toolkit.deployments.bento import BuiltBento, build
+from toolkit.deployments.bento_parts import Allowed
 from toolkit.deployments.config import ServiceConfig
 from toolkit.errors import ArtifactCorrupt, BuildFailed, InvalidValue, NotFound
 from toolkit.settings import environment
