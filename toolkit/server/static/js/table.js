@@ -40,50 +40,49 @@ async function unfold(button) {
   courses(row.closest("[data-runs]"));
 }
 
-// Small lines of metrics: fetched for all rows that have none yet, when the table stands.
+// Small lines of metrics: fetched together for all rows that have none yet, when the table stands.
 async function courses(box) {
   const heads = [...(box?.querySelectorAll("thead th") || [])];
-  for (const head of heads.filter((each) => each.dataset.course)) {
-    const place = heads.indexOf(head);
-    const rows = [...box.querySelectorAll("tr[data-run]:not([data-drawn])")];
-    for (let first = 0; first < rows.length; first += 100) {
-      await drawCourses(rows.slice(first, first + 100), head.dataset.course, place);
-    }
+  const places = new Map(heads.map((head, place) => [head.dataset.course, place]).filter(([key]) => key));
+  const rows = [...(box?.querySelectorAll("tr[data-run]:not([data-drawn])") || [])];
+  const size = Math.floor(1000 / Math.max(10, places.size));
+  for (let first = 0; places.size && first < rows.length; first += size) {
+    await drawCourses(rows.slice(first, first + size), places);
   }
-  for (const row of box?.querySelectorAll("tr[data-run]") || []) {
-    row.dataset.drawn = "1";
-  }
+  rows.forEach((row) => (row.dataset.drawn = "1"));
 }
 
-async function drawCourses(rows, key, place) {
+async function drawCourses(rows, places) {
   const answer = await fetch(`${document.body.dataset.prefix}/api/v1/series`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ run_ids: rows.map((row) => row.dataset.run), keys: [key], points: 40 }),
+    body: JSON.stringify({ run_ids: rows.map((row) => row.dataset.run), keys: [...places.keys()], points: 40 }),
   });
   if (!answer.ok) {
     return;
   }
-  const found = new Map((await answer.json()).series.map((each) => [each.run_id, each.values]));
-  for (const row of rows) {
-    const values = (found.get(row.dataset.run) || []).map(Number);
-    if (values.filter(Number.isFinite).length > 1) {
-      row.children[place].replaceChildren(line(values, `course of ${key}`));
+  const byRun = new Map(rows.map((row) => [row.dataset.run, row]));
+  for (const { run_id, key, steps, values } of (await answer.json()).series) {
+    const numbers = values.map(Number);
+    if (numbers.filter(Number.isFinite).length > 1) {
+      byRun.get(run_id).children[places.get(key)].replaceChildren(line(steps, numbers, `course of ${key}`));
     }
   }
 }
 
-function line(values, label) {
+function line(steps, values, label) {
   const finite = values.filter(Number.isFinite);
   const low = Math.min(...finite);
   const span = Math.max(...finite) - low || 1;
+  const wide = steps.at(-1) - steps[0];
   let pen = "M";
   const parts = values.map((value, i) => {
     if (!Number.isFinite(value)) {
       pen = "M";
       return "";
     }
-    const part = `${pen}${((i * 96) / Math.max(1, values.length - 1)).toFixed(1)} ${(18 - ((value - low) / span) * 16).toFixed(1)}`;
+    const x = 96 * (wide ? (steps[i] - steps[0]) / wide : i / Math.max(1, values.length - 1)); // of one step: in their order
+    const part = `${pen}${x.toFixed(1)} ${(18 - ((value - low) / span) * 16).toFixed(1)}`;
     pen = "L";
     return part;
   });
