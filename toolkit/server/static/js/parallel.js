@@ -126,6 +126,16 @@ function draw() {
   rest(fields, inside);
 }
 
+/** Give stretches that a script has set the look of those that were dragged: ECharts paints them over the axis. */
+function soften() {
+  const colour = token("--link");
+  for (const shape of chart.getZr().storage.getDisplayList(true)) {
+    if (shape.name === "main" && shape.type === "rect" && shape.style.fill !== colour) {
+      shape.setStyle({ opacity: 0.3, fill: colour, stroke: colour, lineWidth: 1 });
+    }
+  }
+}
+
 function tell(fields, rows, gaps, inside) {
   say(`Parallel coordinates of ${fields.map((of) => of.name).join(", ")}: ${inside.length} of ${told.runs.length} runs, told by the table below`, [
     rows.length < told.runs.length ? `${rows.length} of ${told.runs.length} runs are drawn: the others have a value on none of these axes` : `all ${told.runs.length} runs are drawn`,
@@ -275,6 +285,7 @@ chart.on("axisareaselected", (event) => {
     rest(fields, inside);
   }, 150);
 });
+chart.on("finished", soften);
 chart.on("click", (event) => {
   if (event.data?.at !== undefined) {
     location.assign(`${document.body.dataset.prefix}/runs/${told.runs[event.data.at].id}`);
