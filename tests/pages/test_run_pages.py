@@ -188,6 +188,23 @@ def test_models_and_their_versions_are_named(browser: Browser, ran: Ran) -> None
         assert seen.wrong == []
 
 
+def test_a_deleted_run_says_so_and_comes_back(browser: Browser, ran: Ran) -> None:
+    runs = ran.server.stores.runs
+    run_id = ran.runs["flaky 1"].info.run_id
+    with look(browser, ran.server.url) as seen:
+        page = seen.go(f"/runs/{run_id}")
+        page.locator(".head summary").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Delete").click()
+        assert "This run is deleted" in page.inner_text(".notice")
+        assert runs.get_run(run_id).info.lifecycle_stage == "deleted"
+        seen.check()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Restore").click()
+        assert page.locator(".notice").count() == 0
+        assert runs.get_run(run_id).info.lifecycle_stage == "active"
+
+
 @pytest.mark.parametrize("request_", ["", "[]", "{}", '{"uri": 3}', '{"uri": "x", "parameters": []}', "not json"])
 def test_a_request_that_cannot_be_read_gives_no_command(request_: str) -> None:
     assert _again(request_) == ""
