@@ -172,3 +172,20 @@ def test_widths_are_set_by_keys_and_stand_in_the_address(browser: Browser, shown
         page.keyboard.press("Enter")
         expect(page.locator("#rows tr[data-run]")).to_have_count(2)
         assert "~m:rmse" in unquote(page.url)
+
+
+def test_hostile_names_do_nothing_beside_the_table(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(
+            f"/experiments/{there.hostile}?cols=p:p&cols=m:m&base={there.hostile_run}&q=params.p+LIKE+'%25<img%25'"
+        )
+        page.keyboard.press("j")
+        page.keyboard.press("o")
+        peek = page.locator("#peek")
+        expect(peek).to_contain_text("<img src=x")
+        page.locator("#rows .mark").first.click()
+        assert "<img src=x" in (page.locator("#cell-menu").get_attribute("aria-label") or "")
+        assert "<img%" in page.inner_text(".chips.parts")
+        assert page.locator("img[src=x]").count() == 0
+        assert seen.wrong == []
