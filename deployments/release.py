@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from toolkit.deployments import steps
+from toolkit.deployments.alone import alone
 from toolkit.deployments.changeover import (
     INTERRUPTED,
     ON_A_MACHINE,
@@ -35,9 +34,6 @@ from toolkit.recording.process import host_name
 if TYPE_CHECKING:
     from toolkit.deployments.bento import BuiltBento
     from toolkit.registry.records import ModelVersion
-
-
-_LOCKS = ".locks"  # no deployment can be called so
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +109,7 @@ class Releases:
         """
         check_name(wanted.name)
         target = self._means.target(wanted.target, wanted.options)
-        with self._alone(wanted.name):
+        with alone(self._means.folder, wanted.name):
             self._refuse_second(wanted.name)
             version = self._means.find(wanted.model)
             follow = self._followed(version, wanted.follow_alias)
@@ -157,7 +153,7 @@ class Releases:
             MissingTool: The target takes something that is not there. So far nothing was changed.
             ReleaseRefused: The release failed its checks: the one before still serves.
         """
-        with self._alone(name):
+        with alone(self._means.folder, name):
             deployment = self._changeover.mended(self._store.get(name))
             config = ServiceConfig.from_dict({**deployment.config, **change.config})
             options = _with(deployment, change)
@@ -228,7 +224,7 @@ class Releases:
             InvalidValue: That release never served, or serves.
             ToolkitError: As `update` does.
         """
-        with self._alone(name):
+        with alone(self._means.folder, name):
             deployment = self._changeover.mended(self._store.get(name))
             earlier = _earlier(deployment, self._store.releases(deployment.id), to)
             version = self._means.find(f"models:/{earlier.model}/{earlier.version}")
@@ -254,7 +250,7 @@ class Releases:
             Conflict: Another process changes it at this moment, or its processes are on another machine.
             TargetFailed: The target did not end it.
         """
-        with self._alone(name):
+        with alone(self._means.folder, name):
             deployment = self._store.get(name)
             if not force:
                 check_host(deployment)
@@ -361,30 +357,7 @@ class Releases:
             raise InvalidValue(f"release {one.number} of {name} printed nothing: it was not started ({one.message})")
         return self._changeover.target_of(deployment).logs(Instance.from_dict(one.instance), lines=lines, follow=follow)
 
-    # -- one at a time -------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _alone(self, name: str) -> Iterator[None]:
-        """Keep other processes of this machine from changing the deployment meanwhile.
-
-        Raises:
-            Conflict: One does.
-        """
-        check_name(name)
-        locks = self._means.folder / _LOCKS
-        locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / name)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise Conflict(
-                f"deployment {name} is being changed by another process at this moment: see toolkit deployments show "
-                f"{name}, and try again when it is done"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+    # -- how ----------------------------------------------------------------------------------------
 
     def _refuse_second(self, name: str) -> None:
         with contextlib.suppress(NotFound):

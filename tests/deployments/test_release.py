@@ -16,6 +16,7 @@ import pytest
 from shelf import DIES, Shelf, releases_on
 
 from toolkit.deployments import steps
+from toolkit.deployments.alone import alone
 from toolkit.deployments.config import ServiceConfig
 from toolkit.deployments.records import Deployment, DeploymentState, Release, ReleaseState
 from toolkit.deployments.release import Change, Releases, Wanted
@@ -305,7 +306,7 @@ def test_a_killed_create_can_be_deleted(place: Place, where: str) -> None:
 
 def test_one_that_is_being_changed_is_left_alone(place: Place) -> None:
     place.create()
-    with place.releases._alone("wine"), pytest.raises(Conflict, match="at this moment"):
+    with alone(place.folder / "deployments", "wine"), pytest.raises(Conflict, match="at this moment"):
         place.releases.delete("wine")
 
 
