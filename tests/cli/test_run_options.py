@@ -207,6 +207,24 @@ def test_compile_shows_the_graph(cli: Cli, project: Path, toolkit_home: Path) ->
     assert_nothing_happened(toolkit_home)
 
 
+def test_compile_shows_the_steps_that_are_chosen(cli: Cli, project: Path, toolkit_home: Path) -> None:
+    chosen = cli("compile", ".", "-w", "chain", "--select", "use").out.splitlines()
+    assert chosen == ["demo: chain (sizes=[1, 2])", "└── use"]
+    assert cli("compile", ".", "-w", "chain", "--select", "+use", "--mermaid").out.count("-->") == 1
+    assert cli("compile", ".", "-w", "chain", "--select", "use", "--mermaid").out.count("-->") == 0
+    for arguments, word in (
+        (("--select", "mka+"), "there is no step 'mka'"),
+        (("--select", "status:failed"), "nothing has run yet"),
+        (("--select", "x*"), "no step is chosen"),
+        (("--publish", "--json"), "--publish and --json"),
+        (("--publish", "--select", "use"), "--publish and --select"),
+        (("--experiment-name", "e"), "without --publish"),
+    ):
+        answer = cli("compile", ".", "-w", "chain", *arguments)
+        assert (answer.code, word in answer.err) == (2, True), answer.err
+    assert_nothing_happened(toolkit_home)
+
+
 def test_compile_warns_of_what_mlflow_would_ignore(cli: Cli, project: Path) -> None:
     (project / "MLproject").write_text(PROJECT + "entrypoints: {}\n")
     answer = cli("compile", ".", "-w", "chain")
