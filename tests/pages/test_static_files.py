@@ -92,3 +92,16 @@ def test_what_a_page_loads_is_within_its_budget(shown: tuple[Server, Shown], pla
     assert size <= BUDGET, f"{path} loads {size} bytes"
     if place in ("/", "experiment"):
         assert not any("echarts" in name for name in files), "charts are loaded where there are some"
+
+
+@pytest.mark.parametrize(("template", "first"), [("base.html", "boot"), ("charts.html", "charts")])
+def test_modules_are_fetched_together(template: str, first: str) -> None:
+    """What a module needs is named where it is: a browser that finds it only in the module asks later."""
+    named = "".join(re.findall(r"{% for name in \((.*?)\) %}", (TEMPLATES / template).read_text()))
+    needed, new = {first}, [first]
+    while new:
+        text = (static.FOLDER / "js" / f"{new.pop()}.js").read_text()
+        found = set(re.findall(r'^import .* from "\./(\w+)\.js";$', text, re.MULTILINE)) - needed
+        needed |= found
+        new += found
+    assert needed <= {first, *re.findall(r'"(\w+)"', named)}

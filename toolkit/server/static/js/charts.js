@@ -84,7 +84,7 @@ function caption(card, count, how) {
 }
 
 function draw(card) {
-  if (!card.chart || !card.full || !card.canvas.clientWidth) {
+  if (!card.chart || !card.full) {
     return;
   }
   if (!card.full.length) {
@@ -116,13 +116,14 @@ function draw(card) {
 }
 
 async function show(card) {
-  if (card.chart || card.coming) {
+  const { clientWidth: width, clientHeight: height } = card.canvas; // read before any chart changes the page
+  if (card.chart || card.coming || !width) {
     return;
   }
   card.coming = true;
   try {
     const [echarts] = await Promise.all([library, card.full ? null : ask(card)]); // points come while the library is read
-    card.chart = echarts.init(card.canvas, null, { renderer: "canvas" });
+    card.chart = echarts.init(card.canvas, null, { renderer: "canvas", width, height });
     card.chart.group = "metrics";
     echarts.connect("metrics");
     listen(card);
@@ -315,7 +316,7 @@ function observe() {
       for (const entry of entries) {
         const { chart } = cards.get(entry.target.closest("[data-chart]"));
         if (entry.contentRect.width && (chart?.getWidth() !== entry.contentRect.width || chart.getHeight() !== entry.contentRect.height)) {
-          chart?.resize();
+          chart?.resize({ width: "auto", height: "auto" });
         }
       }
     });
