@@ -130,3 +130,24 @@ def test_a_batch_that_cannot_be_done_says_why(shown: Place, many: str, body: str
     assert answer.status in (400, 404)
     assert 'class="fault"' in answer.body.decode()
     assert deleted(server, many) == 0
+
+
+def test_ids_are_copied_and_a_head_adds_an_order(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        seen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = seen.go(f"/experiments/{there.experiment}?cols=m:rmse&cols=p:alpha&sort=m:rmse")
+        page.click("[data-copy-chosen]")
+        expect(page.locator("#toasts")).to_contain_text("No run is chosen")
+        chosen = page.locator("#rows input[name=run]")
+        for place in (0, 1):
+            chosen.nth(place).check()
+        page.click("[data-copy-chosen]")
+        expect(page.locator("#said")).to_have_text("Copied")
+        ids = [chosen.nth(place).get_attribute("value") for place in (0, 1)]
+        assert page.evaluate("navigator.clipboard.readText()").split() == ids
+        with page.expect_navigation():
+            page.click("th[data-column='p:alpha'] a", modifiers=["Shift"])
+        assert "sort=m%3Armse%2Cp%3Aalpha" in page.url
+        assert page.locator("th[aria-sort=ascending]").count() == 2
+        assert seen.wrong == []

@@ -1,5 +1,6 @@
 // Many runs at once: those that are chosen, or all that fit, one batch after the other; what was done can be undone.
 import { toast } from "./boot.js";
+import { copy } from "./copy.js";
 
 const BATCH = 200;
 const DONE = "toolkit.done";
@@ -120,6 +121,15 @@ document.addEventListener("toolkit:chosen", (event) => {
 });
 
 document.addEventListener("click", (event) => {
+  const ids = event.target.closest("[data-copy-chosen]");
+  if (ids) {
+    const chosen = [...document.querySelectorAll("#rows input[name=run]:checked")].map((box) => box.value);
+    if (chosen.length) {
+      copy(chosen.join("\n"), ids);
+    } else {
+      toast("No run is chosen: choose some first.");
+    }
+  }
   const whole = event.target.closest("button[data-whole]");
   if (whole) {
     const form = whole.closest("[data-bulk]");
