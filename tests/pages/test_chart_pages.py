@@ -218,6 +218,19 @@ def test_of_many_runs_those_that_cannot_be_told_share_one_grey_line(browser: Bro
         seen.check()
 
 
+def test_charts_of_runs_without_a_metric_say_so(browser: Browser, shown: Place) -> None:
+    """So does a part of a name that none has, and the field for another one stays."""
+    server, there = shown
+    ids = [_log(server, there, f"none-{n}", {}) for n in range(2)]
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/compare?runs={','.join(ids)}&tab=charts")
+        assert "No metric was logged." in page.inner_text("main")
+        page = seen.go(f"/runs/{there.run}/charts?find=nothing")
+        assert "No metric has that in its name." in page.inner_text("main")
+        assert page.input_value("input[name=find]") == "nothing"
+        seen.check()
+
+
 def test_a_run_that_goes_on_grows_in_its_charts(browser: Browser, shown: Place) -> None:
     server, there = shown
     run_id = _log(server, there, "going", {"loss": [1.0, 0.5]}, ends=False)

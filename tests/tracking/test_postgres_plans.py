@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import event
 from toolkit.db.engine import Database, open_database
 from toolkit.testing.runs import OWNER, START, add_run
 from toolkit.tracking.records import ArtifactEntry, Metric, RunQuery
+from toolkit.tracking.series import SeriesQuery
 from toolkit.tracking.sql import SqlRunStore
 
 _BIG = ("runs", "params", "tags", "metrics", "latest_metrics", "metric_keys", "artifacts", "inputs", "input_tags")
@@ -30,6 +32,7 @@ def store(database: Database) -> SqlRunStore:
         run_id = f"{number:032x}"
         add_run(store, run_id=run_id, start_time=START + number, params={"p": "1"}, owner=OWNER, lease_ms=60_000)
         store.log_batch(run_id, metrics=[Metric(key="m", value=1.0, timestamp=0, step=step) for step in range(5)])
+        store.log_batch(run_id, metrics=[Metric(key="long", value=math.nan, timestamp=0, step=n) for n in range(50)])
         store.record_artifacts(run_id, [ArtifactEntry(path="a/b", size=1, sha256="0" * 64, created=0)])
     return store
 
@@ -46,7 +49,7 @@ def scans(database: Database, store: SqlRunStore) -> list[str]:
             look(child)
 
     def explain(_connection: object, cursor: Any, statement: str, parameters: Any, *_rest: object) -> None:  # noqa: ANN401 - psycopg's
-        if not statement.startswith(("SELECT", "UPDATE")) or "pg_" in statement:
+        if not statement.lstrip("( ").startswith(("SELECT", "UPDATE", "WITH")) or "pg_" in statement:
             return
         with cursor.connection.cursor() as other:
             other.execute("SET LOCAL enable_seqscan = off")
@@ -71,6 +74,8 @@ RUN = f"{3:032x}"
         lambda store: store.list_runs(RunQuery(parent_run_id=RUN, limit=2)),
         lambda store: store.list_runs(RunQuery(run_id_prefix=RUN[:8], limit=2)),
         lambda store: store.metric_history(RUN, "m", limit=2),
+        lambda store: store.sample_series(SeriesQuery(run_ids=[RUN], keys=["m"], points=8)),
+        lambda store: store.sample_series(SeriesQuery(run_ids=[RUN], keys=["long"], points=8)),
         lambda store: store.list_artifacts(RUN, prefix="a"),
         lambda store: store.renew_leases(OWNER, [RUN], lease_ms=60_000),
         lambda store: store.lost_candidates("elsewhere"),

@@ -14,7 +14,6 @@ from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.render import page
 from toolkit.server.pages.run import head
 from toolkit.tracking.http_series import MOST_SERIES
-from toolkit.tracking.records import Run
 
 SYSTEM = "system/"
 AXES = ("step", "relative", "time")
@@ -41,23 +40,24 @@ def system(asked: Asked) -> Response:
 def _charts(asked: Asked, tab: str, *, system: bool) -> Response:
     run = asked.stores.runs.get_run(asked.path["run_id"])
     keys = [key for key in run.data.metrics if key.startswith(SYSTEM) == system]
-    return page(asked, "run_charts.html", **head(asked, run, tab), **drawing(asked, [run], keys, colours.of([run])))
+    names = {run.info.run_id: run.info.run_name or run.info.run_id[:8]}
+    return page(asked, "run_charts.html", **head(asked, run, tab), **drawing(asked, names, keys, colours.of([run])))
 
 
-def drawing(asked: Asked, runs: Sequence[Run], keys: Iterable[str], slots: Mapping[str, int]) -> Mapping[str, Any]:
+def drawing(asked: Asked, names: Mapping[str, str], keys: Iterable[str], slots: Mapping[str, int]) -> Mapping[str, Any]:
     """Return what the template of charts takes.
 
     Args:
         asked: The request.
-        runs: The runs that are drawn.
+        names: What the runs that are drawn are called, by their ids.
         keys: Their metrics.
         slots: The place of each run's colour, by its id.
     """
     every, wanted = sorted(keys), asked.query.get("find", "").casefold()
     found = [key for key in every if wanted in key.casefold()]
     sections, options = sections_of(found[:MOST]), options_of(asked)
-    points = max(_FEWEST, min(_POINTS, _MOST // max(1, len(runs))))
-    ids = [run.info.run_id for run in runs]
+    ids = list(names)
+    points = max(_FEWEST, min(_POINTS, _MOST // max(1, len(ids))))
     seen = [key for _, some in sections[:OPEN] for key in some][: min(_SEEN, MOST_SERIES // max(1, len(ids)))]
     query = [*(("run_ids", each) for each in ids), *(("keys", each) for each in seen), ("points", points)]
     return {
@@ -71,14 +71,7 @@ def drawing(asked: Asked, runs: Sequence[Run], keys: Iterable[str], slots: Mappi
         },
         "options": options,
         "drawn": {
-            "runs": [
-                {
-                    "id": run.info.run_id,
-                    "name": run.info.run_name or run.info.run_id[:8],
-                    "slot": slots[run.info.run_id],
-                }
-                for run in runs
-            ],
+            "runs": [{"id": run_id, "name": name, "slot": slots[run_id]} for run_id, name in names.items()],
             "points": points,
             "most": _MOST,
             "smooth": options["smooth"],

@@ -68,7 +68,9 @@ def _moved(asked: Asked) -> str:
 
 
 def _charts(asked: Asked, found: Compared) -> Mapping[str, Any]:
-    return drawing(asked, found.runs, found.metrics, found.colours)
+    return drawing(
+        asked, {run.info.run_id: found.names[run.info.run_id] for run in found.runs}, found.metrics, found.colours
+    )
 
 
 TABS: Mapping[str, tuple[str, str, Callable[[Asked, Compared], Mapping[str, Any]]]] = {
