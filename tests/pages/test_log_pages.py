@@ -1,68 +1,26 @@
-"""Logs on pages: of runs that have ended, and of a real ``toolkit run`` that is watched while it prints."""
+"""Logs on pages, of runs that have ended: shown from their end, searched, as they are."""
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from browser import look
-from machine import Machine, until, write_project
 from server import Server, serving
 from shown import HOSTILE
 
 import toolkit
-from toolkit.recording.log_pieces import piece_path, whole_of
-from toolkit.tracking.records import RunQuery
+from toolkit.recording.log_pieces import piece_path
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-PROJECT = """
-name: talk
-entry_points:
-  talk: {command: "python talk.py"}
-"""
-TALK = """
-import os, sys, time
-from pathlib import Path
-
-gate = Path(os.environ["GATE"])
-for number in range(1, 81):
-    print(f"line {number}")
-for name in ("one", "two"):
-    end = time.monotonic() + 300
-    while not (gate / name).exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    print(f"after gate {name}")
-sys.exit("ValueError: no such column")
-"""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A server, what runs projects in its home, and a folder for both."""
-
-    server: Server
-    machine: Machine
-    folder: Path
-
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("logs")
-    write_project(folder / "project", PROJECT, talk_py=TALK)
-    machine = Machine(home=folder / "home")
-    try:
-        with serving(machine.home) as server:
-            yield Place(server, machine, folder)
-    finally:
-        machine.clean_up()
-        machine.toolkit("down", cwd=folder)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("logs") / "home") as made:
+        yield made
 
 
 def _logged(server: Server, text: str | bytes, path: str = "logs/output.log") -> str:
@@ -86,8 +44,7 @@ def _said(page: Page) -> str:
     return page.inner_text(".log-tools").replace("\u202f", "").replace("\xa0", "")
 
 
-def test_a_log_is_shown_from_its_end_and_searched(browser: Browser, place: Place) -> None:
-    server = place.server
+def test_a_log_is_shown_from_its_end_and_searched(browser: Browser, server: Server) -> None:
     text = "".join(f"line {i}\n" for i in range(1, 3001)) + f"\x1b[31mbad\x1b[0m {HOSTILE}\n10%\r20%\rdone\n"
     run_id = _logged(server, text)
     with look(browser, server.url) as seen:
@@ -131,10 +88,10 @@ def test_a_log_is_shown_from_its_end_and_searched(browser: Browser, place: Place
 
 
 @pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 1280), (False, 390)])
-def test_errors_are_chosen_and_a_line_has_an_address(browser: Browser, place: Place, dark: bool, width: int) -> None:
+def test_errors_are_chosen_and_a_line_has_an_address(browser: Browser, server: Server, dark: bool, width: int) -> None:
     text = "INFO fine\nWARNING: odd\n" + "more\n" * 3000 + "Traceback (most recent call last):\nKeyError: 'x'\n"
-    run_id = _logged(place.server, text)
-    with look(browser, place.server.url, dark=dark, width=width) as seen:
+    run_id = _logged(server, text)
+    with look(browser, server.url, dark=dark, width=width) as seen:
         page = seen.go(f"/runs/{run_id}/logs")
         page.select_option("[name=level]", "warning")
         with page.expect_navigation():
@@ -148,13 +105,12 @@ def test_errors_are_chosen_and_a_line_has_an_address(browser: Browser, place: Pl
         assert page.locator("#log").evaluate("each => each.scrollTop") > 0
         seen.check()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-    with look(browser, place.server.url, script=False) as seen:
+    with look(browser, server.url, script=False) as seen:
         page = seen.go(f"/runs/{run_id}/logs?level=error")
         assert _numbers(page) == [3003, 3004]
 
 
-def test_a_log_comes_as_it_is_also_one_in_pieces(place: Place) -> None:
-    server = place.server
+def test_a_log_comes_as_it_is_also_one_in_pieces(server: Server) -> None:
     data = "\x1b[31mred\x1b[0m\né\n"
     run_id = _logged(server, data, piece_path("logs/output.log", 0, len(data.encode())))
     _log(server, run_id, "second", piece_path("logs/output.log", len(data.encode()), len(data.encode()) + 6))
@@ -165,71 +121,3 @@ def test_a_log_comes_as_it_is_also_one_in_pieces(place: Place) -> None:
     for path, more in (("logs", {"file": "nothing"}), ("logs/raw", {"file": "x"}), ("logs", {"level": "loud"})):
         assert server.call("GET", f"/runs/{run_id}/{path}", None, {}, **more).status == 400
     assert server.call("GET", f"/runs/{run_id}/logs", None, {}, line="999999", match="x").status == 200
-
-
-def _step(server: Server, known: set[str]) -> str:
-    def find() -> str | None:
-        for run in server.stores.runs.list_runs(RunQuery()).items:
-            if "toolkit.step" in run.data.tags and run.info.run_id not in known:
-                return run.info.run_id
-        return None
-
-    return until(find, what="a step that runs")
-
-
-def test_a_log_is_followed_while_its_step_runs(browser: Browser, place: Place) -> None:
-    server, machine = place.server, place.machine
-    gate = place.folder / "followed"
-    gate.mkdir()
-    talks = machine.start(  # the log goes through the tracking server
-        "run", "project", "-e", "talk", cwd=place.folder, GATE=str(gate), TOOLKIT_TRACKING_URI=server.url
-    )
-    run_id = _step(server, set())
-    with look(browser, server.url) as seen:
-        page = seen.go(f"/runs/{run_id}/logs")
-        page.wait_for_selector("#L80")
-        box, follow = page.locator("#log"), page.locator("[data-follow]")
-        at_end = "each => each.scrollTop + each.clientHeight >= each.scrollHeight - 2"
-        assert follow.is_checked()
-        assert box.evaluate(at_end)
-        assert "80 lines" in _said(page)
-        seen.check()
-        seen.shot("log-live")
-        box.evaluate("each => { each.scrollTop = 0; }")
-        page.wait_for_selector("[data-follow]:not(:checked)")
-        (gate / "one").touch()
-        page.wait_for_selector("#L81", state="attached")
-        assert box.evaluate("each => each.scrollTop") == 0  # who reads is not moved
-        follow.check()
-        assert box.evaluate(at_end)
-        (gate / "two").touch()
-        page.wait_for_selector("#log-end:has-text('The run has ended: failed')")
-        assert page.inner_text("#log").split("\n")[-1] == "ValueError: no such column"
-        assert page.locator("#log .error").count() == 1
-        assert _numbers(page) == list(range(1, 84))
-        assert box.evaluate(at_end)
-        page.wait_for_selector(".head .s-bad")
-        seen.check()
-    machine.end(talks)
-    paths = [entry.path for entry in server.stores.runs.list_artifacts(run_id, prefix="logs").items]
-    assert paths == ["logs/output.log"]  # the whole has taken the place of its pieces
-
-
-def test_what_a_killed_step_has_written_stays(browser: Browser, place: Place) -> None:
-    server, machine = place.server, place.machine
-    known = {run.info.run_id for run in server.stores.runs.list_runs(RunQuery()).items}
-    gate = place.folder / "killed"
-    gate.mkdir()
-    talks = machine.start("run", "project", "-e", "talk", cwd=place.folder, GATE=str(gate))
-    run_id = _step(server, known)
-    with look(browser, server.url) as seen:
-        page = seen.go(f"/runs/{run_id}/logs")
-        page.wait_for_selector("#L80")
-        os.killpg(talks.pid, signal.SIGKILL)
-        machine.end(talks)
-        (gate / "one").touch()
-        (gate / "two").touch()
-        paths = [entry.path for entry in server.stores.runs.list_artifacts(run_id, prefix="logs").items]
-        assert {whole_of(path) for path in paths} == {"logs/output.log"}
-        page = seen.go(f"/runs/{run_id}/logs")
-        assert _numbers(page) == list(range(1, 81))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser import look
-from machine import Machine, write_project
+from machine import Machine, until, write_project
 from server import Server, serving
 from shown import HOSTILE
 
 import toolkit
+from toolkit.recording.log_pieces import whole_of
 from toolkit.server.pages.run_story import _again
 from toolkit.tracking.records import Run, RunQuery
 
@@ -31,6 +33,7 @@ entry_points:
     command: "python train.py {alpha}"
     metrics: metrics.json
   flaky: {command: "python flaky.py"}
+  talk: {command: "python talk.py"}
 workflows:
   main:
     parameters: {alpha: {type: float, default: 0.1}}
@@ -49,13 +52,30 @@ print({HOSTILE!r})
 raise ValueError("no such column: alcohol")
 """
 
+TALK = """
+import os, sys, time
+from pathlib import Path
+
+gate = Path(os.environ["GATE"])
+for number in range(1, 81):
+    print(f"line {number}")
+for name in ("one", "two"):
+    end = time.monotonic() + 300
+    while not (gate / name).exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    print(f"after gate {name}")
+sys.exit("ValueError: no such column")
+"""
+
 
 @dataclass(frozen=True)
 class Ran:
-    """A server, and the runs of a workflow that failed twice: the second time with another parameter."""
+    """A server, and the runs of a workflow that failed twice: the second time with another parameter; what ran them."""
 
     server: Server
     runs: dict[str, Run]
+    machine: Machine
+    folder: Path
 
 
 def _git(folder: Path, *arguments: str) -> None:
@@ -71,7 +91,7 @@ def _git(folder: Path, *arguments: str) -> None:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("runs")
-    project = write_project(folder / "project", PROJECT, train_py=TRAIN, flaky_py=FLAKY)
+    project = write_project(folder / "project", PROJECT, train_py=TRAIN, flaky_py=FLAKY, talk_py=TALK)
     _git(project, "init", "-q")
     _git(project, "add", "-A")
     _git(project, "commit", "-qm", "first")
@@ -85,10 +105,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
             for run in reversed(server.stores.runs.list_runs(RunQuery()).items):
                 name = run.data.tags.get("toolkit.step", "whole")
                 runs[f"{name} {sum(key.startswith(name) for key in runs) + 1}"] = run
-            yield Ran(server=server, runs=runs)
+            yield Ran(server=server, runs=runs, machine=machine, folder=folder)
     finally:
         machine.clean_up()
         machine.toolkit("down", cwd=folder)
+
+
+def _numbers(page: Page) -> list[int]:
+    return [int(text) for text in page.locator("#log .at").all_inner_texts()]
 
 
 def _go(seen: object, ran: Ran, name: str) -> Page:
@@ -168,6 +192,75 @@ def test_a_failed_run_shows_its_error_and_the_end_of_its_log(browser: Browser, r
         assert failed.locator(".last-error").inner_text() == "ValueError: no such column: alcohol"
         assert "The whole log of flaky" in failed.inner_text()
         seen.check()
+
+
+def _step(server: Server, known: set[str]) -> str:
+    def find() -> str | None:
+        for run in server.stores.runs.list_runs(RunQuery()).items:
+            if "toolkit.step" in run.data.tags and run.info.run_id not in known:
+                return run.info.run_id
+        return None
+
+    return until(find, what="a step that runs")
+
+
+def test_a_log_is_followed_while_its_step_runs(browser: Browser, ran: Ran) -> None:
+    server, machine = ran.server, ran.machine
+    known = {run.info.run_id for run in server.stores.runs.list_runs(RunQuery()).items}
+    gate = ran.folder / "followed"
+    gate.mkdir()
+    talks = machine.start(  # the log goes through the tracking server
+        "run", "project", "-e", "talk", cwd=ran.folder, GATE=str(gate), TOOLKIT_TRACKING_URI=server.url
+    )
+    run_id = _step(server, known)
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/runs/{run_id}/logs")
+        page.wait_for_selector("#L80")
+        box, follow = page.locator("#log"), page.locator("[data-follow]")
+        at_end = "each => each.scrollTop + each.clientHeight >= each.scrollHeight - 2"
+        assert follow.is_checked()
+        assert box.evaluate(at_end)
+        assert "80 lines" in page.inner_text(".log-tools")
+        seen.check()
+        seen.shot("log-live")
+        box.evaluate("each => { each.scrollTop = 0; }")
+        page.wait_for_selector("[data-follow]:not(:checked)")
+        (gate / "one").touch()
+        page.wait_for_selector("#L81", state="attached")
+        assert box.evaluate("each => each.scrollTop") == 0  # who reads is not moved
+        follow.check()
+        assert box.evaluate(at_end)
+        (gate / "two").touch()
+        page.wait_for_selector("#log-end:has-text('The run has ended: failed')")
+        assert page.inner_text("#log").split("\n")[-1] == "ValueError: no such column"
+        assert page.locator("#log .error").count() == 1
+        assert _numbers(page) == list(range(1, 84))
+        assert box.evaluate(at_end)
+        page.wait_for_selector(".head .s-bad")
+        seen.check()
+    machine.end(talks)
+    paths = [entry.path for entry in server.stores.runs.list_artifacts(run_id, prefix="logs").items]
+    assert paths == ["logs/output.log"]  # the whole has taken the place of its pieces
+
+
+def test_what_a_killed_step_has_written_stays(browser: Browser, ran: Ran) -> None:
+    server, machine = ran.server, ran.machine
+    known = {run.info.run_id for run in server.stores.runs.list_runs(RunQuery()).items}
+    gate = ran.folder / "killed"
+    gate.mkdir()
+    talks = machine.start("run", "project", "-e", "talk", cwd=ran.folder, GATE=str(gate))
+    run_id = _step(server, known)
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/runs/{run_id}/logs")
+        page.wait_for_selector("#L80")
+        os.killpg(talks.pid, signal.SIGKILL)
+        machine.end(talks)
+        (gate / "one").touch()
+        (gate / "two").touch()
+        paths = [entry.path for entry in server.stores.runs.list_artifacts(run_id, prefix="logs").items]
+        assert {whole_of(path) for path in paths} == {"logs/output.log"}
+        page = seen.go(f"/runs/{run_id}/logs")
+        assert _numbers(page) == list(range(1, 81))
 
 
 def test_models_and_their_versions_are_named(browser: Browser, ran: Ran) -> None:
