@@ -98,6 +98,11 @@ def test_what_another_machine_keeps_is_neither_asked_nor_changed_from_here(deplo
         assert "elsewhere" in answer.body.decode() or "not kept by this machine" in answer.body.decode()
 
 
+def test_the_address_of_an_answer_leads_to_the_deployment(deployed: Server) -> None:
+    answer = deployed.call("GET", "/deployments/wine/score")
+    assert (answer.status, answer.headers["location"]) == (303, "/deployments/wine#try")
+
+
 def test_from_elsewhere_one_only_goes_back_to_what_this_machine_has_served(deployed: Server) -> None:
     store = open_deployment_store(deployed.stores)
     made = store.create(

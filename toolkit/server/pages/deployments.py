@@ -32,7 +32,7 @@ from toolkit.server.pages.deployment_right import why_not_changed, why_not_retur
 from toolkit.server.pages.model_files import Contract, contract_of
 from toolkit.server.pages.models import deployment_store
 from toolkit.server.pages.person import person_of
-from toolkit.server.pages.render import page
+from toolkit.server.pages.render import page, redirect
 from toolkit.server.wire.errors import answer
 from toolkit.tracking.records import SearchQuery
 
@@ -258,6 +258,11 @@ def score(asked: Asked) -> Response:
     return shown(asked, deployment, sent=sent, told=told, told_status=came.status, took=took)
 
 
+def back(asked: Asked) -> Response:
+    """Lead who pastes the address of an answer to the deployment, where it is asked again."""
+    return redirect(f"{asked.url('deployments', asked.path['name'])}#try")
+
+
 def _body(asked: Asked, deployment: Deployment) -> str:
     """Return what the fields of the form ask."""
     releases = deployment_store(asked).releases(deployment.id)
@@ -269,5 +274,6 @@ PAGES = [
     ("GET", "/deployments", show_all),
     ("GET", "/deployments/{name}", show),
     ("GET", "/deployments/{name}/releases/{number}", show_release),
+    ("GET", "/deployments/{name}/score", back),
     ("POST", "/deployments/{name}/score", score),
 ]
