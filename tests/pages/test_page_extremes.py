@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -214,81 +213,6 @@ def test_a_browser_takes_the_strangest_data(browser: Browser, extreme: Extreme, 
         page.wait_for_timeout(500)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         assert seen.wrong == []
-
-
-_WIDE = """() => {
-    const wide = document.documentElement.clientWidth;
-    if (document.documentElement.scrollWidth <= wide) return [];
-    return [...document.querySelectorAll('main *, header *, footer *')]
-        .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > wide + 1
-            && !each.parentElement.closest('.scroll, .strip-box, pre, [class*=scroll]'))
-        .map((each) => each.outerHTML.slice(0, 120)).slice(0, 3);
-}"""
-
-
-def _some(there: Planted) -> list[tuple[str, str]]:
-    """Return an address of each page."""
-    return [(path, addresses[0]) for path, addresses in planted.pages(there).items()]
-
-
-def test_nothing_but_boxes_of_tables_scrolls_sideways_at_320_pixels(browser: Browser, there: Planted) -> None:
-    wrong = {}
-    with look(browser, there.server.url, width=320) as seen:
-        for path, address in _some(there):
-            page = seen.go(address)
-            if wide := page.evaluate(_WIDE):
-                wrong[path] = wide
-    assert wrong == {}, json.dumps(wrong, indent=1)
-
-
-def test_nothing_is_lost_with_text_of_twice_the_size(browser: Browser, there: Planted) -> None:
-    wrong = {}
-    with look(browser, there.server.url, width=1280) as seen:
-        for path, address in _some(there):
-            page = seen.go(address)
-            page.evaluate("document.documentElement.style.zoom = 2")  # as a browser does: the window is half as wide
-            if wide := page.evaluate(_WIDE):
-                wrong[path] = wide
-    assert wrong == {}, json.dumps(wrong, indent=1)
-
-
-def test_every_page_has_its_content_without_script(browser: Browser, there: Planted) -> None:
-    with look(browser, there.server.url, script=False) as seen:
-        for path, address in _some(there):
-            page = seen.go(address)
-            text = page.inner_text("body")
-            assert len(re.sub(r"\s+", " ", text)) > 20 or "</html>" not in page.content(), path
-            for link in page.locator("a[hx-get], button[hx-get], form[hx-get], form[hx-post]").all():
-                told = link.evaluate("(each) => each.href || each.action || each.closest('form')?.action || ''")
-                assert told, (path, "it does nothing without script")
-
-
-_HIDDEN = """() => {
-    const found = [];
-    const bar = document.querySelector('.top').getBoundingClientRect().bottom;
-    for (const each of document.querySelectorAll('main a[href], main button, main input, main select, main summary')) {
-        if (!each.checkVisibility?.() || each.closest('.unseen, .skip, dialog, [hidden]')) continue;
-        each.focus();
-        const box = each.getBoundingClientRect();
-        if (document.activeElement === each && box.height > 0 && box.bottom <= bar && box.bottom > 0) {
-            found.push(each.outerHTML.slice(0, 120));
-        }
-    }
-    return found.slice(0, 3);
-}"""
-
-
-def test_what_has_the_focus_is_not_under_the_bar(browser: Browser, there: Planted) -> None:
-    wrong = {}
-    with look(browser, there.server.url) as seen:
-        for path, address in _some(there):
-            page = seen.go(address)
-            if page.locator(".top").count() == 0:
-                continue
-            page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
-            if hidden := page.evaluate(_HIDDEN):
-                wrong[path] = hidden
-    assert wrong == {}, json.dumps(wrong, indent=1)
 
 
 def test_states_are_told_in_forced_colours(browser: Browser, there: Planted) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -66,11 +67,50 @@ def _wrong(page: Page, address: str) -> list[str]:
     return [*found, *(f"{address}: a script ran" for _ in ran)]
 
 
-def test_script_in_any_place_does_nothing_on_any_page(browser: Browser, there: Planted) -> None:
+_WIDE = """() => {
+    const wide = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= wide) return [];
+    return [...document.querySelectorAll('main *, header *, footer *')]
+        .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > wide + 1
+            && !each.parentElement.closest('.scroll, .strip-box, pre, [class*=scroll]'))
+        .map((each) => each.outerHTML.slice(0, 120)).slice(0, 3);
+}"""
+
+
+_HIDDEN = """() => {
+    const found = [];
+    const bar = document.querySelector('.top').getBoundingClientRect().bottom;
+    for (const each of document.querySelectorAll('main a[href], main button, main input, main select, main summary')) {
+        if (!each.checkVisibility?.() || each.closest('.unseen, .skip, dialog, [hidden]')) continue;
+        each.focus();
+        const box = each.getBoundingClientRect();
+        if (document.activeElement === each && box.height > 0 && box.bottom <= bar && box.bottom > 0) {
+            found.push(each.outerHTML.slice(0, 120));
+        }
+    }
+    return found.slice(0, 3);
+}"""
+
+
+def _first(there: Planted) -> list[str]:
+    """Return an address of each page; all of the files that are shown, and what is drawn by script."""
+    told = planted.pages(there)
+    drawn = [
+        each
+        for path, addresses in told.items()
+        if path in ("/compare", "/runs/{run_id}/artifacts")
+        for each in addresses
+    ]
+    return [*dict.fromkeys([*(addresses[0] for addresses in told.values()), *drawn])]
+
+
+def test_script_in_any_place_does_nothing_and_every_page_fits(browser: Browser, there: Planted) -> None:
+    """On a wide screen, with text of twice the size, and on the smallest; and no focus is under the bar."""
     wrong: list[str] = []
     with look(browser, there.server.url) as seen:
-        for address in (each for addresses in planted.pages(there).values() for each in addresses):
+        for address in _first(there):
             seen.wrong.clear()
+            seen.page.set_viewport_size({"width": 1280, "height": 850})
             answer = seen.page.goto(there.server.url + address)
             assert answer is not None
             whole = "</html>" in answer.text()
@@ -82,9 +122,48 @@ def test_script_in_any_place_does_nothing_on_any_page(browser: Browser, there: P
             if answer.status >= 400 or not whole:
                 told = [each for each in told if "Failed to load resource" not in each]
             wrong += [f"{address}: {each}" for each in told]
-            if answer.status >= 500:
-                wrong.append(f"{address}: {answer.status}")
+            if not whole:
+                continue
+            seen.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+            wrong += [f"{address}: hides its focus: {each}" for each in seen.page.evaluate(_HIDDEN)]
+            for width in (640, 320):
+                seen.page.set_viewport_size({"width": width, "height": 850})
+                wrong += [f"{address}: too wide at {width}: {each}" for each in seen.page.evaluate(_WIDE)]
     assert wrong == [], "\n".join(wrong)
+
+
+def test_no_page_holds_script_that_somebody_wrote(there: Planted) -> None:
+    for address in (each for addresses in planted.pages(there).values() for each in addresses):
+        answer = there.server.call("GET", address)
+        assert answer.status < 500, address
+        found = Alive(answer.body.decode())
+        assert found.alive == [], address
+        if "</html>" in answer.body.decode():
+            assert len(found.text) > 200, (address, "it has nothing to read without script")
+            assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
+
+
+class Alive(HTMLParser):
+    """What of a page would run, and what is read on it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.alive: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what runs."""
+        told = dict(attrs)
+        script = tag == "script" and not told.get("src") and told.get("type") != "application/json"
+        acts = any(name.startswith("on") or name == "style" for name in told)
+        leads = any(str(told.get(name)).strip().lower().startswith("javascript") for name in ("href", "src", "action"))
+        if script or acts or leads or (tag == "img" and told.get("src") == "x"):
+            self.alive.append(f"<{tag} {told}>")
+
+    def handle_data(self, data: str) -> None:
+        """Note what is read."""
+        self.text += data
 
 
 def test_files_are_given_so_that_they_do_nothing(browser: Browser, there: Planted) -> None:

@@ -382,7 +382,6 @@ def pages(there: Planted) -> Mapping[str, Sequence[str]]:
     filters = f"?q={q}", f"?q={quote('metrics.loss < 2')}&cols=m:loss&cols=s:loss&cols=t:t&cols=p:p&cols=t:mlflow.user"
     return {
         "/": ["/", f"/?theme={q}", f"/?{q}={q}"],
-        "/find/glance": [f"/find/glance?q={q}", "/find/glance?q=bad", "/find/glance?q=img"],
         "/find": [f"/find?q={q}", "/find?q=bad"],
         "/experiments": ["/experiments", f"/experiments?q={q}", f"/experiments?after={q}"],
         "/experiments/{experiment_id}": [
@@ -458,6 +457,8 @@ def files(there: Planted) -> Mapping[str, Sequence[str]]:
         "/runs/{run_id}/view/{path*}": [f"/runs/{RUN}/view/{quote(path)}" for path in there.files],
         "/runs/{run_id}/logs/more": [f"/runs/{RUN}/logs/more", f"/runs/{RUN}/logs/more?q={quote(bad('query'))}"],
         "/runs/{run_id}/logs/raw": [f"/runs/{RUN}/logs/raw"],
+        "/compare/runs.csv": [f"/compare/runs.csv?runs={RUN},{FAILED}"],
+        "/find/glance": ["/find/glance?q=bad", "/find/glance?q=img"],
         "/models/{name}/history/export": [
             *(f"/models/{MODEL}/history/export?as={kind}" for kind in ("csv", "json", "html"))
         ],
