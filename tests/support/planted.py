@@ -426,6 +426,7 @@ def pages(there: Planted) -> Mapping[str, Sequence[str]]:
         ],
         "/deployments": ["/deployments", "/deployments?deleted=1"],
         "/deployments/{name}": [f"/deployments/{DEPLOYMENT}", f"/deployments/{q}"],
+        "/deployments/{name}/score": [f"/deployments/{DEPLOYMENT}/score", f"/deployments/{q}/score"],
         "/deployments/{name}/releases/{number}": [
             *(f"/deployments/{DEPLOYMENT}/releases/{number}" for number in (1, 2, q))
         ],
