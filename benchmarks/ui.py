@@ -186,8 +186,11 @@ def populate(home: Path, runs: int) -> None:
 
 def _add_courses(store: SqlRunStore) -> None:
     """Log a course of each metric for the runs that are compared: of others only the latest values are there."""
-    for run in store.search_runs(SearchQuery(experiment_ids=["0"], limit=COMPARED, fields=[])).items:
-        points = [_point(key, n, step, run.info.start_time) for n, key in enumerate(KEYS) for step in range(101, 121)]
+    found = store.search_runs(SearchQuery(experiment_ids=["0"], limit=COMPARED, fields=[]))
+    for place, run in enumerate(found.items):
+        points = [
+            _point(key, n + place, step, run.info.start_time) for n, key in enumerate(KEYS) for step in range(101, 121)
+        ]
         store.log_batch(run.info.run_id, metrics=points)
 
 
