@@ -10,7 +10,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 # Python writes no bytecode where this is set, and everything starts at half the speed.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: mlflow mlflow-torch flavors demo test check format lint types layers coverage benchmark clean
+.PHONY: mlflow mlflow-torch flavors demo test check format lint types layers coverage screenshots vendor benchmark clean
 
 demo: $(VENV)/.installed  ## Run the example project on this machine: its environment, its flow, its runs.
 	$(BIN)/toolkit run examples/wine-quality
