@@ -12,7 +12,7 @@ from typing import Any
 
 from toolkit.errors import TooLarge
 from toolkit.flows.plan import Plan
-from toolkit.flows.recorded_graph import PlannedStep, planned_steps, read_graph
+from toolkit.flows.recorded_graph import PlannedStep, check_text, planned_steps, read_graph
 from toolkit.recording.context import user_name
 from toolkit.tracking.limits import EXPERIMENT_TAG_VALUE_LENGTH
 from toolkit.tracking.records import Experiment, SearchQuery
@@ -26,6 +26,7 @@ _SCHEMA = 1
 _PACKED = "zlib:"
 _LARGEST = 4_000_000
 _LONGEST = 200  # characters of a default that are told
+_LONGEST_NAME = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,8 +142,13 @@ def publish(
         deployment: What runs it from now on; ``None``: it is published for itself.
 
     Raises:
-        TooLarge: It has more steps than a tag can tell of.
+        TooLarge: It has more steps than a tag can tell of, or a name that is too long.
     """
+    if len(made.name) > _LONGEST_NAME:
+        raise TooLarge(
+            f"the name of workflow {made.name[:50]!r}… has {len(made.name):,} characters: its graph is shown before it"
+            f" runs only if they are at most {_LONGEST_NAME}. Its runs show it all the same"
+        )
     before = read(experiment.tags.get(key_of(made.name), ""))
     others = (
         []
@@ -188,9 +194,9 @@ def publishing(runs: RunStore, *, most: int = 1_000) -> Sequence[Experiment]:
 
 
 def published_in(tags: Mapping[str, str]) -> Sequence[Published]:
-    """Return the workflows that an experiment's tags tell of, by name."""
-    found = (read(value) for key, value in tags.items() if key.startswith(PREFIX))
-    return sorted((one for one in found if one is not None), key=lambda one: one.name)
+    """Return the workflows that an experiment's tags tell of, by name; each under its own key alone."""
+    found = ((key, read(value)) for key, value in tags.items() if key.startswith(PREFIX))
+    return sorted((one for key, one in found if one is not None and key == key_of(one.name)), key=lambda one: one.name)
 
 
 def _write(one: Published) -> str:
@@ -212,7 +218,11 @@ def read(text: str) -> Published | None:
     """Return what a tag tells; ``None`` where that is nothing: anybody may have written it."""
     try:
         told = json.loads(_unpacked(text))
-        if told["schema"] != _SCHEMA or not isinstance(told["name"], str):
+        if told["schema"] != _SCHEMA or not _is_name(told["name"]):
+            return None
+        check_text(told)
+        time = int(told.get("time", 0))
+        if abs(time) >= 2**63:
             return None
         return Published(
             **{key: str(told.get(key, "")) for key in ("name", "description", "uri", "code", "user")},
@@ -220,12 +230,17 @@ def read(text: str) -> Published | None:
             parameters={
                 str(name): PublishedParameter(**_texts(one)) for name, one in told.get("parameters", {}).items()
             },
-            time=int(told.get("time", 0)),
+            time=time,
             deployments=[PublishedDeployment(**_texts(one)) for one in told.get("deployments", [])],
             is_kept=bool(told.get("is_kept")),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError, zlib.error):
         return None
+
+
+def _is_name(name: object) -> bool:
+    """Tell whether it can be a workflow's name, and stand in a filter."""
+    return isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and "\0" not in name
 
 
 def _unpacked(text: str) -> str:

@@ -92,6 +92,7 @@ def read_graph(text: str) -> Sequence[PlannedStep]:
         told = json.loads(text)
         if told["schema"] != _SCHEMA:
             raise ValueError(f"a graph of schema {told['schema']!r}")
+        check_text(told)
         known = PlannedStep.__slots__  # what a later version tells besides is left out
         steps = [PlannedStep(**{key: step[key] for key in step if key in known}) for step in told["steps"]]
         if not all(_is_sound(step) for step in steps):
@@ -99,6 +100,15 @@ def read_graph(text: str) -> Sequence[PlannedStep]:
         return steps
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError("not a recorded graph") from error
+
+
+def check_text(told: object) -> None:
+    """Check that what JSON told can be written into a page: its escapes may have made halves of characters.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    json.dumps(told, ensure_ascii=False).encode()
 
 
 def _is_sound(step: PlannedStep) -> bool:
@@ -110,7 +120,7 @@ def _is_sound(step: PlannedStep) -> bool:
     return (
         all(isinstance(each, str) for each in (*texts, *step.needs, *(one for part in lists for one in part)))
         and all(isinstance(each, list | tuple) for each in lists)
-        and all(isinstance(each, int | float) for each in numbers)
+        and all(isinstance(each, int | float) and abs(each) < 2**63 for each in numbers)
     )
 
 

@@ -114,8 +114,33 @@ def test_a_large_graph_is_packed_and_one_that_is_too_large_refused(shelf: Shelf)
         '{"schema": 1, "name": "a", "steps": [], "time": "x"}',
         '{"schema": 1, "name": "a", "steps": [], "deployments": [{"id": "1"}]}',
         "[" * 9_999,
+        '{"schema": 1, "name": "", "steps": []}',
+        '{"schema": 1, "name": "a\\u0000b", "steps": []}',
+        '{"schema": 1, "name": "a\\ud800", "steps": []}',
+        f'{{"schema": 1, "name": "{"n" * 501}", "steps": []}}',
+        f'{{"schema": 1, "name": "a", "steps": [], "time": 1{"0" * 400}}}',
+        '{"schema": 1, "name": "a", "steps": [], "description": "\\ud800"}',
+        '{"schema": 1, "name": "a", "steps": [{"name": "s", "timeout": Infinity}]}',
+        '{"schema": 1, "name": "a", "steps": [{"name": "s", "timeout": NaN}]}',
+        f'{{"schema": 1, "name": "a", "steps": [{{"name": "s", "retries": 1{"0" * 400}}}]}}',
     ],
     ids=lambda text: str(len(text)),
 )
 def test_what_somebody_else_wrote_is_nothing(text: str) -> None:
     assert read(text) is None
+
+
+def test_a_workflow_is_read_from_its_own_key_alone(shelf: Shelf) -> None:
+    """What another tag tells could be neither looked at nor forgotten by its name."""
+    text = '{"schema": 1, "name": "a", "steps": []}'
+    shelf.runs.update_experiment("0", tags={"toolkit.published.x": text})
+    assert shelf.all == []
+    shelf.runs.update_experiment("0", tags={key_of("a"): text})
+    assert [one.name for one in shelf.all] == ["a"]
+
+
+def test_a_name_that_is_too_long_to_be_read_is_refused(shelf: Shelf) -> None:
+    publish(shelf.runs, shelf.experiment, Published(name="n" * 500, steps=[]))
+    assert len(shelf.all) == 1
+    with pytest.raises(TooLarge, match="has 501 characters"):
+        publish(shelf.runs, shelf.experiment, Published(name="n" * 501, steps=[]))

@@ -15,6 +15,7 @@ from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import duration_of
 from toolkit.server.pages.render import page, redirect
 from toolkit.server.pages.run import state_of as state_of_run
+from toolkit.server.pages.view import quoted
 from toolkit.server.pages.workflow import steps_shown
 from toolkit.server.pages.workflow_steps import DECLARED, WORKFLOW, Step, WorkflowRun, declared_links
 from toolkit.tracking.records import Experiment, Run, RunData, RunInfo, RunStatus, SearchQuery
@@ -22,6 +23,7 @@ from toolkit.tracking.records import Experiment, Run, RunData, RunInfo, RunStatu
 VIEWS = ("graph", "table")
 _RUNS = 10
 _MOST = 200
+_NAMES_AT_ONCE = 50  # of the longest, whose quotes are doubled, a filter has room for twice as many
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,16 +59,17 @@ def declared(asked: Asked, name: str = "") -> Sequence[Declared]:
 
 
 def _newest(asked: Asked, names: Sequence[str]) -> dict[tuple[str, str], Run]:
-    quoted = ", ".join(sorted({"'" + name.replace("'", "''") + "'" for name in names}))
-    query = SearchQuery(
-        filter=f"tags.`{WORKFLOW}` IN ({quoted})",
-        order_by=["start_time DESC"],
-        limit=1_000,
-        fields=[f"tags.{WORKFLOW}"],
-    )
     found: dict[tuple[str, str], Run] = {}
-    for run in asked.stores.runs.search_runs(query).items:
-        found.setdefault((run.info.experiment_id, run.data.tags[WORKFLOW]), run)
+    listed = [quoted(name) for name in sorted(set(names))]
+    for place in range(0, len(listed), _NAMES_AT_ONCE):
+        query = SearchQuery(
+            filter=f"tags.`{WORKFLOW}` IN ({', '.join(listed[place : place + _NAMES_AT_ONCE])})",
+            order_by=["start_time DESC"],
+            limit=1_000,
+            fields=[f"tags.{WORKFLOW}"],
+        )
+        for run in asked.stores.runs.search_runs(query).items:
+            found.setdefault((run.info.experiment_id, run.data.tags[WORKFLOW]), run)
     return found
 
 
@@ -122,10 +125,9 @@ def _as_steps(workflow: Published, experiment: Experiment) -> WorkflowRun:
 
 
 def _runs(asked: Asked, experiment: Experiment, workflow: Published) -> Sequence[Run]:
-    quoted = workflow.name.replace("'", "''")
     query = SearchQuery(
         experiment_ids=[experiment.experiment_id],
-        filter=f"tags.`{WORKFLOW}` = '{quoted}'",
+        filter=f"tags.`{WORKFLOW}` = {quoted(workflow.name)}",
         order_by=["start_time DESC"],
         limit=_RUNS,
         fields=["tags.toolkit.cached_from"],
