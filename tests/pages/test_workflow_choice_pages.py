@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from browser import look
@@ -13,10 +14,10 @@ from machine import until
 from server import Server
 from shown import Shown
 
-from toolkit.tracking.records import NewRun, RunStatus
+from toolkit.tracking.records import NewRun, Owner, RunStatus
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 
 def _drawn(page: Page) -> set[str]:
@@ -166,3 +167,55 @@ def test_a_link_to_a_prefect_server_that_does_not_run_says_so(shown: tuple[Serve
         new = NewRun(experiment_id="0", run_id=run_id, run_name="w", user_id="u", start_time=1, tags=own)
         server.stores.runs.create_run(new)
         until(lambda: text in server.call("GET", f"/workflows/{run_id}").body.decode(), what="told")  # noqa: B023 - called at once
+
+
+def test_a_run_has_the_same_state_wherever_it_is_shown(browser: Browser, shown: tuple[Server, Shown]) -> None:
+    server, _ = shown
+    runs = server.stores.runs
+    experiment, whole = runs.create_experiment("states").experiment_id, "a0" * 16
+    new = NewRun(experiment_id=experiment, run_id=whole, run_name="stately", user_id="u", start_time=1)
+    runs.create_run(replace(new, tags={"toolkit.workflow": "main"}))
+    wanted = {"gone": "Lost", "taken": "Cached", "cut": "Pruned", "plain": "Finished"}
+    tags = {"taken": {"toolkit.cached_from": "b" * 32}, "cut": {"toolkit.pruned": "{}"}}
+    ids = {name: f"{number:032x}" for number, name in enumerate(wanted, 0xA0)}
+    for name, run_id in ids.items():
+        step = {"toolkit.step": f"step-{name}", **tags.get(name, {})}
+        runs.create_run(
+            replace(new, run_id=run_id, run_name=f"stately-{name}", parent_run_id=whole, tags=step, owner=_OWNER)
+        )
+        if name == "gone":
+            assert runs.mark_lost(run_id, "heartbeat_lost: gone", owner=_OWNER, expired=False)
+        else:
+            runs.update_run(run_id, status=RunStatus.KILLED if name == "cut" else RunStatus.FINISHED, end_time=2)
+    runs.update_run(whole, status=RunStatus.FAILED, end_time=2)
+    listed = [
+        f"/experiments/{experiment}?q=run_name+LIKE+'stately-%25'",
+        f"/runs/{whole}/children",
+        f"/runs/{whole}/logs",
+        "/find?q=stately",
+    ]
+    with look(browser, server.url) as seen:
+        for place in listed:
+            page = seen.go(place)
+            for name, word in wanted.items():
+                row = page.locator("main :is(tr, li)").filter(has=page.get_by_role("link", name=f"stately-{name}"))
+                assert _state(row.first) == word, (place, name)
+        seen.check()
+        for name, word in wanted.items():
+            for place in ("", "/peek"):
+                assert _state(seen.go(f"/runs/{ids[name]}{place}").locator("body")) == word, (place, name)
+        page = seen.go(f"/compare?runs={','.join(ids.values())}")
+        told = page.locator("tr").filter(has=page.get_by_role("rowheader", name="State", exact=True)).locator(".state")
+        assert [text.strip() for text in told.all_inner_texts()] == list(wanted.values())
+        page = seen.go(f"/workflows/{whole}?view=table&select=status:lost")
+        assert page.locator("tr[data-row]").count() == 1
+        assert _state(page.locator("tr[data-row]")) == "Lost"
+
+
+_OWNER = Owner(host="elsewhere", pid=1, started=1)
+
+
+def _state(place: Locator) -> str:
+    """Return the first state that is shown in a place."""
+    first = place.locator(".state").first
+    return first.inner_text().strip() or str(first.locator("svg").get_attribute("aria-label"))

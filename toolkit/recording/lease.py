@@ -13,7 +13,7 @@ import threading
 
 from toolkit.errors import NotAcknowledged, StoreError, UserError
 from toolkit.recording.process import end_group, host_name, is_alive, this_process
-from toolkit.tracking.records import Owner, Run, RunStatus
+from toolkit.tracking.records import Owner, Run, RunInfo, RunStatus
 from toolkit.tracking.store import RunStore
 
 logger = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 PROCESS_TAG = "toolkit.process"
 """Tag with the process that leads a step's group, as ``host:pid:started``."""
 
+_LOST = "heartbeat_lost"
 _BEATS_PER_LEASE = 4
 _LINGER = 5.0  # seconds without a run before the thread ends: runs often follow each other
 
@@ -125,13 +126,18 @@ def sweep_lost(runs: RunStore, *, grace: float) -> list[Run]:
     return lost
 
 
+def was_lost(info: RunInfo) -> bool:
+    """Tell whether a run has ended because nobody answered for it any more."""
+    return info.status is RunStatus.FAILED and (info.reason or "").startswith(_LOST)
+
+
 def _loss(owner: Owner | None, expired: bool) -> str | None:
     """Return why a run counts as lost, or ``None`` if it does not."""
     if owner is not None and owner.host == host_name():
         if is_alive(owner):
             return None
-        return f"heartbeat_lost: process {owner.pid} on {owner.host} ended without a word"
-    return "heartbeat_lost: no sign of life within its lease" if expired else None
+        return f"{_LOST}: process {owner.pid} on {owner.host} ended without a word"
+    return f"{_LOST}: no sign of life within its lease" if expired else None
 
 
 def _end_leftovers(run: Run, *, grace: float) -> None:

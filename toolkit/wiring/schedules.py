@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from toolkit.errors import ToolkitError
+from toolkit.recording.lease import was_lost
 from toolkit.recording.stores import Stores
 from toolkit.settings import load, set_default_variables
 from toolkit.transport.address import has_password, is_server
@@ -67,8 +68,7 @@ def end_lost_runs(deployments: Deployments) -> list[str]:
         sweep(stores, settings)
         for one in running:
             for run in stores.runs.list_runs(RunQuery(run_name=one.name, top_level=True)).items:
-                lost = run.info.status.terminal and (run.info.reason or "").startswith("heartbeat_lost")
-                if lost and run.data.tags.get("prefect.flow_run_id") == one.flow_run_id:
+                if was_lost(run.info) and run.data.tags.get("prefect.flow_run_id") == one.flow_run_id:
                     deployments.end(one, f"run {run.info.run_id}: {run.info.reason}")
                     ended.append(one.name)
     finally:

@@ -12,6 +12,7 @@ from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import cut, duration_of
 from toolkit.server.pages.compared import Compared, tags_of
 from toolkit.server.pages.directions import lower_is_better
+from toolkit.server.pages.states import state_of
 from toolkit.tracking.records import Run
 
 _PARAMS, _METRICS, _TAGS = 60, 60, 20
@@ -143,7 +144,7 @@ def _facts(runs: Sequence[Run]) -> Sequence[Field]:
     return [
         {"id": "a:duration", "name": "duration in s", "kind": "a", "numeric": True, "values": seconds},
         _field("a", "user", [run.info.user_id or None for run in runs]),
-        _field("a", "state", [str(run.info.status) for run in runs]),
+        _field("a", "state", [state_of(run) for run in runs]),
     ]
 
 

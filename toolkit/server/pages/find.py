@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from urllib.parse import urlencode
+
 from starlette.responses import JSONResponse, Response
 
 from toolkit.errors import NotFound
@@ -12,7 +14,7 @@ from toolkit.registry.records import RegisteredModel
 from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.render import page, redirect
-from toolkit.server.pages.states import look
+from toolkit.server.pages.states import FIELDS, look, state_of
 from toolkit.tracking.records import Experiment, Run, RunQuery, SearchQuery
 
 _EACH = 20
@@ -44,7 +46,8 @@ def show(asked: Asked) -> Response:
             return redirect(asked.url("runs", asked.stores.runs.get_run(wanted).info.run_id))
         except NotFound:
             pass  # it is no whole id
-    return page(asked, "find.html", wanted=wanted, found=_found(asked, wanted, _EACH))
+    call = urlencode({"filter": f"name ILIKE '%{_literal(wanted)}%'", "max_results": _EACH}) if wanted else ""
+    return page(asked, "find.html", wanted=wanted, found=_found(asked, wanted, _EACH), call=call)
 
 
 def glance(asked: Asked) -> Response:
@@ -57,7 +60,7 @@ def glance(asked: Asked) -> Response:
                 "text": run.info.run_name or run.info.run_id,
                 "note": " · ".join(
                     [
-                        look(run.info.status).word,
+                        look(state_of(run)).word,
                         names.get(run.info.experiment_id, ""),
                         run.info.run_id[:8],
                         times.relative(run.info.start_time, times.now()),
@@ -88,7 +91,7 @@ def _found(asked: Asked, wanted: str, each: int) -> Found:
         return Found()
     runs = asked.stores.runs
     like = f"ILIKE '%{_literal(wanted)}%'"
-    found = list(runs.search_runs(SearchQuery(filter=f"run_name {like}", limit=each, fields=[])).items)
+    found = list(runs.search_runs(SearchQuery(filter=f"run_name {like}", limit=each, fields=FIELDS)).items)
     if _SHORTEST_ID <= len(wanted) <= _LONGEST_ID and all(letter in "0123456789abcdef" for letter in wanted.lower()):
         by_id = runs.list_runs(RunQuery(run_id_prefix=wanted.lower(), lifecycle=None, limit=each)).items
         known = {run.info.run_id for run in by_id}

@@ -17,9 +17,9 @@ from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.experiment import PRIMARY
 from toolkit.server.pages.models import deployed, stages_of
 from toolkit.server.pages.render import page
-from toolkit.server.pages.run import state_of
 from toolkit.server.pages.run_strip import DAYS, FLOW_RUN, bars_of, days_of, strip
 from toolkit.server.pages.sparkline import sparkline
+from toolkit.server.pages.states import FIELDS
 from toolkit.server.pages.workflow_steps import SYSTEM, WORKFLOW, read_workflow
 from toolkit.tracking.records import Experiment, Run, RunQuery, RunStatus, SearchQuery
 
@@ -101,7 +101,7 @@ def show(asked: Asked) -> Response:
         SearchQuery(
             filter="parent_run_id IS NULL",
             limit=_NEWEST,
-            fields=[f"tags.{FLOW_RUN}", "tags.toolkit.cached_from", f"tags.{WORKFLOW}"],
+            fields=[f"tags.{FLOW_RUN}", f"tags.{WORKFLOW}", *FIELDS],
         )
     ).items
     running = runs.list_runs(RunQuery(status=[RunStatus.RUNNING], top_level=True, limit=_RUNNING + 1)).items
@@ -138,7 +138,6 @@ def show(asked: Asked) -> Response:
         "strip": strip(bars),
         "bars": bars,
         "of_flows": bool(flows),
-        "state_of": state_of,
         "page_of": page_of,
         "at": now,
         "nothing": not newest,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse, Response
 
 from toolkit.server.pages import markdown, numbers, static, times
-from toolkit.server.pages.states import badge, icon
+from toolkit.server.pages.states import badge, icon, state_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -91,6 +91,7 @@ def environment(prefix: str = "") -> Environment:
     made.globals.update(
         icon=functools.partial(icon, prefix=prefix),
         badge=functools.partial(badge, prefix=prefix),
+        state_of=state_of,
         navigation=NAVIGATION,
         htmx_config=HTMX,
         now=times.now,

@@ -18,6 +18,7 @@ from toolkit.server.pages.experiment import PRIMARY
 from toolkit.server.pages.log_lines import FOLDER as LOGS
 from toolkit.server.pages.render import page, redirect
 from toolkit.server.pages.sparkline import sparkline
+from toolkit.server.pages.states import state_of
 from toolkit.server.pages.view import quoted
 from toolkit.tracking.records import ArtifactEntry, Lifecycle, Run, RunQuery, SearchQuery
 from toolkit.tracking.series import Series, SeriesQuery
@@ -145,13 +146,6 @@ def _counted(asked: Asked, run: Run, tab: str, files: Sequence[ArtifactEntry]) -
     ), not count
 
 
-def state_of(run: Run) -> str:
-    """Return a run's state as people see it: one that was lost or taken from the cache says so."""
-    if run.data.tags.get("toolkit.cached_from"):
-        return "CACHED"
-    return str(run.info.status)
-
-
 def _metrics(asked: Asked, run: Run, other: Run | None) -> Sequence[Measured]:
     """Return a run's metrics: last, least, greatest, at which step; beside the run before; and the course, small."""
     keys = sorted(key for key in run.data.metrics if not key.startswith(SYSTEM))
@@ -244,7 +238,19 @@ def act(asked: Asked) -> Response:
         runs.log_batch(run_id, tags={form.get("key", ""): None})
     else:
         raise InvalidValue(f"there is no action {action[:50]!r}: wanted rename, note, tag, untag, delete or restore")
-    return redirect(asked.url("runs", run_id), asked=asked)
+    return redirect(back(asked, run_id), asked=asked)
+
+
+def back(asked: Asked, run_id: str) -> str:
+    """Return the address of the page of a run whose form was sent; of the overview where no browser says which it was.
+
+    It is made here of what is known: nothing leads elsewhere, whatever the browser says.
+    """
+    place, _, query = asked.request.headers.get("referer", "").partition("?")
+    for end in (*(end for end, _ in TABS[1:]), "pictures"):
+        if place.endswith(asked.url("runs", run_id, end)):
+            return asked.url("runs", run_id, end) + (f"?{query}" if query else "")
+    return asked.url("runs", run_id)
 
 
 def part_of(asked: Asked) -> Response:

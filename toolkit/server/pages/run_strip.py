@@ -11,8 +11,7 @@ from markupsafe import Markup
 from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import duration_of
-from toolkit.server.pages.run import state_of
-from toolkit.server.pages.states import look
+from toolkit.server.pages.states import look, state_of
 from toolkit.server.pages.workflow_steps import WORKFLOW
 from toolkit.tracking.records import Run, RunStatus
 

@@ -14,6 +14,7 @@ from toolkit.server.pages.columns import Column
 from toolkit.server.pages.directions import lower_is_better
 from toolkit.server.pages.extremes import extremes_of
 from toolkit.server.pages.families import Families, Line
+from toolkit.server.pages.states import FIELDS
 from toolkit.server.pages.view import PAGE, RunsView, quoted
 from toolkit.tracking.records import Run, SearchQuery
 
@@ -22,7 +23,7 @@ _MOST_STEPS = 2_000
 
 def fields(columns: Sequence[Column]) -> Sequence[str]:
     """Return the values that must be loaded for rows of a table."""
-    return [*choice.loaded(columns), f"tags.`{colours.TAG}`"]
+    return [*choice.loaded(columns), f"tags.`{colours.TAG}`", *FIELDS]
 
 
 def rows(

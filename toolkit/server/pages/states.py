@@ -6,7 +6,13 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
+from toolkit.recording.lease import was_lost
 from toolkit.server.pages import static
+from toolkit.tracking.records import Run
+
+CACHED_FROM, PRUNED = "toolkit.cached_from", "toolkit.pruned"
+FIELDS = (f"tags.`{CACHED_FROM}`", f"tags.`{PRUNED}`")
+"""What must be loaded of a run, so that its state can be told."""
 
 
 class Look(NamedTuple):
@@ -59,6 +65,21 @@ LOOKS = {
     "UNKNOWN": Look("Not known yet", "circle-question-mark", "quiet"),
     "ABSENT": Look("Not started", "circle-dashed", "quiet"),
 }
+
+
+def state_of(run: Run) -> str:
+    """Return a run's state as people see it: one that was lost, taken from the cache, or pruned, says so.
+
+    Args:
+        run: The run, with `FIELDS` of it at least.
+    """
+    if was_lost(run.info):
+        return "LOST"
+    if run.data.tags.get(CACHED_FROM):
+        return "CACHED"
+    if run.data.tags.get(PRUNED):
+        return "PRUNED"
+    return str(run.info.status)
 
 
 def look(state: object) -> Look:

@@ -14,8 +14,7 @@ from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import cut, duration_of
 from toolkit.server.pages.render import page
-from toolkit.server.pages.run import state_of as state_of_run
-from toolkit.server.pages.states import look
+from toolkit.server.pages.states import look, state_of
 from toolkit.server.pages.workflow_attempts import attempts
 from toolkit.server.pages.workflow_faces import brief, by_urgency, declared_of, face, length, metric_of, part_of
 from toolkit.server.pages.workflow_folding import fold
@@ -68,7 +67,7 @@ def show(asked: Asked) -> Response:
         **steps_shown(asked, found, ("workflows", run.info.run_id), VIEWS),
         chosen=chosen,
         attempt=attempt,
-        state=state_of_run(run),
+        state=state_of(run),
         took=duration_of(run, now),
         experiment=asked.stores.runs.get_experiment(run.info.experiment_id),
         siblings=_siblings(asked, run),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from toolkit.errors import NotFound
 from toolkit.server.pages.asked import Asked
+from toolkit.server.pages.states import FIELDS
 from toolkit.server.pages.workflow_steps import WORKFLOW
 from toolkit.tracking.records import Run, SearchQuery
 
@@ -67,7 +68,7 @@ def _first(asked: Asked, name: str) -> Run | None:
 
 def _candidates(asked: Asked, run: Run) -> Sequence[Run]:
     """Return the runs of the workflow that went on from others, and those of the same flow run of Prefect."""
-    fields = [f"tags.{RESUMED_FROM}", f"tags.{FLOW_RUN}"]
+    fields = [f"tags.{RESUMED_FROM}", f"tags.{FLOW_RUN}", *FIELDS]
     name, flow = run.data.tags.get(WORKFLOW, ""), run.data.tags.get(FLOW_RUN, "")
     terms = [f"tags.`{WORKFLOW}` = {_quoted(name)} AND tags.`{RESUMED_FROM}` IS NOT NULL"] if name else []
     if flow:

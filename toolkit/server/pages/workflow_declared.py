@@ -14,7 +14,7 @@ from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import duration_of
 from toolkit.server.pages.render import page, redirect
-from toolkit.server.pages.run import state_of as state_of_run
+from toolkit.server.pages.states import FIELDS
 from toolkit.server.pages.view import quoted
 from toolkit.server.pages.workflow import steps_shown
 from toolkit.server.pages.workflow_steps import DECLARED, WORKFLOW, Step, WorkflowRun, declared_links
@@ -92,7 +92,6 @@ def show(asked: Asked) -> Response:
         before=[link for link in whole.links if link.target == name],
         after=[link for link in whole.links if link.source == name],
         runs=_runs(asked, experiment, workflow),
-        state_of=state_of_run,
         took=lambda run: duration_of(run, now),
         link=_link,
     )
@@ -130,7 +129,7 @@ def _runs(asked: Asked, experiment: Experiment, workflow: Published) -> Sequence
         filter=f"tags.`{WORKFLOW}` = {quoted(workflow.name)}",
         order_by=["start_time DESC"],
         limit=_RUNS,
-        fields=["tags.toolkit.cached_from"],
+        fields=FIELDS,
     )
     return asked.stores.runs.search_runs(query).items
 

@@ -14,9 +14,10 @@ from toolkit.flows.input_record import INPUTS, INPUTS_PATH, Input, of_text
 from toolkit.server.artifacts.files import Files
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import cut
+from toolkit.server.pages.states import CACHED_FROM
 from toolkit.server.pages.workflow_faces import by_urgency, varied
 from toolkit.server.pages.workflow_prefect import task_url
-from toolkit.server.pages.workflow_steps import CACHED_FROM, SYSTEM, Item, Step, WorkflowRun
+from toolkit.server.pages.workflow_steps import SYSTEM, Item, Step, WorkflowRun
 from toolkit.tracking.records import ArtifactEntry, Run
 
 _MOST_ITEMS = 200

@@ -11,11 +11,11 @@ from functools import cached_property
 from toolkit.errors import ToolkitError
 from toolkit.flows.children import children
 from toolkit.flows.recorded_graph import GRAPH, GRAPH_PATH, PlannedStep, read_graph
+from toolkit.server.pages import states
 from toolkit.server.pages.asked import Asked
 from toolkit.tracking.records import Run, RunStatus
 
-STEP, ATTEMPT, TRIAL, PRUNED = "toolkit.step", "toolkit.attempt", "toolkit.trial", "toolkit.pruned"
-CACHED_FROM = "toolkit.cached_from"
+STEP, ATTEMPT, TRIAL = "toolkit.step", "toolkit.attempt", "toolkit.trial"
 BEST_RUN = "toolkit.best_run."
 WORKFLOW = "toolkit.workflow"
 SYSTEM = "system/"
@@ -236,7 +236,7 @@ def _graph_file(asked: Asked, run: Run) -> str:
 _LONGEST_GRAPH = 8_000_000
 
 
-def state_of(run: Run, *, retries: int = 0, goes_on: bool = False) -> str:
+def state_of_step(run: Run, *, retries: int = 0, goes_on: bool = False) -> str:
     """Return the state of a step's run as people see it.
 
     Args:
@@ -244,16 +244,9 @@ def state_of(run: Run, *, retries: int = 0, goes_on: bool = False) -> str:
         retries: How often it is tried again.
         goes_on: Whether the workflow's run goes on.
     """
-    tags = run.data.tags
-    if tags.get(CACHED_FROM):
-        return "CACHED"
-    if tags.get(PRUNED):
-        return "PRUNED"
-    state = str(run.info.status)
-    attempt = tags.get(ATTEMPT, "1")
-    if state == "FAILED" and goes_on and attempt.isdigit() and int(attempt) <= retries:
+    if run.info.status is RunStatus.FAILED and goes_on and _attempt(run) <= retries:
         return "RETRYING"
-    return state
+    return states.state_of(run)
 
 
 def _step(whole: Run, name: str, plan: PlannedStep | None, runs: Sequence[Run]) -> Step:
@@ -262,7 +255,9 @@ def _step(whole: Run, name: str, plan: PlannedStep | None, runs: Sequence[Run]) 
         tries.setdefault(run.info.run_name, []).append(run)
     goes_on = whole.info.status is RunStatus.RUNNING
     retries = plan.retries if plan else 0
-    items = [Item(tries=each, state=state_of(each[-1], retries=retries, goes_on=goes_on)) for each in tries.values()]
+    items = [
+        Item(tries=each, state=state_of_step(each[-1], retries=retries, goes_on=goes_on)) for each in tries.values()
+    ]
     best = whole.data.tags.get(BEST_RUN + name)
     state = _state([item.state for item in items], found=best is not None, goes_on=goes_on)
     return Step(name=name, plan=plan, items=items, state=state, best=best)

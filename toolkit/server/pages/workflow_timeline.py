@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from toolkit.server.pages.times import duration
-from toolkit.server.pages.workflow_steps import Item, Step, WorkflowRun, end_of, state_of
+from toolkit.server.pages.workflow_steps import Item, Step, WorkflowRun, end_of, state_of_step
 from toolkit.tracking.records import Run, RunStatus
 
 _LANE, _SINGLE, _GAP, _PAD = 8, 16, 2, 6
@@ -253,7 +253,7 @@ def _row(
     bars = [
         Bar(
             run=run,
-            state=state_of(run, retries=retries, goes_on=goes_on),
+            state=state_of_step(run, retries=retries, goes_on=goes_on),
             left=scale.at(run.info.start_time),
             width=max(0.2, scale.at(end_of(run, now)) - scale.at(run.info.start_time)),
             top=_PAD + lane * (height + _GAP),

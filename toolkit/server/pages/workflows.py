@@ -11,10 +11,9 @@ from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import duration_of
 from toolkit.server.pages.render import page
-from toolkit.server.pages.run import state_of as state_of_run
-from toolkit.server.pages.states import look
+from toolkit.server.pages.states import FIELDS, look, state_of
 from toolkit.server.pages.workflow_declared import declared
-from toolkit.server.pages.workflow_steps import CACHED_FROM, PRUNED, STEP, WORKFLOW, state_of
+from toolkit.server.pages.workflow_steps import STEP, WORKFLOW
 from toolkit.tracking.records import Run, RunStatus, SearchQuery
 
 _ROWS = 25
@@ -34,7 +33,7 @@ def every(asked: Asked) -> Response:
             raise InvalidValue(f"there is no status {status[:50]!r}: wanted {', '.join(RunStatus)}")
         terms.append(f"status = '{status}'")
     runs = asked.stores.runs
-    fields = [f"tags.{WORKFLOW}", "tags.toolkit.resumed_from"]
+    fields = [f"tags.{WORKFLOW}", "tags.toolkit.resumed_from", *FIELDS]
     query = SearchQuery(
         filter=" AND ".join(terms), limit=_ROWS, fields=fields, page_token=asked.query.get("after") or None
     )
@@ -46,6 +45,7 @@ def every(asked: Asked) -> Response:
         asked,
         "workflows_rows.html" if asked.is_part else "workflows.html",
         found=found,
+        filter=query.filter,
         declared=() if asked.is_part or status or asked.query.get("after") else declared(asked, name),
         steps=_steps_of(asked, found.items),
         names=sorted({name, *(each.data.tags[WORKFLOW] for each in known)} - {""}),
@@ -53,7 +53,6 @@ def every(asked: Asked) -> Response:
         wanted=status,
         statuses=list(RunStatus),
         experiments={each: runs.get_experiment(each).name for each in experiments},
-        state_of=state_of_run,
         took=lambda run: duration_of(run, times.now()),
         look=look,
         is_live=any(run.info.status is RunStatus.RUNNING for run in found.items),
@@ -70,7 +69,7 @@ def _steps_of(asked: Asked, runs: Sequence[Run]) -> Mapping[str, Sequence[tuple[
         filter=f"tags.`{STEP}` IS NOT NULL AND parent_run_id IN ({ids})",
         order_by=["start_time ASC"],
         limit=_MOST_STEPS,
-        fields=[f"tags.{STEP}", f"tags.{CACHED_FROM}", f"tags.{PRUNED}"],
+        fields=[f"tags.{STEP}", *FIELDS],
     )
     for step in asked.stores.runs.search_runs(query).items:
         found[str(step.info.parent_run_id)][step.info.run_name] = state_of(step)
