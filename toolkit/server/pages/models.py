@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from toolkit.errors import InvalidValue, ToolkitError
 from toolkit.registry.promotion import Request, RequestQuery, RequestState
@@ -34,14 +35,13 @@ def show(asked: Asked) -> Response:
 def _list(asked: Asked, problem: str = "", status: int = 200) -> Response:
     wanted = asked.query.get("q", "").strip()
     text = wanted.replace("'", "''")
-    found = asked.catalog.registered.search_models(
-        SearchQuery(
-            filter=f"name ILIKE '%{text}%'" if wanted else "",
-            order_by=["last_updated_timestamp DESC"],
-            limit=_PAGE,
-            page_token=asked.query.get("after") or None,
-        )
+    query = SearchQuery(
+        filter=f"name ILIKE '%{text}%'" if wanted else "",
+        order_by=["last_updated_timestamp DESC"],
+        limit=_PAGE,
+        page_token=asked.query.get("after") or None,
     )
+    found = asked.catalog.registered.search_models(query)
     requests = asked.catalog.promotions.requests(RequestQuery(state=RequestState.PENDING, limit=_REQUESTS)).items
     serving = Counter(release.model for _, release in deployed(asked))
     return page(
@@ -49,6 +49,7 @@ def _list(asked: Asked, problem: str = "", status: int = 200) -> Response:
         "models.html",
         status=status,
         found=found,
+        call=_call(query),
         wanted=wanted,
         requests=requests,
         waiting=Counter(each.name for each in requests),
@@ -60,6 +61,12 @@ def _list(asked: Asked, problem: str = "", status: int = 200) -> Response:
         problem=problem,
         typed=asked.form if asked.request.method == "POST" else {},
     )
+
+
+def _call(query: SearchQuery) -> str:
+    """Return what follows the `?` of the call of the API that finds the same."""
+    given = {"filter": query.filter, "max_results": query.limit, "page_token": query.page_token}
+    return urlencode([(key, value) for key, value in given.items() if value] + [("order_by", query.order_by[0])])
 
 
 def stages_of(model: RegisteredModel) -> Mapping[str, int]:
