@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pytest
-from browser import look
+from browser import Seen, look
 from server import Server
 from shown import Shown
 
@@ -189,3 +189,59 @@ def test_hostile_names_do_nothing_beside_the_table(browser: Browser, shown: Plac
         assert "<img%" in page.inner_text(".chips.parts")
         assert page.locator("img[src=x]").count() == 0
         assert seen.wrong == []
+
+
+def test_what_is_opened_can_be_read_in_the_dark(browser: Browser, shown: Place) -> None:
+    """Menus of the page, of heads, cells and rows, the run at a glance, proposals, keys and the palette."""
+    server, there = shown
+    wrong: list[str] = []
+
+    def contrast(seen: Seen, name: str) -> None:
+        wrong.extend(f"{name}: {each}" for each in seen.serious("color-contrast"))
+
+    with look(browser, server.url, dark=True) as seen:
+        for place in (f"/experiments/{there.experiment}?cols=m:rmse&cols=p:model", f"/runs/{there.run}"):
+            page = seen.go(place)
+            page.wait_for_selector("html[data-ready]")
+            summaries = page.locator("main details.menu > summary")
+            opened = 0
+            for each in [each for each in summaries.all() if each.is_visible()]:
+                each.click()
+                panel = each.locator("xpath=following-sibling::*").first
+                expect(panel).to_be_visible()
+                expect(panel).not_to_have_text("…")
+                contrast(seen, f"{place}: {each.inner_text()}")
+                each.click()
+                opened += 1
+            assert opened > 0
+        page = seen.go(f"/experiments/{there.experiment}?cols=m:rmse&cols=p:model")
+        page.wait_for_selector("html[data-ready]")
+        for name in (".head-menu", "#rows .mark"):
+            page.locator(name).first.click()
+            expect(page.locator("#cell-menu")).to_be_visible()
+            contrast(seen, name)
+            page.keyboard.press("Escape")
+        page.keyboard.press("j")
+        page.keyboard.press("f")
+        expect(page.get_by_role("group", name="Filter by")).to_be_visible()
+        contrast(seen, "cell")
+        page.keyboard.press("Escape")
+        page.keyboard.press("o")
+        expect(page.locator("#peek h2")).to_be_visible()
+        contrast(seen, "peek")
+        page.keyboard.press("Escape")
+        page.keyboard.press("/")
+        page.keyboard.type("met")
+        expect(page.locator("main [role=option]").first).to_be_visible()
+        contrast(seen, "proposals")
+        page.keyboard.press("Escape")
+        page.locator("h1").click()
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys of this page")).to_be_visible()
+        contrast(seen, "keys")
+        page.keyboard.press("Escape")
+        page.keyboard.press("Control+k")
+        expect(page.locator("#palette [role=option]").first).to_be_visible()
+        contrast(seen, "palette")
+        assert seen.wrong == []
+    assert wrong == [], "\n".join(wrong)

@@ -83,18 +83,29 @@ class Seen:
         Raises:
             AssertionError: Something serious is wrong.
         """
-        script = AXE.read_text()
-        self.page.evaluate(script)
+        serious = self.serious()
+        assert serious == [], serious
+        assert self.wrong == [], self.wrong
+
+    def serious(self, *rules: str) -> list[tuple[str, str, list[str]]]:
+        """Return what keeps somebody from using the page: each rule, how bad it is, and the first places.
+
+        Args:
+            rules: The only rules to hold the page against; none are all.
+        """
+        if not self.page.evaluate("typeof axe !== 'undefined'"):
+            self.page.evaluate(AXE.read_text())
         found: Any = self.page.evaluate(
-            "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
+            """async (rules) => (await axe.run(document, {
+                resultTypes: ['violations'], ...(rules.length ? {runOnly: rules} : {}),
+            })).violations""",
+            list(rules),
         )
-        serious = [
+        return [
             (each["id"], each["impact"], [node["html"][:160] for node in each["nodes"][:3]])
             for each in found
             if each["impact"] in ("serious", "critical")
         ]
-        assert serious == [], serious
-        assert self.wrong == [], self.wrong
 
     def shot(self, name: str) -> None:
         """Keep a picture of what is shown, if somebody wants it."""
