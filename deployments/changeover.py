@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.deployments import steps
+from toolkit.deployments import proofs, steps
 from toolkit.deployments.config import ServiceConfig
 from toolkit.deployments.endpoint import JSON, ask
 from toolkit.deployments.example_check import Asking, check_example
@@ -84,6 +84,7 @@ class Plan:
         options: The target's own options.
         why: The reason that is given.
         patience: Seconds that it has to become healthy.
+        digest: What it must be built from, in SHA-256; empty: whatever it is built from now.
     """
 
     version: ModelVersion
@@ -91,6 +92,7 @@ class Plan:
     options: Mapping[str, str]
     why: str
     patience: float
+    digest: str = ""
 
 
 class Changeover:
@@ -202,7 +204,9 @@ class Changeover:
         """Record a release that has the traffic, or whose files are written, and end the one before."""
         served = target.serves or instance.address is not None
         done = ReleaseState.SERVING if served else ReleaseState.WRITTEN
-        self._remember(release, instance, state=done)
+        release = self._remember(release, instance, state=done)
+        if served:
+            proofs.note(self._means.folder, deployment, release)
         deployment = self._store.change(
             deployment.id,
             state=DeploymentState.SERVING if served else DeploymentState.WRITTEN,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from toolkit.deployments import steps
+from toolkit.deployments import proofs, steps
 from toolkit.deployments.alone import alone
 from toolkit.deployments.changeover import (
     INTERRUPTED,
@@ -210,7 +210,15 @@ class Releases:
         same = (version.name, version.version) == (serving.model, serving.version)
         return same and {**there.config, **change.config} == there.config and _with(there, change) == there.options
 
-    def rollback(self, name: str, *, to: int | None = None, why: str = "", patience: float = PATIENCE) -> Deployment:
+    def rollback(
+        self,
+        name: str,
+        *,
+        to: int | None = None,
+        why: str = "",
+        patience: float = PATIENCE,
+        as_served: bool = False,
+    ) -> Deployment:
         """Release again what served before: the version and the configuration of an earlier release.
 
         Args:
@@ -218,19 +226,33 @@ class Releases:
             to: The number of that release; default: the last one that served before the present one.
             why: The reason that the user gives.
             patience: Seconds that it has to become healthy.
+            as_served: Whether it must be what this machine itself has noted to have served on it
+                (`toolkit.deployments.proofs`), built from the same files.
 
         Raises:
             NotFound: There is no such deployment, no such release, or none that served before.
-            InvalidValue: That release never served, or serves.
+            InvalidValue: That release never served, or serves; or it is not proven.
             ToolkitError: As `update` does.
         """
         with alone(self._means.folder, name):
             deployment = self._changeover.mended(self._store.get(name))
             earlier = _earlier(deployment, self._store.releases(deployment.id), to)
+            if as_served and not proofs.is_noted(self._means.folder, deployment, earlier):
+                raise InvalidValue(
+                    f"release {earlier.number} of {name} is not known to have served on this machine as it stands in "
+                    "the store: go back by toolkit deployments rollback, at the machine"
+                )
             version = self._means.find(f"models:/{earlier.model}/{earlier.version}")
             config = ServiceConfig.from_dict(mapping(earlier.instance.get("config")) or deployment.config)
             told = f"rollback to release {earlier.number}" + (f": {why}" if why else "")
-            plan = Plan(version=version, config=config, options=deployment.options, why=told, patience=patience)
+            plan = Plan(
+                version=version,
+                config=config,
+                options=deployment.options,
+                why=told,
+                patience=patience,
+                digest=earlier.bento_digest if as_served else "",
+            )
             done = self._updated(deployment, plan)
             if done.follow_alias:  # else the alias would take it forward again at once
                 self._means.report(f"{name} follows {done.follow_alias} no longer: it was rolled back")
@@ -393,6 +415,11 @@ class Releases:
         target = self._means.target(deployment.target, plan.options)
         target.require(plan.options)
         bento, built = self._built(plan.version, plan.config)
+        if plan.digest not in ("", bento.digest):
+            raise InvalidValue(
+                f"{bento.tag} is built from other files than when it served (of the model, its packages or toolkit): "
+                "release it at its machine, by toolkit deployments rollback or update"
+            )
         deployment = self._store.change(deployment.id, expected=SETTLED, state=DeploymentState.UPDATING)
         return self._changeover.make(deployment, target, plan, bento, built)
 

@@ -102,6 +102,7 @@ class Settings(BaseSettings):
             ``127.0.0.1,10.1.0.0/16``.
         webhook_plain_http: Let webhooks call ``http://``, too, which whoever is on the way can read and change.
         webhook_timeout: Seconds that a webhook has to answer.
+        change_from_pages: Let the pages of this server release and stop deployments for a browser at its own machine.
         quiet: Print nothing but data and errors.
     """
 
@@ -234,6 +235,7 @@ class Settings(BaseSettings):
         default=None, validation_alias=_variable("TOOLKIT_WEBHOOK_PRIVATE_TARGETS")
     )
     webhook_plain_http: bool = Field(default=False, validation_alias=_variable("TOOLKIT_WEBHOOK_PLAIN_HTTP"))
+    change_from_pages: bool = Field(default=False, validation_alias=_variable("TOOLKIT_CHANGE_FROM_PAGES"))
     webhook_timeout: float = Field(
         default=10.0,
         gt=0,

@@ -22,7 +22,7 @@ def test_the_pages_are_there_and_a_browser_is_told(cli: Cli, monkeypatch: pytest
         place = first.out.strip()
         assert (first.code, opened) == (0, [place])
         with urllib.request.urlopen(place, timeout=300) as answer:
-            assert b"Nothing here yet" in answer.read()
+            assert b"Nothing has run yet" in answer.read()
         found = cli("ui", "a b/c", "--no-open")
         assert (found.out, len(opened)) == (f"{place}find?q=a%20b%2Fc\n", 1)
     finally:

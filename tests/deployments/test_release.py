@@ -216,6 +216,23 @@ def test_a_rollback_wants_what_has_served(place: Place) -> None:
         place.releases.rollback("wine", to=2)
 
 
+def test_a_rollback_for_people_elsewhere_runs_only_what_this_machine_knows(place: Place) -> None:
+    place.create()
+    place.releases.update("wine", Change(model="wine/2"))
+    back = place.releases.rollback("wine", as_served=True)
+    assert place.states()[-1] == (3, 1, "serving")
+    first = place.rows()[-1]
+    changed = {**first.instance, "config": {"workers": 64}}  # the rows are anybody's who may call the API
+    place.store.change_release(back.id, 1, instance=changed)
+    with pytest.raises(InvalidValue, match="release 1 of wine is not known to have served"):
+        place.releases.rollback("wine", to=1, as_served=True)
+    place.store.change(back.id, options={"colour": "red"})
+    with pytest.raises(InvalidValue, match="release 2 of wine is not known to have served"):
+        place.releases.rollback("wine", to=2, as_served=True)
+    assert place.states()[-1] == (3, 1, "serving")
+    assert place.releases.rollback("wine", to=2).release == 4
+
+
 def test_what_is_deleted_ends_and_its_name_is_free(place: Place) -> None:
     first = place.create()
     gone = place.releases.delete("wine")

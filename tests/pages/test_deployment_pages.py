@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from browser import look
-from server import Server
+from server import Server, serving
 from shown import HOSTILE, Shown
 
+from toolkit.deployments.proofs import note
 from toolkit.deployments.records import Deployment, DeploymentState, Release, ReleaseState
 from toolkit.recording.process import host_name
 from toolkit.wiring.serving import open_deployment_store
@@ -113,15 +115,37 @@ def test_from_elsewhere_one_only_goes_back_to_what_this_machine_has_served(deplo
     for body in (b"action=release&version=2&user=ann", b"action=stop&typed=here&user=ann", b"action=rollback&to=1"):
         answer = deployed.call("POST", "/deployments/here", body, away)
         assert (answer.status, "at the server&#39;s own machine" in answer.body.decode()) == (400, True), body
-    log = deployed.home / "deployments" / "here" / "1.log"
-    log.parent.mkdir(parents=True)
-    log.write_text("it served")
+    folder = deployed.home / "deployments"
+    kept = {"config": {"workers": 1}, "options": {}}
+    note(folder, made, store.change_release(made.id, 1, state=ReleaseState.REPLACED, instance=kept))
     told = deployed.call("POST", "/deployments/here", b"action=rollback&to=1&user=", away).body.decode()
     assert "say your name" in told  # so it might be done
     page = deployed.call("GET", "/deployments/here", None, away).body.decode()
     assert 'value="stop"' not in page
+    login = {"Authorization": "Basic YTpi"}
+    assert 'value="stop"' not in deployed.call("GET", "/deployments/here", None, login).body.decode()
     assert 'value="stop"' in deployed.call("GET", "/deployments/here").body.decode()
+    for changes in (
+        {"config": {"workers": 9}, "options": {}},
+        {"config": {"workers": 1}, "options": {"host": "0.0.0.0"}},
+    ):
+        store.change_release(made.id, 1, instance=changes)  # as a client may
+        answer = deployed.call("POST", "/deployments/here", b"action=rollback&to=1&user=ann", {**FORM, "Via": "proxy"})
+        assert (answer.status, "at the server&#39;s own machine" in answer.body.decode()) == (400, True)
     store.change(made.id, state=DeploymentState.DELETED)
+
+
+def test_a_server_for_others_changes_nothing_from_its_pages_unless_it_is_told_to(tmp_path: Path) -> None:
+    with serving(tmp_path / "home", change_from_pages=False) as server:
+        store = open_deployment_store(server.stores)
+        store.create(
+            Deployment(id="e" * 32, name="here", target="local", state=DeploymentState.CREATING, host=host_name())
+        )
+        page = server.call("GET", "/deployments/here").body.decode()
+        assert ("TOOLKIT_CHANGE_FROM_PAGES=true" in page, 'value="stop"' in page) == (True, False)
+        told = server.call("POST", "/deployments/here", b"action=stop&typed=here&user=ann", FORM).body.decode()
+        assert "TOOLKIT_CHANGE_FROM_PAGES=true" in told
+        assert store.get("here").state is DeploymentState.CREATING
 
 
 @pytest.mark.parametrize(

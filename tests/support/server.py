@@ -147,11 +147,19 @@ def serving(
     prefix: str = "",
     limits: Limits | None = None,
     allowed_hosts: Sequence[str] = (),
+    change_from_pages: bool = True,
 ) -> Iterator[Server]:
     """Run a server in a thread for a block."""
     changes = {"home": home, "tracking_uri": tracking_uri, "artifact_root": artifact_root}
     stores = open_stores(load().model_copy(update=changes))
-    app = make_app(stores, serve_artifacts=serve_artifacts, prefix=prefix, limits=limits, allowed_hosts=allowed_hosts)
+    app = make_app(
+        stores,
+        serve_artifacts=serve_artifacts,
+        prefix=prefix,
+        limits=limits,
+        allowed_hosts=allowed_hosts,
+        change_from_pages=change_from_pages,
+    )
     listener = free_socket()
     config = uvicorn.Config(
         app,

@@ -143,6 +143,9 @@ def rollback(
     to: int | None = typer.Option(
         None, "--to", metavar="RELEASE", min=1, help="The release to go back to; default: the one before."
     ),
+    as_served: bool = typer.Option(
+        False, "--as-served", help="Only what this machine itself has noted to have served, built from the same files."
+    ),
     why: str = _WHY,
     wait: float = _WAIT,
     as_json: bool = _JSON,
@@ -150,7 +153,7 @@ def rollback(
     """Release again what served before; it passes the same checks. A followed alias is followed no longer."""
     name = one_name(name, named, "rollback")
     with releasing(reason=why) as (releases, _):
-        _say(releases.rollback(name, to=to, why=why, patience=wait), as_json=as_json)
+        _say(releases.rollback(name, to=to, why=why, patience=wait, as_served=as_served), as_json=as_json)
 
 
 def delete(

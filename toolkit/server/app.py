@@ -39,6 +39,7 @@ def make_app(
     prefix: str = "",
     limits: Limits | None = None,
     allowed_hosts: Sequence[str] = (),
+    change_from_pages: bool = False,
 ) -> Starlette:
     """Return the application.
 
@@ -48,6 +49,7 @@ def make_app(
         prefix: What stands in front of each path.
         limits: What uploads may take.
         allowed_hosts: Names by which it may be called, besides its own address (`toolkit.server.guard.Rules`).
+        change_from_pages: Whether pages release and stop deployments for a browser at this machine.
     """
     locate = _proxied(stores.artifact_root) if serve_artifacts else str
     stopping = threading.Event()
@@ -71,6 +73,7 @@ def make_app(
             health=health,
             serves_artifacts=serve_artifacts,
             prefix=prefix,
+            change_from_pages=change_from_pages,
         )
 
     api = ApiRoute(f"{prefix}{PATH}", make)

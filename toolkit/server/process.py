@@ -306,6 +306,7 @@ def _application(settings: Settings, options: ServerOptions, stores: Stores) -> 
         prefix=options.prefix,
         limits=Limits(size=settings.upload_limit, reserve=settings.upload_reserve),
         allowed_hosts=options.allowed_hosts,
+        change_from_pages=settings.change_from_pages,
     )
 
 

@@ -68,6 +68,7 @@ def served(settings: Settings) -> Served | None:
         "TOOLKIT_BUSY_TIMEOUT": f"{settings.busy_timeout:g}",
         "TOOLKIT_DURABILITY": settings.durability,
         "TOOLKIT_ALLOWED_HOSTS": settings.allowed_hosts or "host.docker.internal",  # what containers call this machine
+        "TOOLKIT_CHANGE_FROM_PAGES": "true",  # it is this user's own, and listens to this machine only
         **settings.artifact_variables,
     }
     return Served(name=name, place=place, variables=variables)

@@ -33,6 +33,7 @@ class Site:
         health: How the services are that the server works with.
         serves_artifacts: Whether artifacts are read and written through the server.
         prefix: What stands in front of each path.
+        change_from_pages: Whether deployments are released and stopped for a browser at this machine.
     """
 
     stores: Stores
@@ -41,6 +42,7 @@ class Site:
     health: HealthWatch
     serves_artifacts: bool = True
     prefix: str = ""
+    change_from_pages: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

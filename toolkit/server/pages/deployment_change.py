@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from toolkit.deployments.records import Deployment
-from toolkit.errors import InvalidValue, ToolkitError
+from toolkit.errors import InvalidValue, NotFound, ToolkitError
 from toolkit.server.pages import errand
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.deployment_right import why_not_changed, why_not_returned
@@ -38,8 +38,15 @@ def act(asked: Asked) -> Response:
 
 def _roll_back(asked: Asked, deployment: Deployment) -> str:
     number = _number(asked.form.get("to", ""), "a release")
-    _check(why_not_returned(asked, deployment, number))
-    return _start(asked, deployment, f"Roll back to release {number}", ["rollback", f"--to={number}"])
+    releases = deployment_store(asked).releases(deployment.id)
+    release = next((each for each in releases if each.number == number), None)
+    if release is None:
+        raise NotFound(f"{deployment.name} has no release {number}: it has had {len(releases)}")
+    _check(why_not_returned(asked, deployment, release))
+    arguments = ["rollback", f"--to={number}"]
+    if why_not_changed(asked, deployment):  # the row may be another one's when the command reads it
+        arguments.append("--as-served")
+    return _start(asked, deployment, f"Roll back to release {number}", arguments)
 
 
 def _check(why_not: str) -> None:

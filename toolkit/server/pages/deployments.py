@@ -108,7 +108,7 @@ def head(asked: Asked, deployment: Deployment, releases: Sequence[Release]) -> M
         "steps_of": lambda release: steps.read(release.instance),
         "person": person_of(asked),
         "fixed": why_not_changed(asked, deployment),
-        "kept_back": lambda number: why_not_returned(asked, deployment, number),
+        "kept_back": lambda release: why_not_returned(asked, deployment, release),
         "problem": "",
     }
 
@@ -175,8 +175,7 @@ def _offered(asked: Asked, model: str | None) -> Sequence[int]:
     """Return the newest versions of a model, which may be released."""
     if model is None:
         return []
-    quoted = model.replace("'", "''")
-    query = SearchQuery(filter=f"name = '{quoted}'", order_by=["version_number DESC"], limit=_OFFERED)
+    query = SearchQuery(filter=f"name = {quoted(model)}", order_by=["version_number DESC"], limit=_OFFERED)
     return [each.version for each in asked.catalog.registered.search_versions(query).items]
 
 

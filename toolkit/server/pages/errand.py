@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from toolkit.deployments.alone import alone
 from toolkit.deployments.log_file import last_lines
 from toolkit.deployments.names import check_name
 from toolkit.errors import Conflict
@@ -27,6 +28,7 @@ from toolkit.tracking.records import Owner
 
 _FOLDER = ".pages"  # no deployment's name begins so
 _LINES = 200
+_writing = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,26 +76,28 @@ def start(home: Path, errand: tuple[str, str, str], arguments: Sequence[str], va
         variables: The process's environment.
 
     Raises:
-        Conflict: One of this deployment still goes on.
+        Conflict: One of this deployment still goes on, or begins.
     """
     name, what, user = errand
-    before = last(home, name)
-    if before is not None and before.runs:
-        raise Conflict(f"{before.what} goes on at this moment: try again when it is done")
     log = _log(home, name)
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        log.chmod(0o600)
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "toolkit", *arguments],
-            env=dict(variables),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    made = Errand(deployment=name, what=what, user=user, began=now_ms(), owner=_owner(process))
-    _write(home, made)
+    with alone(log.parent, name):
+        before = last(home, name)
+        if before is not None and before.runs:
+            raise Conflict(f"{before.what} goes on at this moment: try again when it is done")
+        with log.open("wb") as output:
+            log.chmod(0o600)
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "toolkit", *arguments],
+                env=dict(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        made = Errand(deployment=name, what=what, user=user, began=now_ms(), owner=_owner(process))
+        with _writing:
+            _write(home, made)
     threading.Thread(target=_wait, args=(home, made, process), name=f"errand-{name}", daemon=True).start()
     return made
 
@@ -107,7 +111,9 @@ def _owner(process: subprocess.Popen[bytes]) -> Owner:
 
 def _wait(home: Path, errand: Errand, process: subprocess.Popen[bytes]) -> None:
     code = process.wait()
-    _write(home, replace(errand, ended=now_ms(), code=code))
+    with _writing:
+        if last(home, errand.deployment) == errand:  # else the next one has begun
+            _write(home, replace(errand, ended=now_ms(), code=code))
 
 
 def last(home: Path, name: str) -> Errand | None:
