@@ -6,10 +6,11 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 from browser import look
@@ -18,9 +19,10 @@ from server import Server, serving
 from shown import HOSTILE
 
 import toolkit
+from toolkit.ids import now_ms
 from toolkit.recording.log_pieces import whole_of
 from toolkit.server.pages.run_story import _again
-from toolkit.tracking.records import Run, RunQuery
+from toolkit.tracking.records import NewRun, Run, RunQuery, RunStatus
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -296,6 +298,105 @@ def test_a_deleted_run_says_so_and_comes_back(browser: Browser, ran: Ran) -> Non
             page.get_by_role("button", name="Restore").click()
         assert page.locator(".notice").count() == 0
         assert runs.get_run(run_id).info.lifecycle_stage == "active"
+
+
+def test_a_run_is_tagged_and_coloured_where_one_stands(browser: Browser, ran: Ran) -> None:
+    """A form leads back to the tab that it was sent from."""
+    run_id = ran.runs["train 1"].info.run_id
+    tab = f"/runs/{run_id}/charts?x=relative"
+
+    def tags() -> Mapping[str, str]:
+        return ran.server.stores.runs.get_run(run_id).data.tags
+
+    with look(browser, ran.server.url) as seen:
+        page = seen.go(tab)
+        page.locator(".head summary").click()
+        page.fill(".head input[name=key]", "team")
+        page.fill(".head input[name=value]", f"wine & {HOSTILE}")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Tag", exact=True).click()
+        assert page.url == ran.server.url + tab
+        assert tags()["team"] == f"wine & {HOSTILE}"
+        page.locator(".head summary").click()
+        seen.check()
+        page.select_option(".head select[name=value]", "5")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Keep the colour").click()
+        assert page.url == ran.server.url + tab
+        assert tags()["toolkit.colour"] == "5"
+        page = seen.go(f"/runs/{run_id}")
+        assert page.input_value(".head select[name=value]") == "5"
+        chips = page.locator("section[aria-labelledby=h-tags]")
+        assert chips.locator("li").inner_text().startswith("team: wine & <img")
+        with page.expect_navigation():
+            chips.get_by_role("button", name="Remove the tag team").click()
+        assert chips.inner_text().endswith("No tags.")
+        assert "team" not in tags()
+        page.locator(".head summary").click()
+        page.select_option(".head select[name=value]", "")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Keep the colour").click()
+        assert page.url == f"{ran.server.url}/runs/{run_id}"
+        assert "toolkit.colour" not in tags()
+        assert seen.wrong == []
+
+
+@pytest.mark.parametrize(
+    ("referer", "end"),
+    [
+        ("", ""),
+        ("https://evil.example/", ""),
+        ("https://evil.example/runs/ID/logs?x=1", "/logs?x=1"),
+        ("//evil.example/runs/ID/charts/", ""),
+        ("http://[/runs/ID/pictures", "/pictures"),
+        ("/runs/other/charts", ""),
+    ],
+)
+def test_a_form_leads_to_no_other_place(ran: Ran, referer: str, end: str) -> None:
+    run_id = ran.runs["train 1"].info.run_id
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Sec-Fetch-Site": "same-origin",
+        "Referer": referer.replace("ID", run_id),
+    }
+    answer = ran.server.call("POST", f"/runs/{run_id}", b"action=untag&key=nothing", headers)
+    assert (answer.status, answer.headers["location"]) == (303, f"/runs/{run_id}{end}")
+
+
+def test_a_run_that_took_results_over_leads_to_where_they_are_from(browser: Browser, ran: Ran) -> None:
+    """A workflow that was resumed takes its finished step over, and both say so."""
+    server, before = ran.server, ran.runs["whole 2"].info.run_id
+    known = {run.info.run_id for run in server.stores.runs.list_runs(RunQuery()).items}
+    assert ran.machine.toolkit("run", "--resume", before, cwd=ran.folder).code == 1  # flaky fails again
+    new = [run for run in server.stores.runs.list_runs(RunQuery()).items if run.info.run_id not in known]
+    named = {run.data.tags.get("toolkit.step", "whole"): run.info.run_id for run in new}
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/runs/{named['train']}")
+        assert page.inner_text(".head #live-state").strip() == "Cached"
+        origin = ran.runs["train 2"].info.run_id
+        link = page.get_by_role("link", name=f"taken from the cache: the same as run {origin[:8]}")
+        seen.check()
+        with page.expect_navigation():
+            link.click()
+        assert page.url.endswith(f"/runs/{origin}")
+        page = seen.go(f"/runs/{named['whole']}")
+        with page.expect_navigation():
+            page.get_by_role("link", name=f"resumed from run {before[:8]}").click()
+        assert page.url.endswith(f"/runs/{before}")
+        assert seen.wrong == []
+
+
+def test_a_trial_that_was_pruned_says_so(browser: Browser, ran: Ran) -> None:
+    runs = ran.server.stores.runs
+    tags = {"toolkit.step": "tune", "toolkit.trial": "7", "toolkit.pruned": '{"3": 0.5}'}
+    new = NewRun(run_id=uuid4().hex, experiment_id="0", run_name="tune", user_id="ada", start_time=now_ms(), tags=tags)
+    run_id = runs.create_run(new).info.run_id
+    runs.update_run(run_id, status=RunStatus.FINISHED)
+    with look(browser, ran.server.url) as seen:
+        page = seen.go(f"/runs/{run_id}")
+        assert page.inner_text(".head #live-state").strip() == "Pruned"
+        assert page.locator("#live-facts .why").all_inner_texts() == ["step tune", "trial 7", "pruned"]
+        seen.check()
 
 
 @pytest.mark.parametrize("request_", ["", "[]", "{}", '{"uri": 3}', '{"uri": "x", "parameters": []}', "not json"])

@@ -10,21 +10,21 @@ from typing import Any
 from starlette.responses import Response
 
 from toolkit.errors import InvalidValue, NotFound
+from toolkit.recording.context import NOTE
 from toolkit.recording.log_pieces import whole_of
 from toolkit.server.pages import numbers, run_before, run_story, times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import duration_of
 from toolkit.server.pages.experiment import PRIMARY
+from toolkit.server.pages.given_tags import tags_of
 from toolkit.server.pages.log_lines import FOLDER as LOGS
 from toolkit.server.pages.render import page, redirect
 from toolkit.server.pages.sparkline import sparkline
 from toolkit.server.pages.states import state_of
 from toolkit.server.pages.view import quoted
-from toolkit.tracking.records import ArtifactEntry, Lifecycle, Run, RunQuery, SearchQuery
+from toolkit.tracking.records import SYSTEM, ArtifactEntry, Lifecycle, Run, RunQuery, SearchQuery
 from toolkit.tracking.series import Series, SeriesQuery
 
-NOTE = "mlflow.note.content"
-SYSTEM = "system/"
 _SPARKS = 200
 _POINTS = 80
 _COUNTED = 1_000
@@ -83,7 +83,7 @@ def show(asked: Asked) -> Response:
         other=other,
         changed=[param for param in params if param.changed],
         same=[param for param in params if not param.changed],
-        tags=sorted((k, v) for k, v in run.data.tags.items() if not k.startswith(("mlflow.", "toolkit.", "prefect."))),
+        tags=sorted(tags_of(run).items()),
         provenance=_provenance(run),
         diff=run_story.diff_of(asked, run),
         commands=run_story.commands(run),
