@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import count
+from typing import Any
 
 import pytest
 from server import Server, serving
 
 from toolkit.flows.published_graph import MARK, Published, key_of, publish
-from toolkit.tracking.records import NewRun
+from toolkit.flows.recorded_graph import GRAPH
+from toolkit.tracking.records import Metric, NewRun, Run, RunStatus
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +20,37 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a home of its own."""
     with serving(tmp_path_factory.mktemp("bounds") / "home") as found:
         yield found
+
+
+_numbers = count(1)
+
+
+def _add(
+    server: Server,
+    name: str,
+    experiment_id: str = "0",
+    *,
+    parent: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+    status: RunStatus = RunStatus.RUNNING,
+) -> str:
+    """Add a run; return its id."""
+    number = next(_numbers)
+    run = NewRun(
+        experiment_id=experiment_id,
+        run_id=f"{number:032x}",
+        run_name=name,
+        user_id="ann",
+        start_time=1_700_000_000_000 + number,
+        parent_run_id=parent,
+        tags=tags or {},
+        params=params or {},
+    )
+    server.stores.runs.create_run(run)
+    if status is not RunStatus.RUNNING:
+        server.stores.runs.update_run(run.run_id, status=status, end_time=run.start_time + 1)
+    return run.run_id
 
 
 def _text(server: Server, path: str) -> str:
@@ -51,14 +85,54 @@ def test_many_long_names_are_looked_up_some_at_a_time(server: Server) -> None:
     found = runs.create_experiment("long names")
     for name in names:
         publish(runs, found, Published(name=name, steps=[]))
-    last = NewRun(
-        experiment_id=found.experiment_id,
-        run_id="a" * 32,
-        run_name="its run",
-        user_id="ann",
-        start_time=1,
-        tags={"toolkit.workflow": names[-1]},
-    )
-    runs.create_run(last)
+    _add(server, "its run", found.experiment_id, tags={"toolkit.workflow": names[-1]})
     text = _text(server, "/workflows")
     assert all(name[:3] in text for name in names)
+
+
+@pytest.fixture(scope="module")
+def workflow(server: Server) -> str:
+    """A workflow that goes on, with a step that failed for the first time and will be tried again."""
+    steps = [{"name": "prepare"}, {"name": "train", "needs": {"prepare": []}, "retries": 2}, {"name": "ship"}]
+    tags = {"toolkit.workflow": "wine", GRAPH: json.dumps({"schema": 1, "steps": steps})}
+    whole = _add(server, "wine", tags=tags)
+    _add(server, "prepare", parent=whole, tags={"toolkit.step": "prepare"}, status=RunStatus.FINISHED)
+    tags = {"toolkit.step": "train", "toolkit.attempt": "1"}
+    failed = _add(server, "train", parent=whole, tags=tags, params={"alpha": "0.5"}, status=RunStatus.FAILED)
+    server.stores.runs.log_batch(failed, metrics=[Metric(key="rmse", value=0.5, timestamp=1, step=1)])
+    return whole
+
+
+def test_home_reads_of_a_workflows_steps_only_how_they_stand(
+    server: Server, workflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, seen = server.stores.runs, list[Run]()
+    for name in ("list_runs", "search_runs"):
+        told = getattr(runs, name)
+
+        def asked(query: Any, told: Any = told) -> Any:  # noqa: ANN401 - as the store has it
+            page = told(query)
+            seen.extend(run for run in page.items if run.info.parent_run_id == workflow)
+            return page
+
+        monkeypatch.setattr(runs, name, asked)
+    text = " ".join(_text(server, "/").split())
+    assert "1/3 steps" in text
+    assert {run.info.run_name for run in seen} == {"prepare", "train"}
+    assert not any(run.data.metrics or run.data.params for run in seen)
+
+
+@pytest.mark.parametrize("attempt", ["\u00b2", "1" * 5_000, "-1", ""], ids=["superscript", "long", "negative", "empty"])
+def test_an_attempt_that_is_no_number_takes_no_page_away(server: Server, workflow: str, attempt: str) -> None:
+    tags = {"toolkit.step": "ship", "toolkit.attempt": attempt, "toolkit.trial": attempt}
+    for number in range(2):
+        run_id = _add(server, f"ship {number}", parent=workflow, tags=tags, status=RunStatus.FAILED)
+        tags = {**tags, "toolkit.trial": "1"}
+    for path in ("/", "/workflows", f"/workflows/{workflow}", f"/workflows/{workflow}?step=ship", f"/runs/{run_id}"):
+        assert _text(server, path)
+
+
+@pytest.mark.parametrize("depth", ["\u00b2", "0", "1" * 5_000], ids=["superscript", "zero", "long"])
+def test_a_depth_that_is_none_is_told(server: Server, workflow: str, depth: str) -> None:
+    answer = server.call("GET", f"/runs/{workflow}/lineage", depth=depth)
+    assert answer.status == 400, answer.body

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.server.pages import numbers
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.compared import Compared
 from toolkit.tracking.records import ArtifactEntry
@@ -75,8 +76,7 @@ def pictures(asked: Asked, found: Compared) -> Mapping[str, Any]:
 
 
 def _place(text: str, count: int) -> int:
-    place = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    return max(0, min(place, count - 1))
+    return max(0, min(numbers.whole(text) or 0, count - 1))
 
 
 def series_of(files: Mapping[str, Sequence[ArtifactEntry]]) -> Mapping[str, Series]:

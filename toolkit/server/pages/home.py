@@ -20,7 +20,7 @@ from toolkit.server.pages.render import page
 from toolkit.server.pages.run_strip import DAYS, FLOW_RUN, bars_of, days_of, strip
 from toolkit.server.pages.sparkline import sparkline
 from toolkit.server.pages.states import FIELDS
-from toolkit.server.pages.workflow_steps import SYSTEM, WORKFLOW, read_workflow
+from toolkit.server.pages.workflow_steps import SYSTEM, WORKFLOW, read_standing
 from toolkit.tracking.records import Experiment, Run, RunQuery, RunStatus, SearchQuery
 
 if TYPE_CHECKING:
@@ -167,15 +167,21 @@ def failures(runs: Sequence[Run]) -> Sequence[Failure]:
 
 def _progress(asked: Asked, run: Run, known: Mapping[str, Experiment]) -> Progress:
     """Return how far a run is, as far as that can be told from what it has logged."""
-    if WORKFLOW in run.data.tags:
-        try:
-            steps = read_workflow(asked, run).steps
-        except NotFound:  # deleted meanwhile
-            return Progress()
-        states = Counter(step.state for step in steps)
-        now = ", ".join(step.name for step in steps if step.state in ("RUNNING", "RETRYING"))
-        waiting = states["RUNNING"] + states["RETRYING"] + states["WAITING"] + states["SCHEDULED"]
-        return Progress(done=len(steps) - waiting, steps=len(steps), now=now)
+    try:
+        return _of_steps(asked, run) if WORKFLOW in run.data.tags else _of_course(asked, run, known)
+    except (NotFound, ValueError):  # deleted meanwhile; or somebody wrote what says nothing: the page stays
+        return Progress()
+
+
+def _of_steps(asked: Asked, run: Run) -> Progress:
+    steps = read_standing(asked, run)
+    states = Counter(step.state for step in steps)
+    now = ", ".join(step.name for step in steps if step.state in ("RUNNING", "RETRYING"))
+    waiting = states["RUNNING"] + states["RETRYING"] + states["WAITING"] + states["SCHEDULED"]
+    return Progress(done=len(steps) - waiting, steps=len(steps), now=now)
+
+
+def _of_course(asked: Asked, run: Run, known: Mapping[str, Experiment]) -> Progress:
     logged = [key for key in sorted(run.data.metrics) if not key.startswith(SYSTEM)]
     primary = known[run.info.experiment_id].tags.get(PRIMARY)
     key = primary if primary in logged else next(iter(logged), None)

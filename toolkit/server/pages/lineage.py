@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.errors import InvalidValue
 from toolkit.registry.lineage import DEEPEST, Direction, Key, Kind, Lineage, Node, Relation
 from toolkit.registry.locating import MODEL_FILE, made_by
-from toolkit.server.pages import model_version, run
+from toolkit.server.pages import model_version, numbers, run
 from toolkit.server.pages.cells import cut
 from toolkit.server.pages.lineage_drawing import HEIGHT, WIDTH, draw
 from toolkit.server.pages.person import person_of
@@ -59,16 +59,17 @@ def graph(asked: Asked, start: Key) -> Mapping[str, Any]:
     from toolkit.wiring.registry import lineage_of  # noqa: PLC0415 - it composes all there is
 
     way, depth = asked.query.get("way", "both"), asked.query.get("depth", str(_USUAL_DEPTH))
-    if way not in tuple(Direction) or not depth.isdigit() or not 1 <= int(depth[:9]) <= DEEPEST:
+    deep = numbers.whole(depth) or 0
+    if way not in tuple(Direction) or not 1 <= deep <= DEEPEST:
         raise InvalidValue(f"wanted way=up, down or both, and depth=1 to {DEEPEST}")
-    found = lineage_of(asked.stores, start, Direction(way), depth=int(depth))
+    found = lineage_of(asked.stores, start, Direction(way), depth=deep)
     return {
         "start": start,
         "found": found,
         "drawing": draw(found),
         "names": {node.key: node for node in found.nodes},
         "way": way,
-        "depth": int(depth),
+        "depth": deep,
         "deepest": DEEPEST,
         "box": (WIDTH, HEIGHT),
         "rows": found.edges[:_ROWS],

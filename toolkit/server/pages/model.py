@@ -335,13 +335,14 @@ def _rule(asked: Asked, name: str) -> str:
     target = Target.read(form.get("target", "").strip())
     lines = form.get("gates", "").splitlines() if form["action"] == "rule" else []
     count = form.get("approvals", "").strip() if form["action"] == "rule" else ""
-    if count and not count.isdigit():
+    approvals = numbers.whole(count or "0")
+    if approvals is None:
         raise InvalidValue(f"{count[:50]!r} is no number of approvals")
     people = form.get("approvers", "").replace(",", " ").split() if form["action"] == "rule" else []
     policy = Policy(
         target=target,
         gates=tuple(read_gate(line) for line in lines if line.strip()),
-        approvals=int(count or 0),
+        approvals=approvals,
         approvers=tuple(people),
     )
     acting(asked, named=True).promotions.set_policies(name, [policy])

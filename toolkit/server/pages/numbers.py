@@ -13,6 +13,11 @@ _MOST_DIGITS = 8
 _EXACT_TO = 1e15
 
 
+def whole(text: str) -> int | None:
+    """Read a whole number of at most nine digits; ``None`` for what is none: anybody may have written the text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
 def metric(value: float, digits: int = 4) -> str:
     """Write a metric's value: fixed from 1e-3 to 1e6, else with an exponent.
 

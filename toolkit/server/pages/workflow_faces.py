@@ -145,7 +145,7 @@ def by_urgency(step: Step) -> Sequence[Item]:
 
     def place(item: Item) -> tuple[bool, int, int]:
         number = trials[item.run.info.run_id]
-        return item.run.info.run_id != step.best, order[item.state], int(number) if number.isdigit() else 0
+        return item.run.info.run_id != step.best, order[item.state], numbers.whole(number) or 0
 
     return sorted(step.items, key=place)
 

@@ -11,9 +11,9 @@ from functools import cached_property
 from toolkit.errors import ToolkitError
 from toolkit.flows.children import children
 from toolkit.flows.recorded_graph import GRAPH, GRAPH_PATH, PlannedStep, read_graph
-from toolkit.server.pages import states
+from toolkit.server.pages import numbers, states
 from toolkit.server.pages.asked import Asked
-from toolkit.tracking.records import Run, RunStatus
+from toolkit.tracking.records import Run, RunStatus, SearchQuery
 
 STEP, ATTEMPT, TRIAL = "toolkit.step", "toolkit.attempt", "toolkit.trial"
 BEST_RUN = "toolkit.best_run."
@@ -24,6 +24,7 @@ ORDER = ("FAILED", "LOST", "RUNNING", "RETRYING", "WAITING", "SCHEDULED", "KILLE
 """States, with those first that somebody should look at."""
 DECLARED = "DECLARED"
 """State of a step of a workflow that has not run."""
+_MOST_RUNS = 5_000
 _WELL = ("FINISHED", "CACHED")
 _OUTPUT = re.compile(r"runs:/([0-9a-f]{32})/([^\s,\]]+)")
 
@@ -193,7 +194,31 @@ def read_workflow(asked: Asked, run: Run) -> WorkflowRun:
         run: The workflow's run.
     """
     made = [child for child in children(asked.stores.runs, run.info.run_id) if STEP in child.data.tags]
-    planned = {step.name: step for step in graph_of(asked, run)}
+    planned = graph_of(asked, run)
+    steps = _steps(run, planned, made)
+    return WorkflowRun(run=run, steps=steps, links=_links(steps), is_planned=bool(planned))
+
+
+def read_standing(asked: Asked, run: Run) -> Sequence[Step]:
+    """Return the steps of a workflow's run without what they logged, for who asks only how they stand.
+
+    Args:
+        asked: The request.
+        run: The workflow's run; of very many runs of its steps the newest are read.
+    """
+    query = SearchQuery(
+        filter=f"tags.`{STEP}` IS NOT NULL AND parent_run_id = '{run.info.run_id}'",
+        order_by=["start_time DESC"],
+        limit=_MOST_RUNS,
+        fields=[f"tags.`{STEP}`", f"tags.`{ATTEMPT}`", *states.FIELDS],
+    )
+    made = asked.stores.runs.search_runs(query).items
+    return _steps(run, graph_of(asked, run), made[::-1])
+
+
+def _steps(run: Run, plan: Sequence[PlannedStep], made: Sequence[Run]) -> Sequence[Step]:
+    """Return the steps that a workflow's run declares, and those that it made runs of."""
+    planned = {step.name: step for step in plan}
     names = list(dict.fromkeys([*planned, *(child.data.tags[STEP] for child in made)]))
     by_step: dict[str, list[Run]] = {name: [] for name in names}
     for child in made:
@@ -206,9 +231,7 @@ def read_workflow(asked: Asked, run: Run) -> WorkflowRun:
         if told == steps:
             break
         steps = told
-    return WorkflowRun(
-        run=run, steps=list(steps.values()), links=_links(list(steps.values())), is_planned=bool(planned)
-    )
+    return list(steps.values())
 
 
 def graph_of(asked: Asked, run: Run) -> Sequence[PlannedStep]:
@@ -264,8 +287,8 @@ def _step(whole: Run, name: str, plan: PlannedStep | None, runs: Sequence[Run]) 
 
 
 def _attempt(run: Run) -> int:
-    text = run.data.tags.get(ATTEMPT, "1")
-    return int(text) if text.isdigit() else 1
+    number = numbers.whole(run.data.tags.get(ATTEMPT, ""))
+    return 1 if number is None else number
 
 
 def _state(states: Sequence[str], *, found: bool, goes_on: bool) -> str:
