@@ -212,6 +212,19 @@ def test_a_run_has_the_same_state_wherever_it_is_shown(browser: Browser, shown: 
         assert _state(page.locator("tr[data-row]")) == "Lost"
 
 
+def test_tags_of_the_machinery_are_not_among_those_that_people_gave(shown: tuple[Server, Shown]) -> None:
+    server, _ = shown
+    runs = server.stores.runs
+    experiment = runs.create_experiment("tagged").experiment_id
+    tags = {"wine-team": "red", "prefect.made_up": "1", "toolkit.made_up": "1", "mlflow.made_up": "1"}
+    new = NewRun(experiment_id=experiment, run_id="a7" * 16, run_name="tagged", user_id="u", start_time=1, tags=tags)
+    runs.create_run(new)
+    for place in (f"/runs/{new.run_id}", f"/runs/{new.run_id}/peek", f"/experiments/{experiment}/columns"):
+        text = server.call("GET", place).body.decode()
+        assert "wine-team" in text, place
+        assert "made_up" not in text, place
+
+
 _OWNER = Owner(host="elsewhere", pid=1, started=1)
 
 

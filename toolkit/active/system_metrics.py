@@ -16,10 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from toolkit.errors import ToolkitError
 from toolkit.recording.run import RecordedRun
 from toolkit.settings import Settings
+from toolkit.tracking.records import SYSTEM
 
 logger = logging.getLogger(__name__)
-
-PREFIX = "system/"
 
 _MEGA = 1e6
 _MEBI = 1024 * 1024 / 1e6  # nvidia-smi says MiB, the keys say megabytes
@@ -44,7 +43,7 @@ class SystemMetrics:
         self._run = run
         self._interval = interval
         self._samples = samples
-        self._prefix = f"{PREFIX}{node_id}/" if node_id else PREFIX
+        self._prefix = f"{SYSTEM}{node_id}/" if node_id else SYSTEM
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="toolkit-system-metrics", daemon=True)
 

@@ -8,6 +8,7 @@ import time
 
 from toolkit.cli.render import duration, number, say
 from toolkit.flows.report import RunOutcome, StepOutcome
+from toolkit.tracking.records import SYSTEM
 
 _MARKS = {"FINISHED": "✓", "FAILED": "✗", "KILLED": "■", "SKIPPED": "–"}
 _ASCII = {"FINISHED": "ok", "FAILED": "FAILED", "KILLED": "killed", "SKIPPED": "skipped"}
@@ -95,7 +96,7 @@ class Progress:
 
 
 def _metrics(step: StepOutcome) -> str:
-    own = {key: value for key, value in step.metrics.items() if not key.startswith("system/")}
+    own = {key: value for key, value in step.metrics.items() if not key.startswith(SYSTEM)}
     shown = [f"{key}={number(value)}" for key, value in sorted(own.items())[:4]]
     return ", ".join([*shown, f"… {len(own) - 4} more"] if len(own) > 4 else shown)
 

@@ -8,13 +8,12 @@ from toolkit.cli.render import show
 from toolkit.cli.store import find_run, opened
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.ids import new_run_id, now_ms, random_run_name
-from toolkit.recording.context import user_name
+from toolkit.recording.context import NOTE, user_name
 from toolkit.recording.stores import Stores
 from toolkit.tracking.records import Lifecycle, NewRun, RunStatus
 
 _RUN = typer.Argument(None, metavar="[RUN]...", help="Ids, beginnings of ids, or names.")
 _RUN_ID = typer.Option(None, "--run-id", metavar="ID", help="The same, as MLflow has it.")
-_DESCRIPTION = "mlflow.note.content"
 
 
 def create(
@@ -36,7 +35,7 @@ def create(
         raise InvalidValue("an experiment was given by name and by id: choose one")
     labels = dict(_tag(text) for text in tags)
     if description is not None:
-        labels[_DESCRIPTION] = description
+        labels[NOTE] = description
     with opened() as stores:
         named = stores.runs.ensure_experiment(experiment_name) if experiment_name is not None else None
         experiment = named or stores.runs.get_experiment(experiment_id or "0")

@@ -15,7 +15,7 @@ from toolkit.cli.why_cached import why_cached
 from toolkit.errors import InvalidValue
 from toolkit.ids import now_ms
 from toolkit.recording.stores import Stores
-from toolkit.tracking.records import ArtifactEntry, Run, RunQuery, RunStatus, SearchQuery
+from toolkit.tracking.records import SYSTEM, ArtifactEntry, Run, RunQuery, RunStatus, SearchQuery
 
 app = typer.Typer(
     add_completion=False,
@@ -244,7 +244,7 @@ def _seconds(run: Run) -> float:
 
 
 def _metrics(run: Run) -> str:
-    own = sorted((key, value) for key, value in run.data.metrics.items() if not key.startswith("system/"))
+    own = sorted((key, value) for key, value in run.data.metrics.items() if not key.startswith(SYSTEM))
     shown = [f"{key}={number(value)}" for key, value in own[:4]]
     return ", ".join([*shown, f"… {len(own) - 4} more"] if len(own) > 4 else shown)
 

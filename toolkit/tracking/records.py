@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+SYSTEM = "system/"
+"""How the names of metrics begin that are measured of the machine, not by the run."""
+
 
 class RunStatus(StrEnum):
     """The state of a run; MLflow's names."""

@@ -37,6 +37,7 @@ class Cell:
 
 EMPTY = Cell("", "not logged", "e")
 _COURSE = Cell("", "", "s")
+_FORMULA = ("=", "+", "@", "\t", "\r")  # what a spreadsheet runs that begins so
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
@@ -45,6 +46,11 @@ def cut(text: str, longest: int = LONGEST) -> str:
         return text
     half = (longest - 1) // 2
     return f"{text[:half]}…{text[-half:]}"
+
+
+def plain(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in _FORMULA or (text[:1] == "-" and not _is_number(text)) else text
 
 
 def duration_of(run: Run, now: int) -> int | None:

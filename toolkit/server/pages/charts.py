@@ -14,8 +14,8 @@ from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.render import page
 from toolkit.server.pages.run import head
 from toolkit.tracking.http_series import MOST_SERIES
+from toolkit.tracking.records import SYSTEM
 
-SYSTEM = "system/"
 AXES = ("step", "relative", "time")
 OPEN = 3
 """Sections that are unfolded at first."""

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from toolkit.errors import InvalidValue
-from toolkit.tracking.records import Run
+from toolkit.server.pages.given_tags import is_given
+from toolkit.tracking.records import SYSTEM, Run
 
 KINDS = {"m": ("metrics", "Metrics"), "p": ("params", "Parameters"), "t": ("tags", "Tags"), "a": ("attributes", "Run")}
 COURSE = "s"
@@ -101,7 +102,7 @@ def usual(runs: Sequence[Run], primary: str | None = None) -> Sequence[Column]:
         runs: The runs.
         primary: The metric that matters most.
     """
-    measured = Counter(key for run in runs for key in run.data.metrics if not key.startswith("system/"))
+    measured = Counter(key for run in runs for key in run.data.metrics if not key.startswith(SYSTEM))
     metrics = [key for key, _ in sorted(measured.items(), key=lambda item: (item[0] != primary, -item[1], item[0]))]
     return [
         Column("a", "started"),
@@ -138,6 +139,6 @@ def keys_of(runs: Sequence[Run]) -> Sequence[Column]:
     for run in runs:
         found |= {("m", key) for key in run.data.metrics}
         found |= {("p", key) for key in run.data.params}
-        found |= {("t", key) for key in run.data.tags if not key.startswith(("mlflow.", "toolkit."))}
+        found |= {("t", key) for key in run.data.tags if is_given(key)}
     order = "ampt"
     return [Column(kind, key) for kind, key in sorted(found, key=lambda each: (order.index(each[0]), each[1]))]

@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
-from toolkit.server.pages.compared import compared, tags_of
-from toolkit.server.pages.runs_export import plain
+from toolkit.server.pages.cells import plain
+from toolkit.server.pages.compared import compared
+from toolkit.server.pages.given_tags import tags_of
 from toolkit.server.pages.view import quoted
 from toolkit.tracking.records import Run
 

@@ -10,8 +10,9 @@ from typing import Any
 from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import cut, duration_of
-from toolkit.server.pages.compared import Compared, tags_of
+from toolkit.server.pages.compared import Compared
 from toolkit.server.pages.directions import lower_is_better
+from toolkit.server.pages.given_tags import tags_of
 from toolkit.server.pages.states import state_of
 from toolkit.tracking.records import Run
 

@@ -11,9 +11,9 @@ from toolkit.server.pages import numbers, times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import duration_of
 from toolkit.server.pages.compare_export import python
-from toolkit.server.pages.compared import SYSTEM, Compared, differences
+from toolkit.server.pages.compared import Compared, differences
 from toolkit.server.pages.directions import lower_is_better
-from toolkit.tracking.records import Run
+from toolkit.tracking.records import SYSTEM, Run
 
 ACROSS = 8
 """So many runs at most stand beside each other; more stand below each other."""

@@ -13,17 +13,16 @@ from toolkit.server.pages import colours
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import cut
 from toolkit.server.pages.experiment import PRIMARY
+from toolkit.server.pages.given_tags import tags_of
 from toolkit.server.pages.view import quoted
-from toolkit.tracking.records import DatasetInput, Run, SearchQuery
+from toolkit.tracking.records import SYSTEM, DatasetInput, Run, SearchQuery
 from toolkit.wiring.registry import inputs_of
 
 MOST = 200
 """Runs that are compared at once."""
 
-SYSTEM = "system/"
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _LONGEST, _NAME = 200, 40
-_OURS = ("mlflow.", "toolkit.", "prefect.")
 
 CODE = {
     tag.GIT_COMMIT: "Commit",
@@ -182,11 +181,6 @@ def differences(asked: Asked, runs: Sequence[Run]) -> tuple[Sequence[Row], Seque
             row = Row(kind=kind, key=key, values=[None if value is None else cut(value, _LONGEST) for value in values])
             (differing if len(set(values)) > 1 else same).append(row)
     return differing, same
-
-
-def tags_of(run: Run) -> Mapping[str, str]:
-    """Return the tags that people gave a run, without those that say how it was run."""
-    return {key: value for key, value in run.data.tags.items() if not key.startswith(_OURS)}
 
 
 def _named(run: Run, names: Mapping[str, str]) -> Mapping[str, str]:

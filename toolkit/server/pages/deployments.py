@@ -33,6 +33,7 @@ from toolkit.server.pages.model_files import Contract, contract_of
 from toolkit.server.pages.models import deployment_store
 from toolkit.server.pages.person import person_of
 from toolkit.server.pages.render import page, redirect
+from toolkit.server.pages.view import quoted
 from toolkit.server.wire.errors import answer
 from toolkit.tracking.records import SearchQuery
 
@@ -249,7 +250,9 @@ def score(asked: Asked) -> Response:
     try:
         sent = sent or _body(asked, deployment)
         began = time.monotonic()
-        came = ask(address, "/invocations", sent.encode(), timeout=_ANSWER_TIME)
+        came = ask(
+            address, "/invocations", sent.encode(), timeout=_ANSWER_TIME, limit=deployment_trial.READ + 1
+        )
         took = (time.monotonic() - began) * 1000
     except ToolkitError as error:
         return shown(asked, deployment, error.message, answer(error)[0], **({"sent": sent} if sent else {}))

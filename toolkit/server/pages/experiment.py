@@ -9,6 +9,7 @@ from dataclasses import replace
 from starlette.responses import JSONResponse, Response
 
 from toolkit.errors import InvalidValue
+from toolkit.recording.context import NOTE
 from toolkit.server.pages import columns as choice
 from toolkit.server.pages import families, remembered
 from toolkit.server.pages.asked import Asked
@@ -17,7 +18,7 @@ from toolkit.server.pages.families import Families
 from toolkit.server.pages.filter_parts import parts
 from toolkit.server.pages.groups import groups_of
 from toolkit.server.pages.render import page, redirect
-from toolkit.server.pages.runs_export import python
+from toolkit.server.pages.runs_export import call, python
 from toolkit.server.pages.runs_rows import fields as row_fields
 from toolkit.server.pages.runs_rows import rows as row_values
 from toolkit.server.pages.saved_views import saved_in
@@ -25,7 +26,6 @@ from toolkit.server.pages.view import PAGE, RunsView, quoted
 from toolkit.tracking.records import Lifecycle, Run, SearchQuery
 from toolkit.tracking.records import Page as Found
 
-NOTE = "mlflow.note.content"
 PRIMARY = "toolkit.primary_metric"
 _TYPICAL = 25
 _UNFOLDED = 200
@@ -67,6 +67,8 @@ def show(asked: Asked) -> Response:
         groupings=_groupings(view, shown),
         chips=[] if fault else _chips(view),
         python=python(experiment, view, shown),
+        call=call(asked, view, shown),
+        taken=remembered.taken(written, view),
         now_shown=written.query(after=None)[1:],
         headers=remembered.headers(asked, written),
     )
@@ -186,11 +188,11 @@ def _plain_field(column: Column) -> str:
 
 
 def picker(asked: Asked) -> Response:
-    """Return what columns are chosen in."""
+    """Return what columns are chosen in: a part of the experiment's page, or (without script) a page of its own."""
     view = RunsView.of(asked, asked.path["experiment_id"])
     newest = asked.stores.runs.search_runs(view.search(limit=PAGE)).items
-    primary = asked.stores.runs.get_experiment(view.experiment_id).tags.get(PRIMARY)
-    chosen = view.columns or choice.usual(newest[:_TYPICAL], primary)
+    experiment = asked.stores.runs.get_experiment(view.experiment_id)
+    chosen = view.columns or choice.usual(newest[:_TYPICAL], experiment.tags.get(PRIMARY))
     known = list(choice.keys_of(newest))
     known += [column for column in chosen if column not in known and column.kind != COURSE]
     groups: dict[str, list[Column]] = {}
@@ -200,7 +202,8 @@ def picker(asked: Asked) -> Response:
     if measured := [column.key for column in known if column.kind == "m"]:
         courses = dict.fromkeys([*(column.key for column in chosen if column.kind == COURSE), *measured[:_COURSES]])
         groups["Courses"] = [Column(COURSE, key) for key in courses]
-    return page(asked, "columns.html", view=view, groups=groups, chosen=set(chosen))
+    template = "columns.html" if asked.is_part else "columns_page.html"
+    return page(asked, template, view=view, groups=groups, chosen=set(chosen), experiment=experiment)
 
 
 def edit(asked: Asked) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
 from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response
@@ -15,6 +14,7 @@ from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.render import page, redirect
 from toolkit.server.pages.states import FIELDS, look, state_of
+from toolkit.server.pages.view import quoted
 from toolkit.tracking.records import Experiment, Run, RunQuery, SearchQuery
 
 _EACH = 20
@@ -46,7 +46,7 @@ def show(asked: Asked) -> Response:
             return redirect(asked.url("runs", asked.stores.runs.get_run(wanted).info.run_id))
         except NotFound:
             pass  # it is no whole id
-    call = urlencode({"filter": f"name ILIKE '%{_literal(wanted)}%'", "max_results": _EACH}) if wanted else ""
+    call = urlencode({"filter": f"name {_like(wanted)}", "max_results": _EACH}) if wanted else ""
     return page(asked, "find.html", wanted=wanted, found=_found(asked, wanted, _EACH), call=call)
 
 
@@ -90,7 +90,7 @@ def _found(asked: Asked, wanted: str, each: int) -> Found:
     if not wanted:
         return Found()
     runs = asked.stores.runs
-    like = f"ILIKE '%{_literal(wanted)}%'"
+    like = _like(wanted)
     found = list(runs.search_runs(SearchQuery(filter=f"run_name {like}", limit=each, fields=FIELDS)).items)
     if _SHORTEST_ID <= len(wanted) <= _LONGEST_ID and all(letter in "0123456789abcdef" for letter in wanted.lower()):
         by_id = runs.list_runs(RunQuery(run_id_prefix=wanted.lower(), lifecycle=None, limit=each)).items
@@ -103,9 +103,9 @@ def _found(asked: Asked, wanted: str, each: int) -> Found:
     )
 
 
-def _literal(text: str) -> str:
-    """Return a text as it stands in a filter, where ``%`` and ``_`` stand for any letters all the same."""
-    return text.replace("'", "''")[:500]
+def _like(text: str) -> str:
+    """Return the test that finds a text in a name."""
+    return f"ILIKE {quoted(f'%{text[:500]}%')}"
 
 
 PAGES = [("GET", "/find", show), ("GET", "/find/glance", glance)]

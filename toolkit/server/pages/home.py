@@ -20,8 +20,8 @@ from toolkit.server.pages.render import page
 from toolkit.server.pages.run_strip import DAYS, FLOW_RUN, bars_of, days_of, strip
 from toolkit.server.pages.sparkline import sparkline
 from toolkit.server.pages.states import FIELDS
-from toolkit.server.pages.workflow_steps import SYSTEM, WORKFLOW, read_standing
-from toolkit.tracking.records import Experiment, Run, RunQuery, RunStatus, SearchQuery
+from toolkit.server.pages.workflow_steps import WORKFLOW, read_standing
+from toolkit.tracking.records import SYSTEM, Experiment, Run, RunQuery, RunStatus, SearchQuery
 
 if TYPE_CHECKING:
     from toolkit.deployments.records import Deployment

@@ -16,8 +16,9 @@ from toolkit.server.pages import model_export, model_table, numbers
 from toolkit.server.pages.models import ACTIVE, deployed, first_line
 from toolkit.server.pages.person import acting, person_of, remember
 from toolkit.server.pages.render import page, redirect
+from toolkit.server.pages.view import quoted
 from toolkit.server.wire.errors import answer
-from toolkit.tracking.records import Run, SearchQuery
+from toolkit.tracking.records import SYSTEM, Run, SearchQuery
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -89,10 +90,9 @@ def show(asked: Asked) -> Response:
 def _shown(asked: Asked, problem: str = "", status: int = 200) -> Response:
     catalog = asked.catalog
     model = catalog.registered.get_model(asked.path["name"])
-    quoted = model.name.replace("'", "''")
     found = catalog.registered.search_versions(
         SearchQuery(
-            filter=f"name = '{quoted}'",
+            filter=f"name = {quoted(model.name)}",
             order_by=["version_number DESC"],
             limit=_PAGE,
             page_token=asked.query.get("after") or None,
@@ -163,9 +163,7 @@ def measures(asked: Asked, versions: Sequence[ModelVersion]) -> Mapping[int, tup
     found: dict[int, tuple[Mapping[str, float], Run | None]] = {}
     for each in versions:
         run = runs.get(each.run_id or "")
-        values = {
-            key: value for key, value in (run.data.metrics if run else {}).items() if not key.startswith("system/")
-        }
+        values = {key: value for key, value in (run.data.metrics if run else {}).items() if not key.startswith(SYSTEM)}
         for point in _of_model(asked, each):
             values[point.metric.key] = point.metric.value
         found[each.version] = values, run

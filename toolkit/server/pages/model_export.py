@@ -14,14 +14,13 @@ from starlette.responses import Response
 from toolkit.errors import InvalidValue
 from toolkit.registry.history import MOST_CHANGES, Change, ChangeQuery
 from toolkit.server.pages import times
+from toolkit.server.pages.cells import plain
 
 if TYPE_CHECKING:
     from toolkit.server.pages.asked import Asked
 
 MOST = 100_000
 _COLUMNS = ("id", "time", "user", "name", "version", "action", "key", "from", "to", "reason", "request")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a table program would take for a formula that begins so."""
 
 
 def answer(asked: Asked, name: str, query: ChangeQuery) -> Response:
@@ -66,10 +65,5 @@ def _csv(rows: list[dict[str, object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(_COLUMNS)
-    writer.writerows([[_cell(each) for each in row.values()] for row in rows])
+    writer.writerows([[plain(each) if isinstance(each, str) else each for each in row.values()] for row in rows])
     return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    """Return a cell that no table program runs."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

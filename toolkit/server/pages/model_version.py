@@ -36,7 +36,6 @@ TABS = (
     ("history", "History"),
     ("use", "Use"),
 )
-_REQUESTS = 200
 _CLOSED = 20
 _BODY = 600
 

@@ -13,6 +13,7 @@ from toolkit.registry.records import RegisteredModel, Stage
 from toolkit.registry.registering import Registration, register
 from toolkit.server.pages.person import acting, author, person_of, remember
 from toolkit.server.pages.render import page, redirect
+from toolkit.server.pages.view import quoted
 from toolkit.server.wire.errors import answer
 from toolkit.tracking.records import SearchQuery
 
@@ -34,9 +35,8 @@ def show(asked: Asked) -> Response:
 
 def _list(asked: Asked, problem: str = "", status: int = 200) -> Response:
     wanted = asked.query.get("q", "").strip()
-    text = wanted.replace("'", "''")
     query = SearchQuery(
-        filter=f"name ILIKE '%{text}%'" if wanted else "",
+        filter=f"name ILIKE {quoted(f'%{wanted}%')}" if wanted else "",
         order_by=["last_updated_timestamp DESC"],
         limit=_PAGE,
         page_token=asked.query.get("after") or None,

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from toolkit.server.pages import columns as choice
 from toolkit.server.pages import times
 from toolkit.server.pages.asked import Asked
+from toolkit.server.pages.cells import plain
 from toolkit.server.pages.columns import COURSE, EXTREMES, Column
 from toolkit.server.pages.extremes import Extremes, extremes_of
 from toolkit.server.pages.view import RunsView
@@ -135,19 +137,6 @@ def _value(run: Run, column: Column, extremes: Extremes) -> str:
     return plain((run.data.params if column.kind == "p" else run.data.tags).get(column.key, ""))
 
 
-def plain(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "@", "\t", "\r") or (text[:1] == "-" and not _number(text)) else text
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def python(experiment: Experiment, view: RunsView, columns: Sequence[Column]) -> str:
     """Return the line of Python that gives what is shown as a pandas table."""
     filter_ = view.search().filter
@@ -159,6 +148,22 @@ def python(experiment: Experiment, view: RunsView, columns: Sequence[Column]) ->
         f"fields={choice.loaded(columns)!r}" if columns else "",
     ]
     return f"toolkit.search_runs({', '.join(part for part in given if part)})"
+
+
+def call(asked: Asked, view: RunsView, columns: Sequence[Column]) -> str:
+    """Return the call of the API that finds what is shown, as a shell takes it."""
+    query = replace(view, after=None).search(fields=choice.loaded(columns) if columns else None)
+    given = {
+        "experiment_ids": query.experiment_ids,
+        "filter": query.filter,
+        "order_by": query.order_by,
+        "lifecycle": "deleted" if view.deleted else None,
+        "fields": query.fields,
+        "limit": query.limit,
+    }
+    body = shlex.quote(json.dumps({name: value for name, value in given.items() if value}, ensure_ascii=False))
+    base = f"{asked.request.url.scheme}://{asked.request.headers.get('host', '')}{asked.site.prefix}"
+    return f"curl -s {shlex.quote(f'{base}/api/v1/runs/search')} -H 'Content-Type: application/json' -d {body}"
 
 
 PAGES = [

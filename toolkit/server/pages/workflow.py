@@ -15,6 +15,7 @@ from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import cut, duration_of
 from toolkit.server.pages.render import page
 from toolkit.server.pages.states import look, state_of
+from toolkit.server.pages.view import quoted
 from toolkit.server.pages.workflow_attempts import attempts
 from toolkit.server.pages.workflow_faces import brief, by_urgency, declared_of, face, length, metric_of, part_of
 from toolkit.server.pages.workflow_folding import fold
@@ -193,8 +194,7 @@ def _siblings(asked: Asked, run: Run) -> Mapping[str, Run | None]:
     name = run.data.tags.get(WORKFLOW, "")
     if not name:
         return {"Previous": None, "Next": None}
-    quoted = name.replace("'", "''")
-    same = f"tags.`{WORKFLOW}` = '{quoted}' AND run_id != '{run.info.run_id}'"
+    same = f"tags.`{WORKFLOW}` = {quoted(name)} AND run_id != '{run.info.run_id}'"
     start = run.info.start_time
 
     def first(term: str, order: str) -> Run | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from toolkit.errors import NotFound
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.states import FIELDS
+from toolkit.server.pages.view import quoted
 from toolkit.server.pages.workflow_steps import WORKFLOW
 from toolkit.tracking.records import Run, SearchQuery
 
@@ -70,14 +71,10 @@ def _candidates(asked: Asked, run: Run) -> Sequence[Run]:
     """Return the runs of the workflow that went on from others, and those of the same flow run of Prefect."""
     fields = [f"tags.{RESUMED_FROM}", f"tags.{FLOW_RUN}", *FIELDS]
     name, flow = run.data.tags.get(WORKFLOW, ""), run.data.tags.get(FLOW_RUN, "")
-    terms = [f"tags.`{WORKFLOW}` = {_quoted(name)} AND tags.`{RESUMED_FROM}` IS NOT NULL"] if name else []
+    terms = [f"tags.`{WORKFLOW}` = {quoted(name[:500])} AND tags.`{RESUMED_FROM}` IS NOT NULL"] if name else []
     if flow:
-        terms.append(f"tags.`{FLOW_RUN}` = {_quoted(flow)} AND tags.`{WORKFLOW}` IS NOT NULL")
+        terms.append(f"tags.`{FLOW_RUN}` = {quoted(flow[:500])} AND tags.`{WORKFLOW}` IS NOT NULL")
     found: list[Run] = []
     for term in terms:
         found += asked.stores.runs.search_runs(SearchQuery(filter=term, limit=_MOST, fields=fields)).items
     return found
-
-
-def _quoted(text: str) -> str:
-    return "'" + text[:500].replace("'", "''") + "'"

@@ -17,8 +17,8 @@ from toolkit.server.pages.cells import cut
 from toolkit.server.pages.states import CACHED_FROM
 from toolkit.server.pages.workflow_faces import by_urgency, varied
 from toolkit.server.pages.workflow_prefect import task_url
-from toolkit.server.pages.workflow_steps import SYSTEM, Item, Step, WorkflowRun
-from toolkit.tracking.records import ArtifactEntry, Run
+from toolkit.server.pages.workflow_steps import Item, Step, WorkflowRun
+from toolkit.tracking.records import SYSTEM, ArtifactEntry, Run
 
 _MOST_ITEMS = 200
 _LINES = 20

@@ -13,12 +13,11 @@ from toolkit.flows.children import children
 from toolkit.flows.recorded_graph import GRAPH, GRAPH_PATH, PlannedStep, read_graph
 from toolkit.server.pages import numbers, states
 from toolkit.server.pages.asked import Asked
-from toolkit.tracking.records import Run, RunStatus, SearchQuery
+from toolkit.tracking.records import SYSTEM, Run, RunStatus, SearchQuery
 
 STEP, ATTEMPT, TRIAL = "toolkit.step", "toolkit.attempt", "toolkit.trial"
 BEST_RUN = "toolkit.best_run."
 WORKFLOW = "toolkit.workflow"
-SYSTEM = "system/"
 
 ORDER = ("FAILED", "LOST", "RUNNING", "RETRYING", "WAITING", "SCHEDULED", "KILLED", "PRUNED", "FINISHED", "CACHED")
 """States, with those first that somebody should look at."""

@@ -12,6 +12,7 @@ from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.cells import duration_of
 from toolkit.server.pages.render import page
 from toolkit.server.pages.states import FIELDS, look, state_of
+from toolkit.server.pages.view import quoted
 from toolkit.server.pages.workflow_declared import declared
 from toolkit.server.pages.workflow_steps import STEP, WORKFLOW
 from toolkit.tracking.records import Run, RunStatus, SearchQuery
@@ -26,8 +27,7 @@ def every(asked: Asked) -> Response:
     name, status = asked.query.get("name", ""), asked.query.get("status", "").upper()
     terms = [f"tags.`{WORKFLOW}` IS NOT NULL"]
     if name:
-        quoted = name[:500].replace("'", "''")
-        terms.append(f"tags.`{WORKFLOW}` = '{quoted}'")
+        terms.append(f"tags.`{WORKFLOW}` = {quoted(name[:500])}")
     if status:
         if status not in tuple(RunStatus):
             raise InvalidValue(f"there is no status {status[:50]!r}: wanted {', '.join(RunStatus)}")
@@ -64,7 +64,7 @@ def _steps_of(asked: Asked, runs: Sequence[Run]) -> Mapping[str, Sequence[tuple[
     found: dict[str, dict[str, str]] = {run.info.run_id: {} for run in runs}
     if not runs:
         return {}
-    ids = ", ".join(f"'{run_id}'" for run_id in found)
+    ids = ", ".join(map(quoted, found))
     query = SearchQuery(
         filter=f"tags.`{STEP}` IS NOT NULL AND parent_run_id IN ({ids})",
         order_by=["start_time ASC"],
