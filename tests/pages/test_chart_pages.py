@@ -218,6 +218,58 @@ def test_of_many_runs_those_that_cannot_be_told_share_one_grey_line(browser: Bro
         seen.check()
 
 
+def test_charts_are_turned_smoothed_and_found_by_name(browser: Browser, shown: Place) -> None:
+    """What is turned and smoothed stands in the address, and a reload keeps it; what is found by name does not."""
+    from playwright.sync_api import expect
+
+    server, there = shown
+    run_id = _log(server, there, "turned", {"loss": [1.0, 0.0, 1.0, 0.0], "val/accuracy": [0.5, 0.75]})
+    points = server.stores.runs.get_run(run_id).info.start_time
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/runs/{run_id}/charts")
+        assert [at for at, _ in _drawn(seen, "loss")[run_id]["data"]] == [0, 1, 2, 3]
+        page.select_option("#chart-options select[name=x]", "time")
+        assert page.url.endswith("?x=time")
+        assert [at for at, _ in _drawn(seen, "loss")[run_id]["data"]] == [points + 1_000 * n for n in range(4)]
+        page.select_option("#chart-options select[name=x]", "relative")
+        assert [at for at, _ in _drawn(seen, "loss")[run_id]["data"]] == [0, 1, 2, 3]
+        page.locator("input[name=smooth]").fill("0.9")
+        _said(seen, "loss", "smoothed 0.9")
+        line = smoothed([1.0, 0.0, 1.0, 0.0], 0.9)
+        assert [y for _, y in _drawn(seen, "loss")[run_id]["data"]] == pytest.approx(line)
+        assert page.url.endswith("?x=relative&smooth=0.9")
+        page.get_by_label("Find a chart").fill("^ACC|val/")
+        expect(page.locator('[data-chart="loss"]')).to_be_hidden(timeout=120_000)
+        expect(page.locator('[data-chart="val/accuracy"]')).to_be_visible(timeout=120_000)
+        assert "ACC" not in page.url
+        seen.check()
+        page = seen.go(page.url.removeprefix(server.url))
+        assert page.input_value("#chart-options select[name=x]") == "relative"
+        _said(seen, "loss", "smoothed 0.9")
+        expect(page.locator('[data-chart="loss"]')).to_be_visible(timeout=120_000)
+        assert seen.wrong == []
+
+
+def test_of_more_metrics_than_are_drawn_some_are_asked_for(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    run_id = _log(server, there, "wide", {})
+    points = [Metric(key=f"m/{n:03}", value=n, timestamp=now_ms()) for n in range(203)]
+    server.stores.runs.log_batch(run_id, metrics=points)
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/runs/{run_id}/charts?smooth=0.5")
+        assert "200 of 203 metrics are drawn." in page.inner_text("main")
+        page.check("input[name=log]")
+        page.get_by_label("Metrics with").fill("/202")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Draw").click()
+        assert page.locator("[data-chart]").count() == 1
+        assert _drawn(seen, "m/202")["values"]["data"] == [202]
+        assert page.is_checked("#chart-options input[name=log]")
+        assert page.input_value("#chart-options input[name=smooth]") == "0.5"
+        assert page.input_value("input[name=find]") == "/202"
+        seen.check()
+
+
 def test_charts_of_runs_without_a_metric_say_so(browser: Browser, shown: Place) -> None:
     """So does a part of a name that none has, and the field for another one stays."""
     server, there = shown

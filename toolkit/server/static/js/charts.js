@@ -228,6 +228,16 @@ function remember() {
   history.replaceState(null, "", text ? `?${text}` : location.pathname);
 }
 
+/** Let a form keep what the address says now, which is more than when the page came. */
+function keep(other) {
+  other.querySelectorAll("input[type=hidden]").forEach((each) => each.remove());
+  for (const [name, value] of new URLSearchParams(location.search)) {
+    if (name !== "find") {
+      other.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+    }
+  }
+}
+
 /** Read the steps that are looked at from their fields; one that is empty is no bound. */
 function chosenSteps() {
   const [from, to] = ["from", "to"].map((name) => form.elements[name].value);
@@ -340,6 +350,7 @@ function begin() {
   Promise.all(seen.map(show)).then(() => setTimeout(observe, 100));
   form.addEventListener("input", turned);
   form.addEventListener("submit", (event) => event.preventDefault());
+  document.getElementById("chart-draw")?.addEventListener("submit", (event) => keep(event.target));
   document.addEventListener("click", clicked);
   document.addEventListener("input", (event) => {
     if (event.target.matches("[data-find-chart]")) {
