@@ -17,6 +17,44 @@ def _packed(objects: bytes, rest: bytes = b"/Filter/FlateDecode") -> bytes:
     return b"%PDF-1.5\n1 0 obj\n<</Type/ObjStm/N 1/First 4" + rest + b">>\nstream\n" + body + b"\nendstream\nendobj\n"
 
 
+_HIDDEN = b"1 0 <</OpenAction" + _ACTION + b">>"
+
+
+def _hidden(between: bytes, after: bytes = b"stream\n", kind: bytes = b"/Type/ObjStm") -> bytes:
+    """Return a PDF with packed script, whose stream's dictionary does not look like one."""
+    head = b"%PDF-1.5\n1 0 obj\n<<" + kind + b"/N 1/First 4/Filter/FlateDecode"
+    return head + between + b">>" + after + zlib.compress(_HIDDEN) + b"\nendstream\nendobj\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _hidden(b" % obj\n"),
+        _hidden(b"(\n2 0 obj\n<</A 1)"),
+        _hidden(b" " * 5000),
+        _hidden(b"", b"stream\r"),
+        _hidden(b"", b"stream  \n"),
+        _hidden(b"", kind=b""),
+        _hidden(b"", kind=b"").replace(b"/First", b"/Fir#73t"),
+        _hidden(b"/DecodeParms 3 0 R"),
+        _hidden(b"", kind=b"").replace(b"/First 4", b"/First 7 0 R/Last 8 0 R%>>endobj\n"),
+        _packed(b"1 0 <</Type/Catalog>>", b"/Filter[/FlateDecode/FlateDecode]"),
+        b"%PDF-1.4\ntrailer<</Root 1 0 R/Encrypt 9 0 R>>\n",
+        _packed(b"1 0 <</Type/Catalog>>") * 6000,
+    ],
+    ids="comment string blanks cr-alone blanks-after no-type no-type-escaped parameters no-outline twice encrypted "
+    "many".split(),
+)
+def test_where_it_cannot_be_told_what_is_packed_there_may_be_script(data: bytes) -> None:
+    assert not is_still(io.BytesIO(data), len(data))
+
+
+def test_outlines_and_many_packed_objects_are_no_script() -> None:
+    outline = b"9 0 obj\n<</Title(A \\) b)/First 5 0 R/Last 6 0 R/Count 2/Next 4 0 R/Title(50% of (it))>>\nendobj\n"
+    data = _packed(b"1 0 <</Type/Catalog>>") * 500 + outline.replace(b"(50% of (it))", b"(50% of it)")
+    assert is_still(io.BytesIO(data), len(data))
+
+
 @pytest.mark.parametrize(
     ("data", "still"),
     [
