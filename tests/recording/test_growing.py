@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from toolkit.artifacts.local import LocalArtifactStore
 from toolkit.artifacts.store import StoredFile
 from toolkit.errors import ArtifactError
-from toolkit.recording.growing import MOST, Growing
+from toolkit.recording.growing import MOST, TOGETHER, Growing
 from toolkit.recording.log_pieces import joined, piece_path, whole_of
 from toolkit.recording.run import RecordedRun
 from toolkit.tracking.records import ArtifactEntry
@@ -28,10 +29,15 @@ class Counted(LocalArtifactStore):
         super().__init__(root)
         self.calls = self.sent = 0
         self.broken = False
+        self.waits, self.sends = threading.Event(), threading.Event()
+        self.sends.set()
 
     def put_stream(self, key: str, source: BinaryIO) -> StoredFile:
         if self.broken:
             raise ArtifactError("the store is away")
+        if not self.sends.is_set():
+            self.waits.set()
+            assert self.sends.wait(120)
         stored = super().put_stream(key, source)
         self.calls += 1
         self.sent += stored.size
@@ -140,6 +146,54 @@ def test_it_looks_by_itself_and_keeps_what_is_there_when_its_writer_fails(run: R
     with pytest.raises(ValueError, match="end"):
         work()
     assert read(run) == b"one\ntwo\n"
+
+
+def test_a_step_that_ends_waits_for_the_piece_that_is_being_sent_alone(
+    run: RecordedRun, counted: Counted, tmp_path: Path
+) -> None:
+    file = tmp_path / "output.log"
+    growing = Growing(run, file, LOG, pause=0.01)
+    for _ in range(TOGETHER - 1):
+        with file.open("ab") as log:
+            log.write(b"line\n")
+        assert growing.look()
+    counted.sends.clear()
+    with growing:
+        with file.open("ab") as log:
+            log.write(b"last\n")
+        assert counted.waits.wait(120)  # the eighth piece is being sent: after it, eight would become one
+        threading.Timer(0.2, counted.sends.set).start()
+    assert counted.calls == TOGETHER
+    assert len(names(run)) == TOGETHER
+    assert read(run) == b"line\n" * (TOGETHER - 1) + b"last\n"
+    run.log_file(file, LOG)
+    growing.forget()
+    assert names(run) == [LOG]
+
+
+def test_a_store_that_hangs_does_not_hold_a_step(
+    run: RecordedRun, counted: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.recording.growing._PATIENCE", 0.05)
+    file = tmp_path / "output.log"
+    file.write_bytes(b"one\n")
+    growing = Growing(run, file, LOG, pause=0.01)
+    counted.sends.clear()
+
+    def work() -> None:
+        with growing:
+            assert counted.waits.wait(120)
+            raise ValueError("end")
+
+    with pytest.raises(ValueError, match="end"):
+        work()
+    growing.forget()
+    assert counted.calls == 0  # what is being sent is not sent beside it, nor removed
+    counted.sends.set()
+    growing._thread.join(120)
+    assert read(run) == b"one\n"
+    growing.forget()
+    assert names(run) == []
 
 
 def entry(path: str, size: int) -> ArtifactEntry:

@@ -39,6 +39,7 @@ _SLOWER = (
 )
 _SHARE = 4  # what is sent may take a quarter of the time
 _AFTER_FAILURE = 60.0
+_PATIENCE = 30.0  # that a step which ends waits for what is being sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +75,19 @@ class Growing:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        """Stop looking; after a failure, nobody may store the whole: what is there now is stored."""
+        """Stop looking; after a failure, nobody may store the whole: what is there now is stored.
+
+        A store that hangs does not hold the step: from then on the thread alone has what was stored, and ends with it.
+        """
         self._done.set()
-        self._thread.join()
-        if kind is not None:
+        self._thread.join(_PATIENCE)
+        if kind is not None and not self._hangs():
             self.look()
 
     def forget(self) -> None:
         """Remove the pieces, once the whole file is stored. What cannot be removed does no harm: it is not read."""
+        if self._hangs():
+            return
         paths = [*self._obsolete, *(piece_path(self._path, each.start, each.end) for each in self._stored)]
         if not paths:
             return
@@ -116,22 +122,34 @@ class Growing:
             if self._failed:
                 pause = max(pause, min(_AFTER_FAILURE, self._pause * 2 ** min(self._failed, 9)))
 
+    def _hangs(self) -> bool:
+        """Tell whether something is still being sent after what is sent was waited for."""
+        if not self._thread.is_alive():
+            return False
+        logger.info("%s of run %s is still being sent: its pieces stay", self._path, self._run.run_id)
+        return True
+
+    @property
+    def _ends(self) -> bool:
+        """Whether a step waits for the thread that this is: then nothing more is sent."""
+        return self._done.is_set() and threading.current_thread() is self._thread
+
     def _store(self) -> None:
         size = self._file.stat().st_size if self._file.exists() else 0
         place = self._stored[-1].end if self._stored else 0
-        while place < size and not (self._done.is_set() and self._thread.is_alive()):  # a step that ends does not wait
+        while place < size and not self._ends:
             piece = _Stored(place, min(size, place + MOST), 0)
             self._put(piece)
             self._stored.append(piece)
             place = piece.end
             self._merge()
-        if self._obsolete:
+        if self._obsolete and not self._ends:
             self._run.remove(self._obsolete)
             self._obsolete = []
 
     def _merge(self) -> None:
         """Make larger pieces of small ones, so that they do not become many."""
-        while len(self._stored) >= TOGETHER:
+        while len(self._stored) >= TOGETHER and not self._ends:
             last = self._stored[-TOGETHER:]
             level, whole = last[0].level, _Stored(last[0].start, last[-1].end, last[0].level + 1)
             if level >= LEVELS or any(each.level != level for each in last) or whole.end - whole.start > MOST:
