@@ -51,6 +51,7 @@ def ask(
     content_type: str = JSON,
     timeout: float = 60.0,
     headers: Mapping[str, str] | None = None,
+    limit: int | None = None,
 ) -> Answer:
     """Send a body to a service, and return what it answers.
 
@@ -61,13 +62,14 @@ def ask(
         content_type: What that is.
         timeout: Seconds without a word from it after which it is given up.
         headers: Sent beside it, such as a token.
+        limit: Bytes of the answer that are read; None: all.
 
     Raises:
         InvalidValue: The address is no URL of a web server.
         TargetFailed: It does not answer.
     """
     told = {"Content-Type": content_type, **(headers or {})}
-    return _answered(address, ("POST", path, body, told), timeout, limit=None)
+    return _answered(address, ("POST", path, body, told), timeout, limit=limit)
 
 
 def fetch(address: str, path: str, *, timeout: float = 60.0) -> Answer:

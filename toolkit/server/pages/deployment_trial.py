@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InvalidValue
+from toolkit.server.pages.indented import indented
 
 if TYPE_CHECKING:
     from toolkit.server.pages.model_files import Contract, Field
 
 MOST = 40
 """Columns of a form; a wider table is asked in JSON."""
+
+READ = 4 << 20
+"""Bytes of an answer that are read."""
 
 _WHOLE = ("integer", "long")
 _NUMBERS = (*_WHOLE, "float", "double")
@@ -105,8 +108,13 @@ def _value(entry: Entry, text: str) -> object:
 
 
 def shown(answer: bytes) -> str:
-    """Return an answer as it is shown: JSON with its parts on lines of their own, cut where it is too long."""
+    """Return an answer as it is shown: JSON with its parts on lines of their own, cut where it is too long.
+
+    Args:
+        answer: Its bytes; where there are more than `READ`, these are not all of it.
+    """
     text = answer.decode(errors="replace")
-    with contextlib.suppress(ValueError, RecursionError):  # then it is shown as it is
-        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    if len(answer) > READ:
+        return f"{text[:_LARGEST]}\n… the answer has more than {READ >> 20} MB: it was not read to its end"
+    text = indented(text)
     return text if len(text) <= _LARGEST else f"{text[:_LARGEST]}\n… {len(text) - _LARGEST} characters more"

@@ -250,9 +250,7 @@ def score(asked: Asked) -> Response:
     try:
         sent = sent or _body(asked, deployment)
         began = time.monotonic()
-        came = ask(
-            address, "/invocations", sent.encode(), timeout=_ANSWER_TIME, limit=deployment_trial.READ + 1
-        )
+        came = ask(address, "/invocations", sent.encode(), timeout=_ANSWER_TIME, limit=deployment_trial.READ + 1)
         took = (time.monotonic() - began) * 1000
     except ToolkitError as error:
         return shown(asked, deployment, error.message, answer(error)[0], **({"sent": sent} if sent else {}))

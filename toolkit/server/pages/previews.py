@@ -14,6 +14,7 @@ from typing import BinaryIO
 from markupsafe import Markup
 
 from toolkit.server.pages import markdown
+from toolkit.server.pages.indented import indented
 from toolkit.server.pages.paper import is_still
 
 READ = 256 * 1024
@@ -97,7 +98,7 @@ def preview(path: str, stream: BinaryIO, size: int) -> Preview:
         if suffix == "ipynb" and not note:
             return _notebook(text)
         if suffix == "json" and not note:
-            text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+            text = indented(text)
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error, RecursionError):
         pass  # it is not what its name says: it is shown as the text that it is
     if suffix in ("md", "markdown"):
