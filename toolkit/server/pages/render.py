@@ -102,7 +102,12 @@ def environment(prefix: str = "") -> Environment:
 def part(asked: Asked, template: str, /, **values: Any) -> str:  # noqa: ANN401 - whatever a template takes
     """Return the text that a template makes."""
     made = environment(asked.site.prefix).get_template(template)
-    return made.render(asked=asked, url=asked.url, static=static.base(asked.site.prefix), **values)
+    return sendable(made.render(asked=asked, url=asked.url, static=static.base(asked.site.prefix), **values))
+
+
+def sendable(text: str) -> str:
+    """Return a text that UTF-8 takes: JSON can tell of half a letter (a lone surrogate), which becomes ``?``."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def page(

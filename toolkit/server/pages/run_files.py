@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -22,6 +25,12 @@ MOST = 20_000
 
 _ARCHIVE = 64 << 20
 _MEMBERS = 10_000
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError),
+    *(NotImplementedError, RuntimeError, ValueError),
+)
+"""What `zipfile` raises of a file that is damaged, is encrypted, or is packed in a way that it does not know."""
+
 _PARENTS = 3
 _MODELS = 5
 
@@ -138,7 +147,7 @@ class Archive:
             content = io.BytesIO(stream.read(_ARCHIVE))
         try:
             self._zip = zipfile.ZipFile(content)
-        except zipfile.BadZipFile:
+        except _DAMAGED:
             raise ToolkitError(f"{kept.entry.path} is no zip file") from None
         members = [info for info in self._zip.infolist() if not info.is_dir()][:_MEMBERS]
         self._members = {info.filename: info for info in members}
@@ -156,5 +165,5 @@ class Archive:
         try:
             with self._zip.open(info) as stream:
                 return as_text(stream.read(LARGEST + 1))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError):
+        except _DAMAGED:
             return Text(fault="it cannot be unpacked")
