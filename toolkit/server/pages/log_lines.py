@@ -20,9 +20,13 @@ OUTPUT = "logs/output.log"
 """Where the steps of ``toolkit run`` leave theirs."""
 
 _LISTED = 10_000
-_TRIES = 4
-_LONGEST = 2_000
-_ESCAPE = re.compile(r"\x1b\[([0-9;]*)m|\x1b\[[0-9;?]*[A-Za-ln-z]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f\x7f]")
+TRIES = 4
+"""How often a log is read that gets other pieces meanwhile."""
+
+LONGEST = 2_000
+"""Letters of a line that are shown and looked at for its level."""
+
+_ESCAPE = re.compile(r"\x1b\[([0-9;]*)m|\x1b\[[0-9;?]*[A-Za-ln-z]|\x1b\][^\x07\x1b]*\x07|[\x00-\x08\x0b-\x1f\x7f]")
 _COLOURS = {"31": "bad", "91": "bad", "32": "good", "92": "good", "33": "waiting", "93": "waiting", "34": "running"}
 _COLOURS |= {"94": "running", "35": "killed", "95": "killed", "36": "running", "96": "running", "90": "quiet"}
 
@@ -31,7 +35,7 @@ _ERROR = re.compile(
     rb"\b(ERROR|CRITICAL|FATAL|SEVERE)\b|^error:|\blevel=(error|fatal)\b"
     rb"|^\s*Traceback \(most recent call last\)|^(\w+\.)*\w*(Error|Exception|Interrupt)\b"
 )
-_WARNING = re.compile(rb"\bWARN(ING)?\b|\w*Warning:|^warning:|\blevel=warn")
+_WARNING = re.compile(rb"\bWARN(ING)?\b|Warning:|^warning:|\blevel=warn")
 LEVELS = {
     "error": ((b"error", b"critical", b"fatal", b"severe", b"traceback", b"exception", b"interrupt"), (_ERROR,)),
     "warning": (
@@ -84,7 +88,7 @@ def read(asked: Asked, run_id: str, path: str, use: Callable[[LogText], T]) -> T
     Raises:
         ToolkitError: It cannot be read.
     """
-    for attempt in range(_TRIES):
+    for attempt in range(TRIES):
         pieces = logs_of(asked, run_id).get(path)
         if pieces is None:
             break
@@ -92,7 +96,7 @@ def read(asked: Asked, run_id: str, path: str, use: Callable[[LogText], T]) -> T
             with opened(asked, run_id, path, pieces) as log:
                 return use(log)
         except (NotFound, ArtifactCorrupt):
-            if attempt == _TRIES - 1:
+            if attempt == TRIES - 1:
                 raise
     raise NotFound(f"run {run_id} has no log {path!r}")
 
@@ -117,7 +121,7 @@ def row_of(line: Line, text: str = "", *, hit: bool = False) -> Row:
         hit: Whether it is the line that was asked for.
     """
     told = line.text.decode(errors="replace")
-    told = told.rpartition("\r")[2][:_LONGEST]  # what a bar of progress has written over is gone
+    told = told.rpartition("\r")[2][:LONGEST]  # what a bar of progress has written over is gone
     return Row(number=line.number, text=coloured(told, text), level=level_of(line.text), hit=hit)
 
 
@@ -128,7 +132,7 @@ def plain(line: bytes) -> bytes:
 
 def level_of(line: bytes) -> str:
     """Return how bad a line is: ``error``, ``warning`` or nothing."""
-    told = plain(line[:_LONGEST])
+    told = plain(line[:LONGEST])
     if _ERROR.search(told):
         return "error"
     return "warning" if _WARNING.search(told) else ""

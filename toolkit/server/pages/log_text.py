@@ -160,9 +160,9 @@ class LogText:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def chunks(self) -> Iterator[bytes]:
-        """Give all of its bytes."""
-        self._file.seek(0)
+    def chunks(self, start: int = 0) -> Iterator[bytes]:
+        """Give all of its bytes, from a place on."""
+        self._file.seek(start)
         while data := self._file.read(BLOCK):
             yield data
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from starlette.responses import Response, StreamingResponse
 
-from toolkit.errors import InvalidValue
+from toolkit.errors import ArtifactCorrupt, InvalidValue, NotFound
 from toolkit.server.pages.asked import Asked
-from toolkit.server.pages.log_lines import LEVELS, OUTPUT, Row, logs_of, opened, plain, read, row_of
+from toolkit.server.pages.log_lines import LEVELS, LONGEST, OUTPUT, TRIES, Row, logs_of, opened, plain, read, row_of
 from toolkit.server.pages.log_text import Line, LogText
 from toolkit.server.pages.render import page
 from toolkit.server.pages.run import head
@@ -116,18 +116,11 @@ def more(asked: Asked) -> Response:
 def raw(asked: Asked) -> Response:
     """Return all of a log as it is, also of one that is still written."""
     run_id, file = asked.path["run_id"], asked.query.get("file", OUTPUT)
-    pieces = logs_of(asked, run_id).get(file)
-    if pieces is None:
+    if file not in logs_of(asked, run_id):
         raise InvalidValue(f"this run has no log {file[:300]!r}")
-    log = opened(asked, run_id, file, pieces)
-
-    def given() -> object:
-        with log:
-            yield from log.chunks()
-
     name = re.sub(r"[^\w.-]", "_", file.rpartition("/")[2])
     return StreamingResponse(
-        given(),  # type: ignore[arg-type]  # it gives bytes
+        _whole(asked, run_id, file),
         headers={
             "content-disposition": f'attachment; filename="{run_id[:8]}-{name}"',
             "content-security-policy": "sandbox; default-src 'none'",
@@ -136,6 +129,25 @@ def raw(asked: Asked) -> Response:
         },
         media_type="text/plain; charset=utf-8",
     )
+
+
+def _whole(asked: Asked, run_id: str, path: str) -> Iterator[bytes]:
+    """Give all of a log. Its pieces may become others meanwhile: what they hold does not, so it goes on from there."""
+    place = failed = 0
+    while True:
+        pieces = logs_of(asked, run_id).get(path, ())
+        try:
+            if not pieces or pieces[-1].end < place:
+                raise NotFound(f"run {run_id} has no log {path!r} any more")
+            with opened(asked, run_id, path, pieces) as log:
+                for data in log.chunks(place):
+                    place, failed = place + len(data), 0
+                    yield data
+            return
+        except (NotFound, ArtifactCorrupt):
+            failed += 1
+            if failed == TRIES:
+                raise
 
 
 def _steps(asked: Asked, run: Run) -> Sequence[Run]:
@@ -194,7 +206,7 @@ def _chosen(log: LogText, text: str, level: str) -> View:
     def accepted(line: bytes) -> bool:
         if text and word not in line.lower():
             return False
-        told = plain(line)
+        told = plain(line[:LONGEST])
         return not level or any(mark.search(told) for mark in marks)
 
     count = 0
