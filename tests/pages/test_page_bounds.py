@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any
@@ -12,7 +13,9 @@ from server import Server, serving
 
 from toolkit.flows.published_graph import MARK, Published, key_of, publish
 from toolkit.flows.recorded_graph import GRAPH
-from toolkit.tracking.records import Metric, NewRun, Run, RunStatus
+from toolkit.server.pages import compare_tables
+from toolkit.server.pages.compare_tables import Value
+from toolkit.tracking.records import Metric, NewRun, Run, RunStatus, SearchQuery
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +139,57 @@ def test_an_attempt_that_is_no_number_takes_no_page_away(server: Server, workflo
 def test_a_depth_that_is_none_is_told(server: Server, workflow: str, depth: str) -> None:
     answer = server.call("GET", f"/runs/{workflow}/lineage", depth=depth)
     assert answer.status == 400, answer.body
+
+
+@pytest.fixture
+def asked(server: Server, monkeypatch: pytest.MonkeyPatch) -> list[SearchQuery]:
+    """What is searched for from now on."""
+    runs, seen = server.stores.runs, list[SearchQuery]()
+    search = runs.search_runs
+
+    def noted(query: SearchQuery) -> Any:  # noqa: ANN401 - as the store has it
+        seen.append(query)
+        return search(query)
+
+    monkeypatch.setattr(runs, "search_runs", noted)
+    return seen
+
+
+def test_an_export_of_very_many_columns_reads_few_runs_at_a_time(server: Server, asked: list[SearchQuery]) -> None:
+    wide = server.stores.runs.create_experiment("wide").experiment_id
+    _add(server, "wide", wide, params={f"p{n:04}": f"{n}" for n in range(5_000)})
+    text = _text(server, f"/experiments/{wide}/runs.csv")
+    assert text.splitlines()[1].endswith(",4998,4999")
+    assert asked
+    assert max(query.limit for query in asked) <= 50
+
+
+def test_an_export_has_the_columns_of_all_of_a_thousand_runs(server: Server, asked: list[SearchQuery]) -> None:
+    found = server.stores.runs.create_experiment("many").experiment_id
+    for number in range(120):
+        _add(server, f"run-{number}", found, params={"first" if number == 0 else "alpha": f"{number}"})
+    rows = json.loads(_text(server, f"/experiments/{found}/runs.json"))
+    assert (len(rows), rows[0]["p:alpha"], rows[-1]["p:first"]) == (120, "119", "0")
+    assert len(asked) == 4  # three looks at 50 runs, then all rows
+
+
+def test_a_comparison_makes_cells_of_shown_metrics_alone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = []
+    for number in range(9):  # so many that each metric is a column
+        run_id = _add(server, f"compared {number}")
+        values = {**{f"differs/{n:03}": n + number / 10 for n in range(400)}, "same": 7.25, "nan": math.nan}
+        metrics = [Metric(key=key, value=value, timestamp=1, step=1) for key, value in values.items()]
+        server.stores.runs.log_batch(run_id, metrics=metrics)
+        ids.append(run_id)
+    made = list[Value]()
+
+    def value(**told: Any) -> Value:  # noqa: ANN401 - as it is made
+        made.append(Value(**told))
+        return made[-1]
+
+    monkeypatch.setattr(compare_tables, "Value", value)
+    text = " ".join(_text(server, f"/compare?runs={','.join(ids)}").split())
+    assert "40 of 400 metrics that differ are shown" in text
+    assert "2 metrics are the same in all" in text
+    assert "<dt>same</dt><dd>7.250</dd>" in text
+    assert len(made) == 40 * 9 + 2

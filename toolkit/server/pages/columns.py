@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from toolkit.errors import InvalidValue
@@ -140,5 +140,10 @@ def keys_of(runs: Sequence[Run]) -> Sequence[Column]:
         found |= {("m", key) for key in run.data.metrics}
         found |= {("p", key) for key in run.data.params}
         found |= {("t", key) for key in run.data.tags if is_given(key)}
+    return ordered({Column(kind, key) for kind, key in found})
+
+
+def ordered(found: Collection[Column]) -> Sequence[Column]:
+    """Return columns by their kind, then by their key."""
     order = "ampt"
-    return [Column(kind, key) for kind, key in sorted(found, key=lambda each: (order.index(each[0]), each[1]))]
+    return sorted(found, key=lambda each: (order.index(each.kind), each.key))

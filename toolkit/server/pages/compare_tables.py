@@ -47,14 +47,12 @@ class Measured:
     Attributes:
         key: Its name.
         lower: Whether less is better; ``None`` where that is not known.
-        cells: The value of each run.
-        differs: Whether they are not all the same.
+        cells: The value of each run; of a metric that is the same in all the first one's.
     """
 
     key: str
     lower: bool | None
     cells: Sequence[Value | None]
-    differs: bool
 
 
 def tables(asked: Asked, found: Compared) -> Mapping[str, Any]:
@@ -62,10 +60,9 @@ def tables(asked: Asked, found: Compared) -> Mapping[str, Any]:
     order = asked.query.get("order", "")
     runs = ordered(found.runs, order) if order in found.metrics else found.runs
     differing, same = differences(asked, runs)
-    rows = metrics_of(runs, found)
+    varying, constant = _by_difference(runs, found)
     across = len(runs) <= ACROSS
     most = _ALL if asked.query.get("all") == "1" else _ROWS if across else _COLUMNS
-    told = [row for row in rows if row.differs]
     return {
         "ordered_runs": runs,
         "order": order if runs is not found.runs else "",
@@ -74,9 +71,9 @@ def tables(asked: Asked, found: Compared) -> Mapping[str, Any]:
         "differ_count": len(differing),
         "same": same[:_ALL],
         "same_count": len(same),
-        "metrics": told[:most],
-        "metrics_count": len(told),
-        "constant": [row for row in rows if not row.differs][:_ALL],
+        "metrics": metrics_of(runs, varying[:most], found.base),
+        "metrics_count": len(varying),
+        "constant": metrics_of(runs[:1], constant[:_ALL], found.base),
         "system_count": len({key for run in runs for key in run.data.metrics if key.startswith(SYSTEM)}),
         "most": _ALL,
         "python": python(found.runs),
@@ -96,15 +93,25 @@ def ordered(runs: Sequence[Run], key: str) -> Sequence[Run]:
     return sorted(runs, key=place)
 
 
-def metrics_of(runs: Sequence[Run], found: Compared) -> Sequence[Measured]:
+def _by_difference(runs: Sequence[Run], found: Compared) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the metrics in which runs differ, and those that are the same in all; the one that matters most first."""
+    told: tuple[list[str], list[str]] = ([], [])
+    for key in sorted(found.metrics, key=lambda key: (key != found.primary, key)):
+        values = (repr(run.data.metrics.get(key)) for run in runs)
+        first = next(values)
+        told[all(value == first for value in values)].append(key)
+    return told
+
+
+def metrics_of(runs: Sequence[Run], keys: Sequence[str], base: Run | None) -> Sequence[Measured]:
     """Return the metrics of runs.
 
     Args:
         runs: The runs, in the order of the cells.
-        found: What is compared; its baseline is what values are held against.
+        keys: The metrics.
+        base: The run that values are held against, if one was chosen.
     """
-    keys = sorted(found.metrics, key=lambda key: (key != found.primary, key))
-    return [_measured(key, [run.data.metrics.get(key) for run in runs], found.base) for key in keys]
+    return [_measured(key, [run.data.metrics.get(key) for run in runs], base) for key in keys]
 
 
 def _measured(key: str, values: Sequence[float | None], base: Run | None) -> Measured:
@@ -126,8 +133,7 @@ def _measured(key: str, values: Sequence[float | None], base: Run | None) -> Mea
         )
         for value in values
     ]
-    same = len({repr(value) for value in values}) <= 1
-    return Measured(key=key, lower=lower, cells=cells, differs=not same)
+    return Measured(key=key, lower=lower, cells=cells)
 
 
 def _tone(value: float, held: float | None, lower: bool | None) -> str:

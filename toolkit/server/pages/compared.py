@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from toolkit.errors import InvalidValue, NotFound
 from toolkit.recording import context as tag
@@ -45,7 +46,7 @@ ENVIRONMENT = {
 """The same for what it ran in."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Compared:
     """Runs that are held against each other.
 
@@ -70,7 +71,7 @@ class Compared:
         """The ids of the runs as addresses have them."""
         return ",".join(run.info.run_id for run in self.runs)
 
-    @property
+    @cached_property
     def metrics(self) -> Sequence[str]:
         """The names of what the runs measured, without what they took of the machine."""
         return sorted({key for run in self.runs for key in run.data.metrics if not key.startswith(SYSTEM)})

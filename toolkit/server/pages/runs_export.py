@@ -21,8 +21,9 @@ from toolkit.server.pages.extremes import Extremes, extremes_of
 from toolkit.server.pages.view import RunsView
 from toolkit.tracking.records import Experiment, Run
 
-_LOOKED_AT = 1_000
-_AT_ONCE = 1_000
+_LOOKED_AT, _LOOKED_AT_ONCE = 1_000, 50  # runs whose columns are looked for
+_AT_ONCE, _FEWEST = 1_000, 20  # runs that are read together
+_VALUES = 200_000  # that are in memory together, of that many runs
 _MOST_FIELDS = 1_000  # that a search names; of more all are loaded
 
 
@@ -47,8 +48,22 @@ def _asked_for(asked: Asked) -> tuple[RunsView, Sequence[Column]]:
     if view.columns:
         runs.search_runs(view.search(limit=1, fields=[]))  # a filter that cannot be read is told before the first byte
         return view, view.columns
-    first = runs.search_runs(view.search(limit=_LOOKED_AT))
-    return view, [column for column in choice.keys_of(first.items) if column.kind != "t"]
+    return view, _filled(asked, view)
+
+
+def _filled(asked: Asked, view: RunsView) -> Sequence[Column]:
+    """Return the columns that the first runs fill: of runs with very many values fewer are looked at."""
+    found: set[Column] = set()
+    token, seen, values = None, 0, 0
+    while seen < _LOOKED_AT and values < _VALUES:
+        some = asked.stores.runs.search_runs(replace(view.search(limit=_LOOKED_AT_ONCE), page_token=token))
+        found.update(column for column in choice.keys_of(some.items) if column.kind != "t")
+        seen += len(some.items)
+        values += sum(len(run.data.metrics) + len(run.data.params) for run in some.items)
+        token = some.next_page_token
+        if token is None:
+            break
+    return choice.ordered(found)
 
 
 def _file(view: RunsView, ending: str, kind: str, text: Iterator[str]) -> Response:
@@ -62,8 +77,9 @@ def _runs(asked: Asked, view: RunsView, columns: Sequence[Column]) -> Iterator[S
     token, fields = None, choice.loaded(columns)
     if len(fields) > _MOST_FIELDS:
         fields = ["metrics.*", "params.*", "tags.*"]
+    limit = min(_AT_ONCE, max(_FEWEST, _VALUES // max(1, len(columns))))
     while True:
-        query = view.search(limit=_AT_ONCE, fields=fields)
+        query = view.search(limit=limit, fields=fields)
         found = asked.stores.runs.search_runs(replace(query, page_token=token))
         yield found.items
         token = found.next_page_token
