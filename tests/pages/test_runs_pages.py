@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import html
+import shlex
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from browser import look
 from server import Server
 from shown import HOSTILE, Shown
 
-from toolkit.tracking.records import Lifecycle, NewRun
+from toolkit.server.pages import experiments
+from toolkit.tracking.records import Lifecycle, Metric, NewRun
 
 expect = pytest.importorskip("playwright.sync_api").expect
 expect.set_options(timeout=120_000)
@@ -191,6 +195,146 @@ def test_pages_can_be_read_without_script(browser: Browser, shown: Place) -> Non
         assert page.locator("tbody tr[data-run]").count() == 2
         page.click("tbody a >> nth=0")
         assert page.locator("h1").inner_text().startswith("gbm-")
+
+
+def test_runs_are_tagged_deleted_and_restored_without_script(browser: Browser, shown: Place) -> None:
+    server, _ = shown
+    runs = server.stores.runs
+    experiment = runs.create_experiment("no script").experiment_id
+    made = [
+        runs.create_run(
+            NewRun(experiment_id=experiment, run_id=f"{i:032x}", run_name=f"plain-{i}", user_id="u", start_time=i)
+        ).info.run_id
+        for i in range(11, 14)
+    ]
+    with look(browser, server.url, script=False) as seen:
+        page = seen.go(f"/experiments/{experiment}?q=user_id+%3D+%27u%27")
+        page.check(f'input[value="{made[0]}"]')
+        page.check(f'input[value="{made[1]}"]')
+        page.locator(".bulk summary").click()
+        page.locator(".bulk").get_by_label("Key").fill("team")
+        page.locator(".bulk").get_by_label("Value").fill("blue & green")
+        page.get_by_role("button", name="Tag the chosen").click()
+        assert [runs.get_run(each).data.tags.get("team") for each in made] == ["blue & green", "blue & green", None]
+        assert page.input_value("[data-page-filter]") == "user_id = 'u'"  # back where it was
+        page.check(f'input[value="{made[2]}"]')
+        page.locator(".bulk button[value=delete]").click()
+        expect(page.locator("tr[data-run]")).to_have_count(2)
+        assert runs.get_run(made[2]).info.lifecycle_stage is Lifecycle.DELETED
+        page = seen.go(f"/experiments/{experiment}?deleted=1")
+        page.check(f'input[value="{made[2]}"]')
+        page.locator(".bulk button[value=restore]").click()
+        assert "No run is deleted" in page.inner_text("main")
+        assert runs.get_run(made[2]).info.lifecycle_stage is Lifecycle.ACTIVE
+        page.locator("text=Show the others").click()
+        expect(page.locator("tr[data-run]")).to_have_count(3)
+
+
+def test_an_experiment_is_renamed_noted_deleted_and_restored(browser: Browser, shown: Place) -> None:
+    server, _ = shown
+    runs = server.stores.runs
+    experiment = runs.create_experiment("first name").experiment_id
+    new = NewRun(experiment_id=experiment, run_id="e" * 32, run_name="one", user_id="u", start_time=1)
+    runs.create_run(new)
+    for step in range(3):
+        points = [Metric(key=key, value=step, timestamp=step, step=step) for key in ("a", "b", "c", "d", "zeta")]
+        runs.log_batch(new.run_id, metrics=points)
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{experiment}")
+        assert page.locator("th[data-column='m:zeta']").count() == 0  # three metrics are shown: a, b, c
+        menu = page.locator("details.menu", has=page.locator("summary", has_text="Edit"))
+        menu.locator("summary").click()
+        menu.get_by_label("Name").fill("second name")
+        menu.get_by_label("Primary metric").fill("zeta")
+        menu.get_by_label("Note").fill("# Why\n\nBecause.")
+        seen.check()
+        with page.expect_navigation():
+            menu.get_by_role("button", name="Save").click()
+        assert page.inner_text("h1") == "second name"
+        assert page.locator(".note").inner_text().split() == ["Why", "Because."]
+        columns = [head.get_attribute("data-column") for head in page.locator("th[data-column]").all()]
+        assert columns[4:6] == ["m:zeta", "m:a"]  # the primary metric comes first
+        assert "s:zeta" in columns
+        menu.locator("summary").click()
+        menu.get_by_label("Primary metric").fill("")
+        with page.expect_navigation():
+            menu.get_by_role("button", name="Save").click()
+        assert page.locator("th[data-column='m:zeta']").count() == 0
+        menu.locator("summary").click()
+        with page.expect_navigation():
+            menu.get_by_role("button", name="Delete with its runs").click()
+        assert runs.get_run(new.run_id).info.lifecycle_stage is Lifecycle.DELETED
+        page = seen.go("/experiments?q=second")
+        assert "No experiment has “second” in its name" in page.inner_text("main")
+        page = seen.go(f"/experiments/{experiment}")
+        assert "Deleted" in page.inner_text(".head")
+        menu.locator("summary").click()
+        with page.expect_navigation():
+            menu.get_by_role("button", name="Restore", exact=True).click()
+        assert runs.get_run(new.run_id).info.lifecycle_stage is Lifecycle.ACTIVE
+        assert page.locator("tr[data-run]").count() == 1
+        seen.check()
+
+
+def test_experiments_are_searched_and_paged(browser: Browser, shown: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, _ = shown
+    runs = server.stores.runs
+    for n in range(3):
+        runs.create_experiment(f"paged {n}")
+    gone = runs.create_experiment("paged and gone").experiment_id
+    runs.update_experiment(gone, lifecycle=Lifecycle.DELETED)
+    monkeypatch.setattr(experiments, "_PAGE", 2)
+    with look(browser, server.url) as seen:
+        page = seen.go("/experiments")
+        search = page.locator("main form[role=search]")
+        search.get_by_label("Name").fill("PAGED")
+        search.get_by_role("button", name="Search").click()
+        page.wait_for_url("**/experiments?q=PAGED")
+        names = page.locator("main tbody td:first-child")
+        first = names.all_inner_texts()
+        told = page.request.get(server.url + str(page.get_by_text("from the API").get_attribute("href"))).json()
+        assert [each["name"] for each in told["experiments"]] == first
+        page.get_by_role("link", name="Next 2").click()
+        expect(names).to_have_count(1)
+        assert sorted([*first, *names.all_inner_texts()]) == ["paged 0", "paged 1", "paged 2"]
+        seen.check()
+        search.get_by_label("Deleted").check()
+        search.get_by_role("button", name="Search").click()
+        expect(names).to_have_text(["paged and gone"])
+        told = page.request.get(server.url + str(page.get_by_text("from the API").get_attribute("href"))).json()
+        assert [each["name"] for each in told["experiments"]] == ["paged and gone"]
+        seen.check()
+
+
+def test_the_form_of_find_finds_and_says_what_else_there_is(browser: Browser, shown: Place) -> None:
+    server, _ = shown
+    with look(browser, server.url) as seen:
+        page = seen.go("/find")
+        assert "a part of a name" in page.inner_text("main")
+        search = page.locator("main form[role=search]")
+        search.get_by_role("searchbox").fill("WIN")
+        search.get_by_role("button", name="Find").click()
+        page.wait_for_url("**/find?q=WIN")
+        assert page.locator("main section a").all_inner_texts() == ["wine"]
+        link = page.get_by_text("These experiments, from the API")
+        told = page.request.get(server.url + str(link.get_attribute("href"))).json()
+        assert [each["name"] for each in told["experiments"]] == ["wine"]
+        search.get_by_role("searchbox").fill("nowhere")
+        search.get_by_role("button", name="Find").click()
+        page.wait_for_url("**/find?q=nowhere")
+        assert "toolkit runs search" in page.inner_text("main .empty pre")
+        seen.check()
+
+
+def test_the_call_of_the_api_finds_what_the_page_shows(shown: Place) -> None:
+    server, there = shown
+    path = f"/experiments/{there.experiment}?q=params.model+%3D+%27gbm%27&sort=-m:rmse&cols=m:rmse"
+    page = html.unescape(server.call("GET", path).body.decode())
+    line = next(each for each in page.splitlines() if "curl -s" in each)
+    words = shlex.split(line[line.index("curl") : line.index("</pre>")])
+    assert words[2] == f"{server.url}/api/v1/runs/search"
+    told = httpx.post(words[2], content=words[-1], headers={"Content-Type": "application/json"}).json()
+    assert [run["run_name"] for run in told["runs"]] == ["gbm-3", "gbm-1"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import httpx
@@ -16,13 +17,13 @@ from toolkit.server.pages.columns import Column, loaded
 from toolkit.server.pages.groups import groups_of
 from toolkit.server.pages.view import RunsView
 from toolkit.tracking.memory import MemoryRunStore
-from toolkit.tracking.records import Metric, NewRun, RunStatus
+from toolkit.tracking.records import Lifecycle, Metric, NewRun, RunStatus
 
 expect = pytest.importorskip("playwright.sync_api").expect
 expect.set_options(timeout=120_000)
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 Place = tuple[Server, Shown]
 
@@ -109,7 +110,8 @@ def test_what_is_filtered_now_is_what_a_view_saves(browser: Browser, shown: Plac
         with page.expect_navigation():
             page.get_by_role("button", name="Save", exact=True).click()
         saved = server.stores.runs.get_experiment(there.experiment).tags["toolkit.view.forests"]
-        assert saved == "q=params.model+%3D+%27rf%27"
+        assert saved == "q=params.model+%3D+%27rf%27&cols=usual"
+        expect(page.locator(".views summary")).to_have_text("Views: forests")
 
 
 def test_fields_are_completed_by_the_keyboard(browser: Browser, shown: Place) -> None:
@@ -283,6 +285,130 @@ def test_columns_are_remembered_until_the_usual_ones_are_wanted(browser: Browser
         assert heads.first.get_attribute("data-column") == "a:started"
         page = seen.go(f"/experiments/{there.experiment}")
         assert heads.first.get_attribute("data-column") == "a:started"
+        seen.check()
+
+
+def copied(page: Page) -> str:
+    """Return what *Copy the address* copies."""
+    page.evaluate(
+        "Object.defineProperty(navigator.clipboard, 'writeText', {value: async (t) => { window.copied = t; }})"
+    )
+    page.locator(".views summary").click()
+    page.get_by_role("button", name="Copy the address").click()
+    page.wait_for_function("window.copied")
+    text: str = page.evaluate("window.copied")
+    page.keyboard.press("Escape")
+    return text
+
+
+def columns_of(page: Page) -> list[str | None]:
+    return [head.get_attribute("data-column") for head in page.locator("th[data-column]:not(.name)").all()]
+
+
+def test_an_address_that_is_copied_shows_the_same_to_somebody_else(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    plain = f"/experiments/{there.experiment}"
+    with look(browser, server.url) as seen, look(browser, server.url) as other:
+        page = seen.go(f"{plain}?cols=p:same&cols=m:rmse")
+        page = seen.go(f"{plain}?sort=m:rmse&theme=light")
+        expect(page).to_have_url(f"{server.url}{plain}?sort=m%3Armse&theme=light&cols=p%3Asame&cols=m%3Armse")
+        address = copied(page)
+        page.fill("[data-page-filter]", "params.model = 'rf'")
+        page.keyboard.press("Enter")
+        expect(page.locator("tr[data-run]")).to_have_count(2)
+        expect(page).to_have_url(re.compile(r"q=params.*cols=p%3Asame&cols=m%3Armse"))
+        page.locator(".views summary").click()
+        page.locator(".views input[name=view]").fill("remembered")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Save", exact=True).click()
+        saved = server.stores.runs.get_experiment(there.experiment).tags["toolkit.view.remembered"]
+        assert saved.endswith("&cols=p%3Asame&cols=m%3Armse")
+        seen.check()
+
+        theirs = other.go(plain)
+        usual = columns_of(theirs)
+        assert usual[0] == "a:started"
+        without = copied(theirs)
+        theirs.goto(address)
+        assert columns_of(theirs) == ["p:same", "m:rmse"]
+        page.goto(without)
+        assert columns_of(page) == usual
+        other.check()
+
+
+def test_columns_that_another_tab_chose_stand_in_the_address_of_the_next_search(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    plain = f"/experiments/{there.experiment}"
+    with look(browser, server.url) as seen:
+        page = seen.go(plain)
+        page.context.request.get(f"{server.url}{plain}?cols=p:same")
+        page.fill("[data-page-filter]", "params.model = 'rf'")
+        page.keyboard.press("Enter")
+        expect(page.locator("th[data-column='p:same']")).to_have_count(1)
+        expect(page).to_have_url(re.compile(r"cols=p%3Asame"))
+        seen.check()
+
+
+def test_columns_are_found_by_a_part_of_their_names(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?cols=p:alpha")
+        page.click("details.columns summary")
+        page.fill(".picker [data-narrow]", "RMSE")
+        shown_now = page.locator(".picker [data-narrowed]:visible")
+        assert {each.get_attribute("data-narrowed") for each in shown_now.all()} == {"rmse", "val/rmse"}
+        page.check(".picker input[value='m:val/rmse']")
+        seen.check()
+        with page.expect_navigation():
+            page.click(".picker button")
+        assert set(columns_of(page)) == {"p:alpha", "m:val/rmse"}  # what is not seen stays chosen
+
+
+def test_columns_are_chosen_without_script(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url, script=False) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?q=params.model+IS+NOT+NULL")
+        page.click("details.columns summary")
+        page.click("text=Choose columns")
+        assert page.inner_text("h1") == "Columns of wine"
+        page.uncheck("input[name=cols][value='a:duration']")
+        page.check("input[name=cols][value='p:same']")
+        page.click("text=Show these")
+        assert "p:same" in columns_of(page)
+        assert "a:duration" not in columns_of(page)
+        assert page.locator("tr[data-run]").count() == 4
+        page.click("details.columns summary")
+        page.click("text=Choose columns")
+        page.click("text=The usual ones")
+        assert columns_of(page)[0] == "a:started"
+
+
+def test_a_search_groups_and_takes_steps_and_deleted_runs(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    runs = server.stores.runs
+    gone = NewRun(
+        experiment_id=there.experiment, run_id="d" * 32, run_name="gone", user_id="u", start_time=1_000, params={}
+    )
+    runs.create_run(gone)
+    runs.update_run(gone.run_id, lifecycle=Lifecycle.DELETED)
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?cols=p:model&cols=m:rmse")
+        search = page.locator("form.filter")
+        search.get_by_label("Steps too").check()
+        search.get_by_role("button", name="Search").click()
+        expect(page.locator("tr[data-run]")).to_have_count(8)
+        assert "children=1" in page.url
+        search.get_by_label("Steps too").uncheck()
+        search.get_by_label("Group by").select_option("p:model")
+        search.get_by_role("button", name="Search").click()
+        expect(page.locator("tr[data-group-row]")).to_have_count(3)
+        search.get_by_label("Group by").select_option("")
+        search.get_by_label("Deleted").check()
+        search.get_by_role("button", name="Search").click()
+        expect(page.locator("tr[data-run]")).to_have_count(1)
+        assert "gone" in page.inner_text("tr[data-run]")
+        page.reload()
+        assert search.get_by_label("Deleted").is_checked()
         seen.check()
 
 

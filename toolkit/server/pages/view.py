@@ -1,4 +1,4 @@
-"""What a table of runs shows, and how: all of it stands in the address, and nothing else keeps it."""
+"""What a table of runs shows, and how: all of it stands in the address."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class RunsView:
         experiment_id: Of which experiment.
         filter: In the grammar of searches.
         sort: By which columns, with whether downwards.
-        columns: Which ones; empty: the usual ones.
+        columns: Which ones; empty: those that were chosen last, else the usual ones.
+        usual: Whether its address wants the usual columns, whatever was chosen last.
         group: The column whose values make groups.
         deleted: Whether deleted runs are shown instead of the others.
         parents: Whether runs that are parts of others are shown below those alone.
@@ -44,6 +45,7 @@ class RunsView:
     filter: str = ""
     sort: Sequence[tuple[Column, bool]] = ()
     columns: Sequence[Column] = ()
+    usual: bool = False
     group: Column | None = None
     deleted: bool = False
     parents: bool = True
@@ -78,6 +80,7 @@ class RunsView:
             filter=query.get("q", "").strip(),
             sort=tuple(order),
             columns=tuple(read_all(_split([value for name, value in pairs if name == "cols" and value != USUAL]))),
+            usual=("cols", USUAL) in pairs,
             group=_group(query.get("group", "")),
             deleted=query.get("deleted") == "1",
             parents=query.get("children") != "1",
@@ -139,11 +142,15 @@ class RunsView:
             ("children", "" if view.parents else "1"),
             ("base", view.base or ""),
             ("after", view.after or ""),
-            *(("cols", column.id) for column in view.columns),
+            *(("cols", text) for text in view.column_texts()),
             *(("w", f"{pixels}~{name}") for name, pixels in view.widths),
         ]
         text = urlencode([(name, value) for name, value in pairs if value])
         return f"?{text}" if text else ""
+
+    def column_texts(self) -> Sequence[str]:
+        """Return what addresses say of its columns."""
+        return [column.id for column in self.columns] or ([USUAL] if self.usual else [])
 
     def sorted_by(self, column: Column) -> str:
         """Return how a column sorts, in HTML's words: ``ascending``, ``descending`` or ``none``."""

@@ -13,7 +13,7 @@ async function known(input) {
 }
 
 /** Return the fields that go on from what is written, those that begin with it first. */
-export function fitting(all, word) {
+function fitting(all, word) {
   const wanted = word.toLowerCase();
   const found = all.filter((field) => field.toLowerCase().includes(wanted) && field !== word);
   const rank = (field) => (field.toLowerCase().startsWith(wanted) ? 0 : field.toLowerCase().includes(`.${wanted}`) ? 1 : 2);
@@ -123,7 +123,7 @@ function quoted(text) {
 }
 
 /** Return what can be asked of a cell: a few words, and the part of a filter that says it. */
-export function questions(field, text, isMissing) {
+function questions(field, text, isMissing) {
   if (isMissing) {
     return [["only runs without it", `${field} IS NULL`], ["only runs with it", `${field} IS NOT NULL`]];
   }
@@ -218,19 +218,37 @@ function cells(input) {
   });
 }
 
+// Columns that this browser chose last, and that an address did not name, stand in it from now on.
+function taken() {
+  const text = document.querySelector("[data-taken]")?.dataset.taken;
+  const query = new URLSearchParams(location.search);
+  if (text && !query.has("cols")) {
+    history.replaceState(history.state, "", `?${query.size ? `${query}&` : ""}${text}${location.hash}`);
+  }
+}
+
+/** Return the address of what is shown, that shows it to somebody who has chosen other columns, too. */
+function address() {
+  const found = new URL(location.href);
+  if (!found.searchParams.has("cols")) {
+    found.searchParams.append("cols", "usual");
+  }
+  return found;
+}
+
 // What is saved and copied is what is shown now: the table may have changed since the page came.
 function views() {
   document.addEventListener("submit", (event) => {
     if (event.target.matches("[data-save-view]")) {
-      event.target.elements.query.value = location.search;
+      event.target.elements.query.value = address().search;
     }
   });
   document.addEventListener(
     "toggle",
     (event) => {
-      const copy = event.target.matches?.(".views") && event.target.querySelector("[data-copy-text]");
+      const copy = event.target.matches?.(".views") && event.target.querySelector("[data-copy-address]");
       if (copy) {
-        copy.dataset.copyText = location.href;
+        copy.dataset.copyText = address().href;
       }
     },
     true,
@@ -242,4 +260,6 @@ if (input) {
   completion(input);
   cells(input);
   views();
+  taken();
+  document.body.addEventListener("htmx:afterSettle", taken);
 }

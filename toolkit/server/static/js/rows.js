@@ -64,6 +64,10 @@ function choose(isMany) {
   return true;
 }
 
+function chooseAll() {
+  document.querySelector("[data-all]")?.click();
+}
+
 function escape() {
   if (document.querySelector("#cell-menu, details.menu[open]")) {
     return false;
@@ -229,6 +233,7 @@ bind([
   ["j", "Next run", () => move(1)],
   ["k", "Run before", () => move(-1)],
   ["x", "Choose the run", () => choose(false)],
+  ["Ctrl+A", "Choose all of the page (while a run has the focus)", chooseAll],
   ["X", "Choose all from the last one to this one", () => choose(true)],
   ["o", "Peek at the run", () => Boolean(here()) && (peek(here()), true)],
   ["b", "Hold the others against it (baseline)", () => asBase(here())],
@@ -256,7 +261,7 @@ document.addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key === "a" && document.activeElement?.closest?.(ROWS)) {
     event.preventDefault();
-    document.querySelector("[data-all]")?.click();
+    chooseAll();
   }
 });
 document.addEventListener("focusin", (event) => {
