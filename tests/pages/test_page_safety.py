@@ -93,19 +93,20 @@ _HIDDEN = """() => {
 
 
 def _first(there: Planted) -> list[str]:
-    """Return an address of each page; all of the files that are shown, and what is drawn by script."""
+    """Return an address of each page; all of the files that are shown, of runs and what is drawn."""
     told = planted.pages(there)
+    many = ("/compare", "/runs/{run_id}", "/runs/{run_id}/artifacts", "/workflows/{run_id}")
     drawn = [
-        each
-        for path, addresses in told.items()
-        if path in ("/compare", "/runs/{run_id}/artifacts")
-        for each in addresses
+        each for path, addresses in told.items() if path in many or "/workflows/{name" in path for each in addresses
     ]
     return [*dict.fromkeys([*(addresses[0] for addresses in told.values()), *drawn])]
 
 
 def test_script_in_any_place_does_nothing_and_every_page_fits(browser: Browser, there: Planted) -> None:
-    """On a wide screen, with text of twice the size, and on the smallest; and no focus is under the bar."""
+    """On a wide screen, with text of twice the size, and on the smallest; and no focus is under the bar.
+
+    Each is held against the rules of accessibility, and what it looks like in the dark against those of contrast.
+    """
     wrong: list[str] = []
     with look(browser, there.server.url) as seen:
         for address in _first(there):
@@ -124,6 +125,8 @@ def test_script_in_any_place_does_nothing_and_every_page_fits(browser: Browser, 
             wrong += [f"{address}: {each}" for each in told]
             if not whole:
                 continue
+            wrong += [f"{address}: {each}" for each in seen.serious()]
+            wrong += [f"{address}: in the dark: {each}" for each in seen.in_the_dark()]
             seen.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
             wrong += [f"{address}: hides its focus: {each}" for each in seen.page.evaluate(_HIDDEN)]
             for width in (640, 320):
@@ -198,6 +201,60 @@ def test_an_error_says_what_was_asked_for_and_runs_none_of_it(there: Planted, pl
         text = answer.body.decode()
         assert f"<img src=x onerror={MARK}" not in text
         assert f"<script>{MARK}" not in text
+
+
+# -- the calls of the API that give what pages show ----------------------------------------------------
+
+
+def test_every_page_links_the_call_that_gives_what_it_shows(there: Planted) -> None:
+    """Of an answer that only a POST gives, the page names the call beside its description."""
+    wrong, asked = [], dict[str, str]()
+    for address in (each for addresses in planted.pages(there).values() for each in addresses):
+        page = there.server.call("GET", address).body.decode()
+        if "</html>" not in page:
+            continue
+        calls = Calls(page).calls
+        if not [each for each in calls if each[1] != "API"]:
+            wrong.append(f"{address}: links no call")
+        for link, text in calls:
+            if link.endswith("/openapi.json") and text != "API" and not text.startswith("POST /api/"):
+                wrong.append(f"{address}: {text!r} does not say which call")
+            if link not in asked:
+                answer = there.server.call("GET", link)
+                asked[link] = f"{answer.status} {answer.headers.get('content-type', '').partition(';')[0]}"
+            refused = asked[link].startswith("400") and 'class="fault"' in page  # as the page says, too
+            if asked[link] not in ("200 application/json", "200 text/csv") and not refused:
+                wrong.append(f"{address}: {text!r} at {link} answers {asked[link]}")
+    assert wrong == [], "\n".join(wrong)
+    assert len(asked) > 30
+
+
+class Calls(HTMLParser):
+    """The links at the foot of a page: where each leads, and what it says."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, str]] = []
+        self._foot = self._link = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note where a link of the foot leads."""
+        self._foot = self._foot or tag == "footer"
+        if self._foot and tag == "a":
+            self._link = True
+            self.calls.append((str(dict(attrs).get("href")), ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note where the foot ends, and a link."""
+        self._foot = self._foot and tag != "footer"
+        self._link = self._link and tag != "a"
+
+    def handle_data(self, data: str) -> None:
+        """Note what a link says."""
+        if self._link:
+            link, text = self.calls[-1]
+            self.calls[-1] = link, text + data
 
 
 # -- requests of other pages -------------------------------------------------------------------------

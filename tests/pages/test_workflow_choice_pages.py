@@ -143,6 +143,7 @@ def test_many_steps_are_folded_and_found(browser: Browser, ran: Ran) -> None:
         told = f"It ran with Prefect’s server at http://127.0.0.1:9; now there is one at {ran.machine.api_url[:-4]}."
         assert told in page.inner_text(".head")
         seen.check()
+        assert seen.in_the_dark() == []
         seen.shot("workflow-many")
         page.locator(".node").first.click()
         page.wait_for_selector("[data-graph] .node, .folded p:has-text('240 steps')")

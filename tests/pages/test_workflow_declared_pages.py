@@ -72,6 +72,7 @@ def test_what_is_deployed_is_shown_before_it_runs(browser: Browser, ran: Ran) ->
             assert text in page.inner_text("main")
         assert "secret" not in page.content()
         seen.check()
+        assert seen.in_the_dark() == []
         seen.shot("workflow-declared")
         place = str(page.get_by_role("link", name="pears/nightly").get_attribute("href"))
         base, _, deployment = place.partition("/deployments/deployment/")

@@ -46,6 +46,7 @@ def test_the_graph_shows_what_became_of_each_step_and_why(browser: Browser, ran:
             *(("flaky", "check"), ("train", "ship"), ("check", "ship")),
         }
         seen.check()
+        assert seen.in_the_dark() == []
         seen.shot("workflow")
 
 

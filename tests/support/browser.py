@@ -87,6 +87,13 @@ class Seen:
         assert serious == [], serious
         assert self.wrong == [], self.wrong
 
+    def in_the_dark(self) -> list[tuple[str, str, list[str]]]:
+        """Return what of the page is hard to read where the system is dark; then it is light again."""
+        self.page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        found = self.serious("color-contrast")
+        self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        return found
+
     def serious(self, *rules: str) -> list[tuple[str, str, list[str]]]:
         """Return what keeps somebody from using the page: each rule, how bad it is, and the first places.
 

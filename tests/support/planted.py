@@ -461,7 +461,7 @@ def files(there: Planted) -> Mapping[str, Sequence[str]]:
         "/compare/runs.csv": [f"/compare/runs.csv?runs={RUN},{FAILED}"],
         "/find/glance": ["/find/glance?q=bad", "/find/glance?q=img"],
         "/models/{name}/history/export": [
-            *(f"/models/{MODEL}/history/export?as={kind}" for kind in ("csv", "json", "html"))
+            *(f"/models/{MODEL}/history/export?format={kind}" for kind in ("csv", "json", "html"))
         ],
         "/models/{name}/versions/{version}/history/export": [f"/models/{MODEL}/versions/1/history/export"],
         "/experiments/{experiment_id}/runs.csv": [f"/experiments/{there.experiment}/runs.csv"],
