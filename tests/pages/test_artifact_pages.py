@@ -202,6 +202,10 @@ def test_pictures_are_shown_together_by_their_step(browser: Browser, files: tupl
         page.wait_for_selector("#pictures li:has-text('step 1')")
         assert cards.first.locator("img").evaluate(width) == 1
         assert page.evaluate("location.search").startswith("?at=0")
+        page.get_by_label("Size").select_option("large")
+        page.wait_for_selector("#pictures .pictures.large")
+        assert page.evaluate("location.search") == "?at=0&size=large"
+        assert "step 1" in cards.first.inner_text()
         seen.check()
         seen.shot(f"run-pictures{'-dark' if dark else ''}")
     with look(browser, server.url, script=False) as seen:
