@@ -236,8 +236,13 @@ def test_pictures_follow_one_slider(browser: Browser, sweep: Sweep) -> None:
         assert page.locator(".thumb img").count() == 3
         assert page.locator(".thumb img").first.get_attribute("loading") == "lazy"
         assert page.evaluate("document.querySelector('.thumb img').naturalWidth") == 40
+        page.get_by_label("Size").select_option("large")
+        page.wait_for_selector("#pictures .pictures.large")
+        assert _query(page)["size"] == ["large"]
+        assert page.locator("#pictures h2").inner_text() == "val/samples step 2, 3 of 4 runs"
         seen.go(page.url.removeprefix(sweep.server.url))
         assert page.locator("input[type=range]").input_value() == "2"
+        assert page.get_by_label("Size").input_value() == "large"
         seen.check()
 
 
@@ -354,6 +359,50 @@ def test_any_field_is_drawn_over_any_other(browser: Browser, sweep: Sweep) -> No
         groups = [each.inner_text().split()[:2] for each in page.locator("#space-table tbody tr").all()]
         assert groups == [["forest", "15"], ["gbm", "15"]]
         seen.check()
+
+
+def test_boxes_are_made_of_what_is_chosen(browser: Browser, sweep: Sweep) -> None:
+    with look(browser, sweep.server.url) as seen:
+        page = seen.go(f"/compare?runs={sweep.first(30)}&tab=box")
+        page.wait_for_selector("#space[data-drawn]")
+        page.get_by_label("Groups by").select_option("p:model")
+        page.select_option("select[name=y]", "m:rmse")
+        page.check("input[name=logy]")
+        assert {name: _query(page).get(name) for name in ("x", "y", "logy")} == {
+            "x": ["p:model"],
+            "y": ["m:rmse"],
+            "logy": ["1"],
+        }
+        page.get_by_text("As a table").click()
+        groups = [each.inner_text().split()[:2] for each in page.locator("#space-table tbody tr").all()]
+        assert groups == [["forest", "15"], ["gbm", "15"]]
+        seen.go(page.url.removeprefix(sweep.server.url))
+        page.wait_for_selector("#space[data-drawn]")
+        assert page.get_by_label("Groups by").input_value() == "p:model"
+        assert page.is_checked("#space-options input[name=logy]")
+        seen.check()
+
+
+def test_importance_is_of_the_metric_that_is_chosen(browser: Browser, sweep: Sweep) -> None:
+    """By script at once, and by a button without."""
+    with look(browser, sweep.server.url) as seen:
+        page = seen.go(f"/compare?runs={sweep.first(30)}&tab=importance")
+        assert "What goes with accuracy" in page.inner_text("#importance h2")
+        page.get_by_label("Metric").select_option("rmse")
+        page.get_by_role("heading", name="What goes with rmse among 30 of 30 runs that have it").wait_for()
+        assert _query(page)["metric"] == ["rmse"]
+        assert page.locator("#importance tbody th").first.inner_text() == "rate"
+        seen.check()
+        with page.expect_navigation():
+            page.get_by_role("link", name="Draw it").first.click()
+        page.wait_for_selector("#space[data-drawn]")
+        assert (page.input_value("select[name=x]"), page.input_value("select[name=y]")) == ("p:rate", "m:rmse")
+    with look(browser, sweep.server.url, script=False) as seen:
+        page = seen.go(f"/compare?runs={sweep.first(30)}&tab=importance")
+        page.get_by_label("Metric").select_option("extra")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Show").click()
+        assert "What goes with extra among 15 of 30 runs that have it" in page.inner_text("#importance h2")
 
 
 def test_importance_finds_what_rises_and_falls_again(sweep: Sweep) -> None:
