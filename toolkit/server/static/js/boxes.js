@@ -1,5 +1,6 @@
 // A number of runs, in groups by what they have in common: a box from the first to the third quarter, and every run.
-import { axis, bounds, categories, chart, common, drawnOf, field, form, ownColour, say, shown, start, table, token, told } from "./space.js";
+import { axis, bounds, categories, chart, common, drawnOf, field, form, ownColour, say, shown, start, table, told } from "./space.js";
+import { token } from "./tokens.js";
 import { metric } from "./numbers.js";
 
 const [MOST, PARTS] = [10, 5];

@@ -1,14 +1,11 @@
 // How a chart of a metric looks: what is handed to ECharts for the points of its runs. Nothing is fetched here.
 import { metric } from "./numbers.js";
 import { lineOf, xs } from "./series.js";
+import { token } from "./tokens.js";
 
 const DASHES = ["solid", "dashed", "dotted"];
 const NAMED = 24; // so many lines can be told apart
 const MARKS = { NaN: ["M-4 -4L4 4M4 -4L-4 4", 0.03], Infinity: ["M-4 3L0 -4L4 3Z", 0.97], "-Infinity": ["M-4 -3L0 4L4 -3Z", 0.03] };
-
-export function token(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
 
 /** Return the strokes of runs: their own colour, dashed from the ninth on; grey where there are too many to tell. */
 function strokes(runs, pinned) {

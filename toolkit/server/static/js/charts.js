@@ -1,7 +1,8 @@
 // Charts of metrics: one card a key, made when it comes near the window, of one or many runs.
-import { bars, lines, pointOf, token } from "./chart_look.js";
+import { bars, lines, pointOf } from "./chart_look.js";
 import { csv, save, sentence, tabulate } from "./chart_values.js";
 import { begun, extentOf, fetchSeries, isWhole, lineOf, stepsWithin } from "./series.js";
+import { token } from "./tokens.js";
 
 const LIVE_CANVASES = 30; // browsers keep few alive
 const PATIENCE = 200; // ms until what is turned or zoomed is asked for again
@@ -250,7 +251,7 @@ function chosenSteps() {
   return low < high ? [low, high] : null;
 }
 
-export function drawAll() {
+function drawAll() {
   for (const card of cards.values()) {
     draw(card);
   }

@@ -32,11 +32,7 @@ async function update() {
       continue;
     }
     const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
-    const follows = part.dataset.live === "follow" && part.scrollTop + part.clientHeight >= part.scrollHeight - 4;
     part.replaceChildren(...other.childNodes);
-    if (follows) {
-      part.scrollTop = part.scrollHeight;
-    }
     if (focused) {
       document.getElementById(focused)?.focus({ preventScroll: true });
     }

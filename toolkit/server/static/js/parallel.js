@@ -1,5 +1,6 @@
 // Parallel coordinates: an axis for each field, a line for each run; stretches of axes choose runs. By mouse or by keys.
-import { axis, bounds, categories, chart, colouring, common, element, field, form, legend, place, remember, say, shown, start, table, told, token } from "./space.js";
+import { axis, bounds, categories, chart, colouring, common, element, field, form, legend, place, remember, say, shown, start, table, told } from "./space.js";
+import { token } from "./tokens.js";
 import { metric } from "./numbers.js";
 
 const panel = document.getElementById("axes");

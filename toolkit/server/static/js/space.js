@@ -1,6 +1,7 @@
 // What charts of many runs share: the fields that runs have, colours by a field, the table beside a chart, the address.
 import * as echarts from "../vendor/echarts-6.1.0/echarts.min.js";
 import { metric } from "./numbers.js";
+import { token } from "./tokens.js";
 
 export const told = JSON.parse(document.getElementById("space-data").textContent);
 export const place = document.getElementById("space");
@@ -8,10 +9,6 @@ export const form = document.getElementById("space-options");
 export const chart = echarts.init(place, null, { renderer: "canvas" });
 
 const SLOTS = 8;
-
-export function token(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
 
 /** Return a field by its id, as columns have it. */
 export function field(id) {

@@ -1,7 +1,7 @@
 // Times go on: "4 min ago" and how long something runs, once a second, without asking the server.
 const WEEK = 7 * 86400;
 
-export function relative(milliseconds, now) {
+function relative(milliseconds, now) {
   const seconds = (now - milliseconds) / 1000;
   if (seconds < 0) {
     return "just now";
@@ -14,7 +14,7 @@ export function relative(milliseconds, now) {
   return null;
 }
 
-export function duration(milliseconds) {
+function duration(milliseconds) {
   const seconds = Math.floor(milliseconds / 1000);
   const two = (value) => String(value).padStart(2, "0");
   if (seconds < 60) {
