@@ -294,3 +294,14 @@ def test_a_run_that_goes_on_grows_in_its_charts(browser: Browser, shown: Place) 
         assert [y for _, y in _drawn(seen, "loss")[run_id]["data"]] == [1.0, 0.5, 0.25]
         server.stores.runs.update_run(run_id, status=RunStatus.FINISHED)
         seen.check()
+
+
+def test_what_is_empty_says_which_call_fills_it(shown: Place) -> None:
+    server, there = shown
+    both = f"{there.broken},{there.parent}"
+    for place, call in (
+        (f"/runs/{there.broken}/children", "nested=True"),
+        (f"/compare?runs={both}&tab=charts", "toolkit.log_metric("),
+        (f"/compare?runs={both}&tab=importance", "toolkit.log_params("),
+    ):
+        assert call in server.call("GET", place).body.decode().partition('class="empty"')[2], place
