@@ -27,7 +27,9 @@ from toolkit.registry.catalog import Catalog
 from toolkit.registry.gates import read_gate
 from toolkit.registry.history import Author
 from toolkit.registry.promotion import NewRequest, Policy, RequestState, Target
+from toolkit.registry.records import Stage
 from toolkit.registry.registering import Registration, register
+from toolkit.tracking.records import Metric
 from toolkit.wiring.registry import open_catalog
 from toolkit.wiring.serving import open_deployment_store
 
@@ -198,7 +200,7 @@ def test_versions_show_their_gates_files_and_how_they_differ_from_what_is_in_pro
 
 def test_a_history_is_taken_away_as_a_file(wines: Wines) -> None:
     wines.catalog.acting(Author(user="ada", reason="=1+1")).registered.update_version("wine", 1, tags={"x": "y"})
-    wines.catalog.acting(Author(user="ada")).registered.update_version("wine", 1, tags={"x": None})
+    wines.catalog.acting(Author(user="ada", reason="-1")).registered.update_version("wine", 1, tags={"x": None})
     told = wines.server.call("GET", "/models/wine/history/export?format=json").body
     changes = json.loads(told)["changes"]
     assert {each["name"] for each in changes} == {"wine"}
@@ -206,7 +208,7 @@ def test_a_history_is_taken_away_as_a_file(wines: Wines) -> None:
     answer = wines.server.call("GET", "/models/wine/versions/1/history/export?format=csv&action=version.tagged")
     rows = list(csv.DictReader(io.StringIO(answer.body.decode())))
     assert [row["key"] for row in rows] == ["x", "x"]
-    assert rows[1]["reason"] == "'=1+1"
+    assert [row["reason"] for row in rows] == ["-1", "'=1+1"]
     assert wines.server.call("GET", "/models/wine/history/export?format=xml").status == 400
 
 
@@ -593,3 +595,114 @@ def _shot(seen: Seen) -> None:
     seen.go("/models/wine/versions/1")
     seen.check()
     seen.shot("model-version-phone")
+
+
+def test_a_version_takes_a_stage_at_once_and_the_other_goes_to_archived(browser: Browser, wines: Wines) -> None:
+    """No rule stands in the way of Archived, nor of a model that has none."""
+    version = wines.catalog.registered.get_version("wine", 1)
+    for _ in range(2):
+        register(Registration(uri=f"models:/{version.model_id}", name="moved"), wines.server.stores, wines.catalog)
+    wines.catalog.acting(Author(user="ada")).registered.set_stage("moved", 1, Stage.PRODUCTION)
+    form = "form:has(select[name=stage]) "
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/moved/versions/2")
+        page.click("summary:has-text('Move to a stage')")
+        page.select_option(form + "select", "Production")
+        page.check(form + "input[name=archive]")
+        page.fill(form + "input[name=reason]", "measured again")
+        page.fill(form + "input[name=user]", "bob")
+        _send(page, form + "button[value=move]")
+        assert page.locator(".head .stage").inner_text() == "Production"
+        assert page.locator(".fault").count() == 0
+        seen.check()
+        stages = [str(wines.catalog.registered.get_version("moved", number).stage) for number in (1, 2)]
+        assert stages == ["Archived", "Production"]
+        page = seen.go("/models/moved/versions/1/history")
+        page.select_option("select[name=action]", "stage")
+        _send(page, "form.bar button")
+        rows = [row.split("\t") for row in page.locator("tbody tr").all_inner_texts()]
+        assert [row[3:5] for row in rows] == [["Production", "Archived"], ["None", "Production"]]
+        assert rows[0][1] == "bob"
+        page.fill("form.bar input[name=key]", "nothing of it")
+        _send(page, "form.bar button")
+        assert "No such change was made." in page.inner_text(".empty")
+        seen.check()
+        with page.expect_navigation():
+            page.get_by_role("link", name="Show all").click()
+        assert page.locator("tbody tr").count() > 2
+        assert page.input_value("form.bar input[name=key]") == ""
+
+
+def test_an_alias_is_asked_for(browser: Browser, wines: Wines) -> None:
+    form = "form:has(input[name=alias][required]) "
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine/versions/2")
+        page.click("summary:has-text('Give it an alias')")
+        page.fill(form + "input[name=alias]", "wanted")
+        page.fill(form + "input[name=reason]", "for the night")
+        page.fill(form + "input[name=user]", "ada")
+        _send(page, form + "button[value=request]")
+        told = page.inner_text(".waiting")
+        assert "ada asks that this version takes @wanted" in told
+        assert "Then: @wanted is version 2." in told
+        assert "for the night" in told
+        assert "wanted" not in wines.catalog.registered.get_model("wine").aliases
+        seen.check()
+        _send(page, ".waiting button[value=withdraw]")
+        assert page.locator(".waiting").count() == 0
+
+
+def test_metrics_of_a_model_are_chosen(browser: Browser, wines: Wines) -> None:
+    """By how they are called, in pictures and in the table; the address keeps them."""
+    for number in (1, 2, 3):
+        run_id = wines.catalog.registered.get_version("wine", number).run_id
+        assert run_id is not None
+        wines.server.stores.runs.log_batch(run_id, metrics=[Metric(key="recall", value=number / 4, timestamp=1)])
+    with look(browser, wines.server.url) as seen:
+        page = seen.go("/models/wine")
+        courses = page.locator("section[aria-labelledby=h-courses]")
+        assert courses.locator("figcaption strong").all_inner_texts() == ["accuracy", "recall"]
+        courses.locator("summary").click()
+        courses.get_by_label("accuracy").uncheck()
+        with page.expect_navigation():
+            courses.get_by_role("button", name="Show these").click()
+        assert page.url.endswith("?m=recall")
+        assert courses.locator("figcaption strong").all_inner_texts() == ["recall"]
+        heads = page.locator("[aria-label=Versions] th[scope=col]").all_inner_texts()
+        assert "recall" in heads
+        assert "accuracy" not in heads
+        seen.check()
+
+
+def test_lineage_is_followed_one_way_and_so_far(browser: Browser, wines: Wines) -> None:
+    with look(browser, wines.server.url) as seen:
+        page = seen.go(f"/runs/{wines.run}/lineage")
+
+        def shown(way: str, depth: str) -> str:
+            page.select_option("select[name=way]", way)
+            page.fill("input[name=depth]", depth)
+            with page.expect_navigation():
+                page.get_by_role("button", name="Show", exact=True).click()
+            assert (page.input_value("select[name=way]"), page.input_value("input[name=depth]")) == (way, depth)
+            assert page.url.endswith(f"/runs/{wines.run}/lineage?way={way}&depth={depth}")
+            return " ".join(page.locator("svg a.node").all_text_contents())
+
+        before = shown("up", "1")
+        assert "wine-data" in before
+        assert "wine version 1" not in before
+        after = shown("down", "1")
+        assert "wine-data" not in after
+        assert "live" not in after
+        assert "It goes on beyond what is shown" in page.inner_text("main")
+        assert "live" in shown("down", "9")
+        seen.check()
+        data = wines.server.stores.runs.get_run(wines.run).inputs[0].dataset
+        page = seen.go("/models/wine/versions/1/lineage")
+        with page.expect_navigation():
+            page.locator("svg a.node", has_text="wine-data").click()
+        page.select_option("select[name=way]", "up")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Show", exact=True).click()
+        assert page.inner_text("h1") == data.name  # it is still the same thing
+        assert "Nothing is known of where this comes from" in page.inner_text("main")
+        seen.check()

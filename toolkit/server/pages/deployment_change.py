@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from toolkit.deployments.records import Deployment
 from toolkit.errors import InvalidValue, NotFound, ToolkitError
-from toolkit.server.pages import errand
+from toolkit.server.pages import errand, numbers
 from toolkit.server.pages.asked import Asked
 from toolkit.server.pages.deployment_right import why_not_changed, why_not_returned
 from toolkit.server.pages.deployments import shown
@@ -37,7 +37,7 @@ def act(asked: Asked) -> Response:
 
 
 def _roll_back(asked: Asked, deployment: Deployment) -> str:
-    number = _number(asked.form.get("to", ""), "a release")
+    number = numbers.number_of("a release", asked.form.get("to", ""))
     releases = deployment_store(asked).releases(deployment.id)
     release = next((each for each in releases if each.number == number), None)
     if release is None:
@@ -59,11 +59,11 @@ def _release(asked: Asked, deployment: Deployment) -> str:
     releases = deployment_store(asked).releases(deployment.id)
     if not releases:
         raise InvalidValue(f"deployment {deployment.name} has had no release: toolkit deployments update names one")
-    model, number = releases[0].model, _number(asked.form.get("version", ""), "a version")
+    model, number = releases[0].model, numbers.number_of("a version", asked.form.get("version", ""))
     arguments = ["update", f"--model=models:/{model}/{number}"]
     what = f"Release {model} version {number}"
     if given := asked.form.get("workers", "").strip():
-        workers = _number(given, "workers")
+        workers = numbers.number_of("workers", given)
         if not 1 <= workers <= _MOST_WORKERS:
             raise InvalidValue(f"{workers} workers are wanted: 1 to {_MOST_WORKERS}")
         arguments.append(f"--workers={workers}")
@@ -82,12 +82,6 @@ def _stop(asked: Asked, deployment: Deployment) -> str:
 def _cancel(asked: Asked, deployment: Deployment) -> str:
     errand.stop(asked.stores.home, deployment.name)
     return asked.url("deployments", deployment.name)
-
-
-def _number(text: str, of: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise InvalidValue(f"{text[:50]!r} is no number of {of}")
-    return int(text)
 
 
 def _start(asked: Asked, deployment: Deployment, what: str, arguments: Sequence[str]) -> str:

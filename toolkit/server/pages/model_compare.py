@@ -30,7 +30,7 @@ def show(asked: Asked) -> Response:
     """Return the page."""
     model = asked.catalog.registered.get_model(asked.path["name"])
     texts = [part for text in asked.all("versions") for part in text.split(",") if part]
-    wanted = [_number(text) for text in dict.fromkeys(texts)]
+    wanted = [numbers.number_of("a version", text) for text in dict.fromkeys(texts)]
     if len(wanted) > MOST:
         raise InvalidValue(f"{len(wanted)} versions are to be compared: wanted 2 to {MOST}")
     versions = [asked.catalog.registered.get_version(model.name, number) for number in wanted]
@@ -49,12 +49,6 @@ def show(asked: Asked) -> Response:
         params=_table([_params(asked, each) for each in versions]),
         diff=diff(asked, versions),
     )
-
-
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise InvalidValue(f"{text[:50]!r} is no number of a version")
-    return int(text)
 
 
 def _facts(versions: Sequence[ModelVersion], contracts: Sequence[Contract]) -> Sequence[Row]:

@@ -43,7 +43,7 @@ _BODY = 600
 def head(asked: Asked, tab: str) -> Mapping[str, Any]:
     """Return what the top of each page of a version shows."""
     registered = asked.catalog.registered
-    version = registered.get_version(asked.path["name"], _number(asked.path["version"]))
+    version = registered.get_version(asked.path["name"], _number(asked))
     return {
         "model": registered.get_model(version.name),
         "version": version,
@@ -56,10 +56,8 @@ def head(asked: Asked, tab: str) -> Mapping[str, Any]:
     }
 
 
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise NotFound(f"{text[:50]!r} is no number of a version")
-    return int(text)
+def _number(asked: Asked) -> int:
+    return numbers.number_of("a version", asked.path["version"], NotFound)
 
 
 def show(asked: Asked) -> Response:
@@ -180,7 +178,7 @@ def history(asked: Asked) -> Response:
 
 def export(asked: Asked) -> Response:
     """Return what was done to a version, as CSV or JSON."""
-    version = asked.catalog.registered.get_version(asked.path["name"], _number(asked.path["version"]))
+    version = asked.catalog.registered.get_version(asked.path["name"], _number(asked))
     query = query_of(asked, version.name, version.version)
     return model_export.answer(asked, f"{version.name}-{version.version}", query)
 
@@ -226,7 +224,7 @@ def _lines(asked: Asked, version: ModelVersion, told: Contract) -> Sequence[tupl
 
 def act(asked: Asked) -> Response:
     """Change a version: its description, tags, stage or aliases; ask for a move; delete it."""
-    name, number, form = asked.path["name"], _number(asked.path["version"]), asked.form
+    name, number, form = asked.path["name"], _number(asked), asked.form
     action = form.get("action", "")
     change = _ACTIONS.get(action)
     if change is None:
@@ -299,7 +297,7 @@ _ACTIONS = {
 
 def decide(asked: Asked) -> Response:
     """Approve, reject or withdraw a request."""
-    number, action = _number(asked.path["number"]), asked.form.get("action", "")
+    number, action = numbers.number_of("a request", asked.path["number"], NotFound), asked.form.get("action", "")
     before = asked.catalog.promotions.get_request(number)
     if before.name != asked.path["name"]:
         raise NotFound(f"there is no request {number} of model {asked.path['name'][:200]}")

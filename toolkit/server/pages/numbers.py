@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+from toolkit.errors import InvalidValue, ToolkitError
+
 MISSING = ""
 _GROUPED_FROM = 10_000
 _THIN = "\u202f"  # a narrow space that does not break
@@ -16,6 +18,23 @@ _EXACT_TO = 1e15
 def whole(text: str) -> int | None:
     """Read a whole number of at most nine digits; ``None`` for what is none: anybody may have written the text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def number_of(what: str, text: str, wrong: type[ToolkitError] = InvalidValue) -> int:
+    """Read the number that a thing is asked for by.
+
+    Args:
+        what: The thing, as ``a version``.
+        text: What was given.
+        wrong: What is raised of text that is no number.
+
+    Raises:
+        ToolkitError: The text is no number.
+    """
+    number = whole(text)
+    if number is None:
+        raise wrong(f"{text[:50]!r} is no number of {what}")
+    return number
 
 
 def metric(value: float, digits: int = 4) -> str:
