@@ -118,6 +118,22 @@ def test_steps_unfold_below_their_run(browser: Browser, shown: Place) -> None:
         assert sorted(names) == ["prepare", "train"]
 
 
+def test_steps_that_cannot_unfold_are_told_and_leave_the_table(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}")
+        page.route("**/children/**", lambda route: route.fulfill(status=500, body="<p class='wrong'>fault</p>"))
+        fold = page.locator(f'tr[data-run="{there.parent}"] .fold')
+        fold.click()
+        expect(page.locator("#toasts")).to_contain_text("The server answered 500")
+        expect(fold).to_have_attribute("aria-expanded", "false")
+        expect(page.locator(".wrong")).to_have_count(0)
+        page.unroute("**/children/**")
+        fold.click()
+        expect(page.locator("tr.child")).to_have_count(2)
+        seen.wrong.clear()  # the browser says that an answer was 500
+
+
 def test_columns_are_chosen_and_stand_in_the_address(browser: Browser, shown: Place) -> None:
     server, there = shown
     with look(browser, server.url) as seen:

@@ -1,4 +1,6 @@
 // Tables of runs: rows are chosen, steps unfold below their run, the picker of columns narrows, runs that go on move.
+import { toast } from "./boot.js";
+
 export function update(box) {
   const boxes = [...box.querySelectorAll("tbody input[name=run]")];
   const chosen = boxes.filter((each) => each.checked);
@@ -27,7 +29,12 @@ async function unfold(button) {
     }
     return;
   }
-  const answer = await fetch(button.dataset.children, { headers: { "HX-Request": "true" } });
+  const answer = await fetch(button.dataset.children, { headers: { "HX-Request": "true" } }).catch(() => null);
+  if (!answer?.ok) {
+    button.setAttribute("aria-expanded", "false");
+    toast(answer ? `The server answered ${answer.status}.` : "The server does not answer: is it still running?");
+    return;
+  }
   const holder = document.createElement("tbody");
   holder.innerHTML = await answer.text();
   if (!holder.children.length) {
