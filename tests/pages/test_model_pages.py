@@ -663,7 +663,7 @@ def test_metrics_of_a_model_are_chosen(browser: Browser, wines: Wines) -> None:
         courses = page.locator("section[aria-labelledby=h-courses]")
         assert courses.locator("figcaption strong").all_inner_texts() == ["accuracy", "recall"]
         courses.locator("summary").click()
-        courses.get_by_label("accuracy").uncheck()
+        courses.get_by_role("checkbox", name="accuracy").uncheck()
         with page.expect_navigation():
             courses.get_by_role("button", name="Show these").click()
         assert page.url.endswith("?m=recall")
@@ -679,11 +679,14 @@ def test_lineage_is_followed_one_way_and_so_far(browser: Browser, wines: Wines) 
         page = seen.go(f"/runs/{wines.run}/lineage")
 
         def shown(way: str, depth: str) -> str:
-            page.select_option("select[name=way]", way)
-            page.fill("input[name=depth]", depth)
+            page.select_option("main select[name=way]", way)
+            page.fill("main input[name=depth]", depth)
             with page.expect_navigation():
                 page.get_by_role("button", name="Show", exact=True).click()
-            assert (page.input_value("select[name=way]"), page.input_value("input[name=depth]")) == (way, depth)
+            assert (page.input_value("main select[name=way]"), page.input_value("main input[name=depth]")) == (
+                way,
+                depth,
+            )
             assert page.url.endswith(f"/runs/{wines.run}/lineage?way={way}&depth={depth}")
             return " ".join(page.locator("svg a.node").all_text_contents())
 
@@ -700,7 +703,7 @@ def test_lineage_is_followed_one_way_and_so_far(browser: Browser, wines: Wines) 
         page = seen.go("/models/wine/versions/1/lineage")
         with page.expect_navigation():
             page.locator("svg a.node", has_text="wine-data").click()
-        page.select_option("select[name=way]", "up")
+        page.select_option("main select[name=way]", "up")
         with page.expect_navigation():
             page.get_by_role("button", name="Show", exact=True).click()
         assert page.inner_text("h1") == data.name  # it is still the same thing
