@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from toolkit.errors import InvalidValue
 from toolkit.testing.runs import add_run
+from toolkit.tracking import series
 from toolkit.tracking.records import Metric
-from toolkit.tracking.series import Series, SeriesQuery
+from toolkit.tracking.series import Series, SeriesQuery, smoothed
 from toolkit.tracking.store import RunStore
 
 _STRANGE = (math.nan, math.inf, -math.inf)
@@ -178,6 +180,27 @@ class SeriesContract:
         flat = _one(store, _log(store, [0.1] * 50), 100, smooth=0.5)
         assert flat.smoothed is not None
         assert list(flat.smoothed) == [0.1] * 50
+
+    def test_a_line_of_too_many_points_is_made_of_those_that_are_told(
+        self, store: RunStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Alone or with those before it, which are smoothed as ever; each says so."""
+        monkeypatch.setattr(series, "MOST_SMOOTHED", 300)
+        monkeypatch.setattr(series, "MOST_SMOOTHED_TOGETHER", 450)
+        ids = [_log(store, [float(n % 7) for n in range(count)]) for count in (200, 301, 300, 250, 20)]
+        query = SeriesQuery(run_ids=ids, keys=["m"], points=40, smooth=0.9)
+        found = store.sample_series(query)
+        assert [each.rough for each in found] == [False, True, True, False, True]
+        assert [each.total for each in found] == [200, 301, 300, 250, 20]
+        plain = store.sample_series(replace(query, smooth=0.0))
+        for told, without in zip(found, plain, strict=True):
+            assert list(told.steps) == list(without.steps)
+            assert told.smoothed is not None
+            assert (list(told.smoothed) == smoothed(without.values, 0.9)) == told.rough
+        assert not any(each.rough for each in plain)
+        (late,) = store.sample_series(replace(query, run_ids=ids[1:2], start_step=290))
+        assert (list(late.steps), late.total, late.rough) == (list(range(290, 301)), 11, True)
+        assert not store.sample_series(replace(query, run_ids=ids[1:2], start_step=301))
 
     def test_bad_queries_are_refused(self, store: RunStore) -> None:
         """Each with what was wanted."""

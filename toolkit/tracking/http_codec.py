@@ -196,6 +196,7 @@ def series_out(one: Series) -> Json:
 
 def series_in(told: Json) -> Series:
     """Return the series of `series_out`."""
+    told = {"rough": False, **told}  # a server of an earlier version does not say so
     values = {name: told[name] for name in _SERIES}
     for name in ("values", "smoothed"):
         values[name] = None if told[name] is None else list(map(float, told[name]))

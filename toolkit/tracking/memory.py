@@ -34,7 +34,7 @@ from toolkit.tracking.records import (
     RunStatus,
     SearchQuery,
 )
-from toolkit.tracking.series import Series, SeriesQuery, made
+from toolkit.tracking.series import Series, SeriesQuery, made, roughly, too_long
 from toolkit.tracking.step_keys import StepKey, StepKeyQuery, check_step_key, check_step_key_query
 from toolkit.tracking.system_tags import RUN_NAME, first_tags, told_by
 from toolkit.tracking.transition import (
@@ -405,7 +405,14 @@ class MemoryRunStore:
                 if run_id in self._runs
                 for key in dict.fromkeys(query.keys)
             ]
-        found = [made(run_id, key, rows, query) for run_id, key, rows in there if rows]
+        there = [each for each in there if each[2]]
+        long = too_long(len(rows) for *_, rows in there) if query.smooth else [False] * len(there)
+        found = []
+        for (run_id, key, rows), is_long in zip(there, long, strict=True):
+            if not is_long:
+                found.append(made(run_id, key, rows, query))
+            elif part := [row for row in rows if query.start_step is None or query.start_step <= row[0]]:
+                found.append(roughly(made(run_id, key, part, replace(query, smooth=0.0)), query.smooth))
         return [each for each in found if each.total]
 
     def renew_leases(self, owner: Owner, run_ids: Sequence[str], *, lease_ms: int) -> Sequence[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from toolkit.errors import InvalidValue
@@ -23,6 +23,9 @@ OF_STRETCH = 4
 
 FEWEST = 2 * OF_STRETCH
 """Points that can be asked for: no stretch lies on both sides of 0, so there may have to be two."""
+
+MOST_SMOOTHED, MOST_SMOOTHED_TOGETHER = 1_000_000, 5_000_000
+"""Points of a history, and of all that are asked for together, that a smoothed line is made of."""
 
 Row = tuple[int, int, float, int]
 """A point as the stores keep and order it: step, timestamp, and its value's two parts (`toolkit.tracking.number`)."""
@@ -88,6 +91,7 @@ class Series:
         values: What; NaN and infinities are values.
         smoothed: The smoothed line at each point, which all points before went into; ``None`` if none was wanted.
         total: How many points these stand for.
+        rough: Whether only the points that are told went into the smoothed line, as all are too many.
     """
 
     run_id: str
@@ -97,6 +101,7 @@ class Series:
     values: Sequence[float]
     smoothed: Sequence[float] | None = None
     total: int
+    rough: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +160,25 @@ def smoothed(values: Sequence[float], weight: float) -> list[float]:
         else:
             found.append(value)
     return found
+
+
+def too_long(counts: Iterable[int]) -> list[bool]:
+    """Tell of each history whether it has too many points for a smoothed line, alone or with those before it.
+
+    Args:
+        counts: How many points each has, from `SeriesQuery.read_from` on, in the order of the query.
+    """
+    found, together = [], 0
+    for count in counts:
+        fits = count <= MOST_SMOOTHED and together + count <= MOST_SMOOTHED_TOGETHER
+        together += count if fits else 0
+        found.append(not fits)
+    return found
+
+
+def roughly(plain: Series, weight: float) -> Series:
+    """Return a series with a smoothed line that is made of the points that it tells."""
+    return replace(plain, smoothed=smoothed(plain.values, weight), rough=True)
 
 
 def made(run_id: str, key: str, rows: Sequence[Row], query: SeriesQuery, total: int | None = None) -> Series:

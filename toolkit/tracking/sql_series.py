@@ -7,7 +7,7 @@ each stretch, and each of its parts finds one point of it (`toolkit.tracking.ser
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -75,18 +75,43 @@ def sample(connection: Connection, query: SeriesQuery, dialect: str) -> list[Ser
     named, metered = _runs(connection, query, dialect), _keys(connection, query, dialect)
     if not named or not metered:
         return []
+    names = {Pair(run, key): (run_id, name) for run_id, run in named.items() for name, key in metered.items()}
     extents = _extents(connection, list(named.values()), list(metered.values()), query, dialect)
+    long = _too_long([pair for pair in names if pair in extents], extents) if query.smooth else ()
+    exact = {pair: extent for pair, extent in extents.items() if pair not in long}
+    found = _made(connection, exact, names, query, dialect)
+    if long:
+        plain = replace(query, smooth=0.0)
+        those = [list(dict.fromkeys(each)) for each in zip(*long, strict=True)]
+        within = _extents(connection, *those, plain, dialect)
+        there = {pair: within[pair] for pair in long if pair in within}
+        for pair, one in _made(connection, there, names, plain, dialect).items():
+            found[pair] = series.roughly(one, query.smooth)
+    return [found[pair] for pair in names if pair in found and found[pair].total]
+
+
+def _too_long(pairs: Sequence[Pair], extents: Mapping[Pair, Extent]) -> Sequence[Pair]:
+    """Return the histories that are too long for a smoothed line of all their points."""
+    told = series.too_long(extents[pair].count for pair in pairs)
+    return [pair for pair, is_long in zip(pairs, told, strict=True) if is_long]
+
+
+def _made(
+    connection: Connection,
+    extents: Mapping[Pair, Extent],
+    names: Mapping[Pair, tuple[str, str]],
+    query: SeriesQuery,
+    dialect: str,
+) -> dict[Pair, Series]:
+    """Return the histories of some extents: read whole where they are short, or smoothed, else chosen."""
     short = {pair: extent for pair, extent in extents.items() if query.smooth or extent.count <= query.points}
     long = {pair: extent for pair, extent in extents.items() if pair not in short}
     found: dict[Pair, Series] = {}
-    names = {number: run_id for run_id, number in named.items()}
-    keys = {number: key for key, number in metered.items()}
     for pair, rows in _whole(connection, short, dialect):
-        found[pair] = series.made(names[pair.run], keys[pair.key], rows, query)
+        found[pair] = series.made(*names[pair], rows, query)
     for pair, rows in _chosen(connection, long, query, dialect):
-        found[pair] = series.made(names[pair.run], keys[pair.key], rows, query, total=long[pair].count)
-    wanted = (Pair(run, key) for run in named.values() for key in metered.values())
-    return [found[pair] for pair in wanted if pair in found and found[pair].total]
+        found[pair] = series.made(*names[pair], rows, query, total=long[pair].count)
+    return found
 
 
 def _runs(connection: Connection, query: SeriesQuery, dialect: str) -> dict[str, int]:

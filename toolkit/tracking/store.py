@@ -64,7 +64,8 @@ class RunCharts(Protocol):
         A history of more points than are wanted is cut into stretches of steps (of times, where all points are of one
         step), and of each stretch the first, the last, the least and the greatest are returned, and the first NaN, +Inf
         and -Inf: `toolkit.tracking.series.chosen` says which, exactly. What is not there, or has no point within
-        the steps, is left out.
+        the steps, is left out. Into a smoothed line goes every point before; of a history with more points than
+        `toolkit.tracking.series.too_long` allows only those that are returned, and it is said to be rough.
 
         Raises:
             InvalidValue: The query is out of bounds.

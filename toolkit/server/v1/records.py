@@ -310,12 +310,16 @@ class SeriesAsked(Asked):
 
 
 class Series(History):
-    """A metric of a run, for a chart: how many points it has, some of them, and the smoothed line at these."""
+    """A metric of a run, for a chart: how many points it has, some of them, and the smoothed line at these.
+
+    ``rough``: the smoothed line is made of these alone, as all points are too many.
+    """
 
     run_id: str
     key: str
     total: int
     smoothed: list[Number] | None
+    rough: bool
 
 
 class SeriesTold(Told):

@@ -67,7 +67,8 @@ function caption(card, count, how) {
     said.push(`${count.shown.toLocaleString("en")} of ${count.total.toLocaleString("en")} points${card.near ? " here" : ""}`);
   }
   if (how.smooth > 0) {
-    said.push(`smoothed ${how.smooth}`);
+    const isRough = (card.near ?? card.full).some((each) => each.rough);
+    said.push(`smoothed ${how.smooth}${isRough ? " over the points that are drawn" : ""}`);
   }
   if (count.strange) {
     said.push(`${count.strange} not finite`);
