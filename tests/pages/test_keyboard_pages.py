@@ -104,6 +104,23 @@ def test_a_table_is_walked_chosen_and_peeked_at_by_keys(browser: Browser, shown:
         assert "/compare" in page.url
 
 
+def test_all_runs_are_chosen_while_one_has_the_focus(browser: Browser, shown: Place) -> None:
+    server, there = shown
+    with look(browser, server.url) as seen:
+        page = seen.go(f"/experiments/{there.experiment}?cols=m:rmse")
+        chosen = page.locator("#rows input[name=run]:checked")
+        page.keyboard.press("?")
+        dialog = page.get_by_role("dialog", name="Keys of this page")
+        expect(dialog).to_contain_text("Ctrl+A")
+        dialog.get_by_role("button", name="Close").click()
+        page.keyboard.press("Control+a")
+        assert chosen.count() == 0  # it is the browser's
+        page.keyboard.press("j")
+        page.keyboard.press("Control+a")
+        expect(chosen).to_have_count(6)
+        seen.check()
+
+
 def test_others_are_held_against_a_baseline(browser: Browser, shown: Place) -> None:
     server, there = shown
     with look(browser, server.url) as seen:
