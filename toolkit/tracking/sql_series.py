@@ -82,8 +82,8 @@ def sample(connection: Connection, query: SeriesQuery, dialect: str) -> list[Ser
     found = _made(connection, exact, names, query, dialect)
     if long:
         plain = replace(query, smooth=0.0)
-        those = [list(dict.fromkeys(each)) for each in zip(*long, strict=True)]
-        within = _extents(connection, *those, plain, dialect)
+        run_keys, key_ids = list({pair.run for pair in long}), list({pair.key for pair in long})
+        within = _extents(connection, run_keys, key_ids, plain, dialect)
         there = {pair: within[pair] for pair in long if pair in within}
         for pair, one in _made(connection, there, names, plain, dialect).items():
             found[pair] = series.roughly(one, query.smooth)
