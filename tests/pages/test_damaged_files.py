@@ -18,7 +18,7 @@ from toolkit.deployments.endpoint import ask
 from toolkit.recording.log_pieces import piece_path
 from toolkit.server.artifacts.address import Address
 from toolkit.server.artifacts.files import File, Files
-from toolkit.server.pages import deployment_trial, logs
+from toolkit.server.pages import deployment_trial, log_lines
 from toolkit.server.pages.indented import MOST, indented
 
 LOG = "logs/output.log"
@@ -182,6 +182,6 @@ def test_levels_are_not_looked_for_behind_what_is_shown_of_a_line(server: Server
     assert answer.status == 200
     assert 'id="L2"' in answer.body.decode()
     assert 'id="L1"' not in answer.body.decode()
-    for _, marks in logs.LEVELS.values():
+    for _, marks in log_lines.LEVELS.values():
         for mark in marks:
             assert not any(part.startswith((rb"\w*", rb"\w+")) for part in mark.pattern.split(b"|"))
