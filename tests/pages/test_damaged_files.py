@@ -58,7 +58,8 @@ def _zip(text: bytes, method: int) -> bytearray:
 
 def _content(data: bytearray) -> None:
     start = 30 + len("a.py")
-    data[start + 6 : start + 14] = b"\xff" * 8
+    packed_by_lzma = data[8] == zipfile.ZIP_LZMA  # whose first bytes say how
+    data[start + 6 * packed_by_lzma : start + 14] = b"\xff" * (14 - 6 * packed_by_lzma)
 
 
 def _unknown(data: bytearray) -> None:
