@@ -151,7 +151,7 @@ def test_every_page_has_one_heading_a_title_and_no_id_twice(there: Planted) -> N
         for address in addresses:
             answer = there.server.call("GET", address)
             assert answer.status < 500, address
-            if answer.headers["content-type"].startswith("text/html"):
+            if answer.headers.get("content-type", "").startswith("text/html"):
                 _well_made(answer.body, address)
 
 
