@@ -193,7 +193,7 @@ def test_the_list_has_what_ran_and_is_narrowed(browser: Browser, ran: Ran) -> No
 
 def test_what_is_asked_for_wrongly_is_said(ran: Ran) -> None:
     for path, status, text in (
-        (f"/workflows/{'0' * 32}", 404, "0000"),
+        (f"/workflows/{'0a' * 16}", 404, "0a0a"),
         (f"/workflows/{ran.failed}?view=tree", 400, "wanted graph, timeline, table"),
         (f"/workflows/{ran.failed}?step=nothing", 404, "has no step"),
         ("/workflows?status=odd", 400, "there is no status"),
