@@ -387,7 +387,7 @@ def test_a_search_groups_and_takes_steps_and_deleted_runs(browser: Browser, show
     server, there = shown
     runs = server.stores.runs
     gone = NewRun(
-        experiment_id=there.experiment, run_id="d" * 32, run_name="gone", user_id="u", start_time=1_000, params={}
+        experiment_id=there.experiment, run_id="90" * 16, run_name="gone", user_id="u", start_time=1_000, params={}
     )
     runs.create_run(gone)
     runs.update_run(gone.run_id, lifecycle=Lifecycle.DELETED)
